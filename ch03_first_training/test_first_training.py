@@ -2,11 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
 
 @pytest.fixture
 def dataset(lesson):
     return lesson("dataset")
+
+
+@pytest.fixture
+def measuring_loss(lesson):
+    return lesson("measuring_loss")
 
 
 # 3.1 dataset
@@ -139,3 +146,101 @@ def test_nearest_mean_matches_a_hand_made_case(dataset):
     x_train, y_train = np.array([[0.0, 0], [2, 0], [10, 0], [5, 8]]), np.array([0, 0, 1, 2])
     predictions = dataset.nearest_mean(x_train, y_train, np.array([[1.0, 0], [9, 1], [5, 5], [4, 0]]))
     np.testing.assert_array_equal(predictions, [0, 1, 2, 0])
+
+
+# 3.2 measuring_loss
+
+LOSSES = {
+    "squared_error": lambda scores, labels: (torch.sigmoid(scores) - labels) ** 2,
+    "logistic_loss": lambda scores, labels: F.binary_cross_entropy_with_logits(
+        scores, labels.double(), reduction="none"
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 5)])
+def test_sigmoid_matches_torch(measuring_loss, shape):
+    scores = np.random.default_rng(0).normal(scale=20, size=shape)
+    expected = torch.sigmoid(torch.from_numpy(scores)).numpy()
+    np.testing.assert_allclose(measuring_loss.sigmoid(scores), expected, rtol=1e-12)
+    assert measuring_loss.sigmoid(0.0) == 0.5
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("n", [1, 7, 64])
+def test_loss_matches_torch(measuring_loss, name, n):
+    rng = np.random.default_rng(n)
+    scores, labels = rng.normal(scale=4, size=n), rng.integers(2, size=n)
+    expected = LOSSES[name](torch.from_numpy(scores), torch.from_numpy(labels))
+    np.testing.assert_allclose(getattr(measuring_loss, name)(scores, labels), expected, rtol=1e-10)
+
+
+def test_logistic_loss_is_finite_at_hopeless_scores(measuring_loss):
+    scores = np.array([-1e4, 1e4, 1e4, -1e4])
+    losses = measuring_loss.logistic_loss(scores, np.array([1, 0, 1, 0]))
+    np.testing.assert_array_equal(losses, [1e4, 1e4, 0, 0])
+
+
+def test_losses_name_the_fault(measuring_loss):
+    for loss in (measuring_loss.squared_error, measuring_loss.logistic_loss):
+        with pytest.raises(ValueError, match=r"\(3,\).*\(3, 1\)"):
+            loss(np.zeros(3), np.zeros((3, 1)))
+        with pytest.raises(ValueError, match=r"got \[-1, 1\]"):
+            loss(np.zeros(2), np.array([-1, 1]))
+    half = np.full((2, 2), 0.5)
+    with pytest.raises(ValueError, match=r"\(2, 2\).*\(3,\)"):
+        measuring_loss.cross_entropy(half, np.zeros(3, dtype=int))
+    with pytest.raises(ValueError, match=r"\(2,\).*\(2,\)"):
+        measuring_loss.cross_entropy(half[0], np.zeros(2, dtype=int))
+    for wrong in ([0, 2], [-1, 0]):
+        with pytest.raises(ValueError, match="0 … 1"):
+            measuring_loss.cross_entropy(half, np.array(wrong))
+    for rows in ([[0.5, 0.6], [0.5, 0.5]], [[1.5, -0.5], [0.5, 0.5]]):
+        with pytest.raises(ValueError, match="sum to 1"):
+            measuring_loss.cross_entropy(np.array(rows), np.array([0, 1]))
+
+
+def test_mistakes_counts_by_side(measuring_loss):
+    scores, labels = np.array([-2.0, 3.0, 0.5, -0.1]), np.array([0, 1, 0, 1])
+    assert measuring_loss.mistakes(scores, labels) == 0.5
+    assert measuring_loss.mistakes(scores[:3], labels[:3]) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("n, n_classes", [(1, 2), (7, 3), (20, 11)])
+def test_cross_entropy_matches_torch(measuring_loss, n, n_classes):
+    rng = np.random.default_rng(n)
+    probabilities, labels = rng.dirichlet(np.ones(n_classes), size=n), rng.integers(n_classes, size=n)
+    expected = F.nll_loss(torch.from_numpy(probabilities).log(), torch.from_numpy(labels)).item()
+    assert measuring_loss.cross_entropy(probabilities, labels) == pytest.approx(expected, rel=1e-12)
+
+
+def test_an_impossible_event_is_infinitely_surprising(measuring_loss):
+    assert measuring_loss.cross_entropy(np.array([[1.0, 0.0]]), np.array([1])) == np.inf
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+def test_the_guesser_loses_the_logarithm_of_the_classes(measuring_loss, n_classes):
+    labels = np.random.default_rng(0).integers(n_classes, size=30)
+    guess = np.full((30, n_classes), 1 / n_classes)
+    assert measuring_loss.cross_entropy(guess, labels) == pytest.approx(np.log(n_classes), rel=1e-12)
+
+
+def test_descent_ends_at_the_lowest_point_of_the_map(measuring_loss):
+    w, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in measuring_loss.path[-1])
+    x, y = torch.from_numpy(measuring_loss.x), torch.from_numpy(measuring_loss.y).double()
+    F.binary_cross_entropy_with_logits(w * x + b, y).backward()
+    assert abs(w.grad) < 1e-3 and abs(b.grad) < 1e-3
+    assert measuring_loss.surface.min() == pytest.approx(measuring_loss.losses[-1], abs=1e-3)
+    one, two = measuring_loss.path[:2]
+    with torch.no_grad():
+        w.fill_(one[0]), b.fill_(one[1])
+    w.grad = b.grad = None
+    F.binary_cross_entropy_with_logits(w * x + b, y).backward()
+    np.testing.assert_allclose(
+        two, one - measuring_loss.learning_rate * np.array([w.grad, b.grad]), rtol=1e-8
+    )
+
+
+def test_only_squared_error_stays_with_the_guesser(measuring_loss):
+    last = {name: values[-1] for name, values in measuring_loss.accuracies.items()}
+    assert last["cross-entropy"] > 0.9 > 0.72 > last["squared error"]
