@@ -1,6 +1,14 @@
 """Chapter 6: what the lessons computed, and how fast their kernels are."""
 
+import gc
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
 
 
 @pytest.fixture
@@ -41,6 +49,273 @@ def tensor_autograd(lesson):
 
 # 6.3 micrograd
 
+# one operation at a time, then random expressions of them
+OPERATIONS = {
+    "add": (lambda x, y, f: x + y),
+    "subtract": (lambda x, y, f: x - y),
+    "multiply": (lambda x, y, f: x * y),
+    "divide": (lambda x, y, f: x / y),
+    "negate": (lambda x, y, f: -x * y),
+    "square": (lambda x, y, f: x**2 + y),
+    "negative power": (lambda x, y, f: x**-3 + y),
+    "zeroth power": (lambda x, y, f: x**0 + y),
+    "number plus": (lambda x, y, f: 3 + x * y),
+    "number minus": (lambda x, y, f: 3 - x * y),
+    "number times": (lambda x, y, f: 3 * x + y),
+    "number over": (lambda x, y, f: 3 / x + y),
+    "over number": (lambda x, y, f: x / 3 + y),
+    "number to the power": (lambda x, y, f: 2**x + y),
+    "exp": (lambda x, y, f: f.exp(x) * y),
+    "log": (lambda x, y, f: f.log(x * x) * y),
+    "tanh": (lambda x, y, f: f.tanh(x) * y),
+    "relu": (lambda x, y, f: f.relu(x) * y + f.relu(y)),
+    "used twice": (lambda x, y, f: x + x + y),
+    "diamond": (lambda x, y, f: (x + y) * (x - y) + (x + y)),
+}
+
+
+def value_gradients(function, numbers, micrograd):
+    """Result and gradients by our engine, then by PyTorch."""
+    values = [micrograd.Value(number) for number in numbers]
+    out = function(*values, micrograd.Value)
+    out.backward()
+    tensors = [torch.tensor(number, dtype=torch.float64, requires_grad=True) for number in numbers]
+    expected = function(*tensors, torch)
+    expected.backward()
+    return [out.data, *(v.grad for v in values)], [expected.item(), *(float(t.grad) for t in tensors)]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("seed", range(4))
+def test_operation_matches_autograd(micrograd, name, seed):
+    numbers = np.random.default_rng(seed).normal(size=2).tolist()
+    ours, expected = value_gradients(OPERATIONS[name], numbers, micrograd)
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_expression_matches_autograd(micrograd, seed):
+    """Thirty operations, each on results picked from all earlier ones: many nodes are used more than once."""
+
+    def expression(x, y, f):
+        rng = np.random.default_rng(seed)
+        pool = [x, y]
+        for _ in range(30):
+            a, b = (pool[i] for i in rng.integers(len(pool), size=2))
+            choices = (
+                lambda a=a, b=b: a + b,
+                lambda a=a, b=b: a - b,
+                lambda a=a, b=b: f.tanh(a) * b,
+                lambda a=a, b=b: a / (b * b + 1),
+                lambda a=a: f.relu(a) + 0.1 * a,
+                lambda a=a: f.exp(f.tanh(a)),
+                lambda a=a: f.log(a * a + 1),
+                lambda a=a: (f.tanh(a) + 2) ** 1.5,
+            )
+            pool.append(choices[rng.integers(len(choices))]())
+        return sum(pool)
+
+    numbers = np.random.default_rng(seed).normal(size=2).tolist()
+    ours, expected = value_gradients(expression, numbers, micrograd)
+    np.testing.assert_allclose(ours, expected, rtol=1e-9)
+
+
+def test_value_has_the_interface_of_micrograd(micrograd):
+    """What programs written for the original rely on: names, argument order, attributes."""
+    Value, MLP, Layer, Neuron = micrograd.Value, micrograd.MLP, micrograd.Layer, micrograd.Neuron
+    a = Value(2.0, label="a")
+    assert (a.data, a.grad, a.label, a._op, list(a._prev)) == (2.0, 0.0, "a", "", [])
+    made = Value(3.0, (a,), "my op", "b")
+    assert (list(made._prev), made._op, made.label) == ([a], "my op", "b")
+    assert repr(a) == "Value(data=2.0, grad=0.0)"
+    out = a * 3
+    out += 1
+    assert [node._op for node in (out, out._prev[0])] == ["+", "*"]
+
+    model = MLP(3, [4, 4, 1])
+    assert [len(layer.neurons) for layer in model.layers] == [4, 4, 1]
+    assert [neuron.nonlin for layer in model.layers for neuron in layer.neurons] == [True] * 8 + [False]
+    assert len(model.parameters()) == 4 * 4 + 5 * 4 + 5
+    assert isinstance(model([1.0, Value(2.0), -1]), Value)
+    assert len(Layer(2, 3)([1.0, 2.0])) == 3
+    neuron = Neuron(2, nonlin=False)
+    neuron.w[0].data, neuron.w[1].data = -1.0, 0.5
+    assert neuron([3.0, 4.0]).data == -1.0
+    neuron([3.0, 4.0]).backward()
+    model.zero_grad()
+    neuron.zero_grad()
+    assert all(parameter.grad == 0 for parameter in neuron.parameters() + model.parameters())
+
+
+def test_weights_start_between_minus_one_and_one(micrograd):
+    weights = [w.data for neuron in micrograd.Layer(50, 40).neurons for w in neuron.w]
+    assert -1 < min(weights) < -0.99 and 0.99 < max(weights) < 1
+    assert abs(np.mean(weights)) < 4 / math.sqrt(3 * len(weights))
+
+
+def test_value_with_children_but_no_slopes_is_refused(micrograd):
+    with pytest.raises(ValueError):
+        micrograd.Value(3.0, (micrograd.Value(1.0),), "unknown").backward()
+
+
+def test_second_backward_gives_the_same_gradient(micrograd):
+    x = micrograd.Value(0.7)
+    out = (x * x).tanh() * x
+    out.backward()
+    first, x.grad = x.grad, 0.0
+    out.backward()
+    assert x.grad == first != 0
+
+
+def test_leaves_collect_until_reset(micrograd):
+    x = micrograd.Value(3.0)
+    (x * x).backward()
+    (x * x).backward()
+    assert x.grad == 12.0
+
+
+def test_deep_chain_needs_no_recursion(micrograd):
+    x = out = micrograd.Value(1.0)
+    for _ in range(100_000):
+        out = out * 1.0
+    out.backward()
+    assert x.grad == 1.0
+
+
+def test_value_relu_at_the_kink_and_on_nan(micrograd):
+    x = micrograd.Value(0.0)
+    x.relu().backward()
+    assert x.grad == 0.0
+    assert math.isnan(micrograd.Value(math.nan).relu().data)
+
+
+def test_micrograd_names_the_fault(micrograd):
+    value = micrograd.Value(-8.0)
+    with pytest.raises(ValueError):
+        value ** (1 / 3)  # Python would return a complex number
+    with pytest.raises(TypeError, match="Value"):
+        value**value
+    for neuron in (micrograd.Neuron, micrograd.DotNeuron):
+        for length in (1, 3):
+            with pytest.raises(ValueError):
+                neuron(2)([1.0] * length)
+    with pytest.raises(ValueError, match="3"):
+        micrograd.DotNeuron(3)([1.0, value, 2.0])
+    with pytest.raises(ValueError, match="1 scores for 2 targets"):
+        micrograd.hinge_loss([value], [1, -1])
+    with pytest.raises(ValueError, match=r"got \[0, 1\]"):
+        micrograd.hinge_loss([value, value], [0, 1])
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_hinge_loss_matches_pytorch(micrograd, n):
+    rng = np.random.default_rng(n)
+    targets = rng.choice([-1.0, 1.0], size=n)
+    numbers = rng.normal(scale=3, size=n)
+    scores = [micrograd.Value(number) for number in numbers.tolist()]
+    loss = micrograd.hinge_loss(scores, targets.tolist())
+    loss.backward()
+    tensor = torch.tensor(numbers, requires_grad=True)
+    expected = (1 - tensor * torch.from_numpy(targets)).relu().mean()
+    expected.backward()
+    np.testing.assert_allclose(loss.data, expected.item(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose([s.grad for s in scores], tensor.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(1, [1]), (3, [5, 2]), (2, [7, 1, 3])])
+def test_fused_neuron_matches_plain(micrograd, sizes):
+    plain, fused = micrograd.MLP(*sizes), micrograd.MLP(*sizes, neuron=micrograd.DotNeuron)
+    rng = np.random.default_rng(0)
+    for p, q in zip(plain.parameters(), fused.parameters(), strict=True):
+        p.data = q.data = rng.normal()
+    x = rng.normal(size=sizes[0])
+    cotangent = rng.normal(size=sizes[1][-1])
+    inputs = []
+    for model in (plain, fused):
+        inputs.append([micrograd.Value(number) for number in x.tolist()])
+        out = model(inputs[-1])
+        sum(o * c for o, c in zip(out if isinstance(out, list) else [out], cotangent.tolist())).backward()
+    grads = [[v.grad for v in [*model.parameters(), *x]] for model, x in zip((plain, fused), inputs)]
+    np.testing.assert_allclose(grads[0], grads[1], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_graph_is_drawn_left_to_right_without_overlaps(micrograd, seed):
+    rng = np.random.default_rng(seed)
+    pool = [micrograd.Value(float(i)) for i in range(3)]
+    for _ in range(12):
+        a, b = (pool[i] for i in rng.integers(len(pool), size=2))
+        pool.append(a * b if rng.random() < 0.5 else a + b)
+    root = sum(pool[3:], pool[0])
+    place = micrograd.layout(root)
+    assert len(place) == len(micrograd.topological_order(root))
+    assert all(place[parent][0] < place[node][0] for node in place for parent in node._prev)
+    for column in {column for column, _ in place.values()}:
+        rows = sorted(row for c, row in place.values() if c == column)
+        assert all(upper - lower >= 1 for lower, upper in zip(rows, rows[1:]))
+
+
+def test_graph_shows_values_and_gradients(micrograd):
+    x = micrograd.Value(1.5, label="x")
+    out = x * 2.0
+    out.backward()
+    fig, ax = plt.subplots()
+    micrograd.draw_graph(out, ax)
+    texts = sorted(text.get_text() for text in ax.texts)
+    assert texts == sorted(
+        ["", "", "x\nvalue 1.50\ngrad 2.00", "\nvalue 2.00\ngrad 1.50", "×\nvalue 3.00\ngrad 1.00"]
+    )
+    assert ax.get_xlim() == (-0.5, 1.5) and ax.get_ylim()[0] < 0 and ax.get_ylim()[1] > 1
+    plt.close(fig)
+
+
+def test_pausing_the_collector_is_undone(micrograd):
+    assert micrograd.uninterrupted(gc.isenabled) is False
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        micrograd.uninterrupted(lambda: 1 / 0)
+    assert gc.isenabled()
+
+
+def test_collector_is_watched_and_left_alone(micrograd):
+    callbacks = list(gc.callbacks)
+    result, seconds, collecting, n_runs = micrograd.watch_collector(
+        lambda: (gc.collect(), gc.collect(), "done")[-1]
+    )
+    assert result == "done" and n_runs >= 2 and 0 < collecting <= seconds
+    assert gc.callbacks == callbacks
+
+
+def test_score_map_and_accuracy_know_which_input_is_which(micrograd):
+    model = micrograd.MLP(2, [1])
+    for parameter, number in zip(model.parameters(), (2.0, -1.0, 0.5), strict=True):
+        parameter.data = number
+    scores = micrograd.score_map(model, [0.0, 1.0, 2.0], [0.0, 10.0])
+    np.testing.assert_allclose(scores, [[0.5, 2.5, 4.5], [-9.5, -7.5, -5.5]])
+    inputs = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 9.0]]
+    assert micrograd.accuracy(model, inputs, [1.0, -1.0, 1.0, 1.0]) == 0.75
+
+
+def test_training_step_moves_against_the_gradient(micrograd):
+    model = micrograd.MLP(1, [1])
+    weight, bias = model.parameters()
+    weight.data, bias.data = 0.5, 0.25
+    loss = micrograd.training_step(model, [[1.0], [3.0]], [1.0, -1.0], learning_rate=0.1, price=0.5)
+    assert loss.data == pytest.approx((0.25 + 2.75) / 2 + 0.5 * (0.25 + 0.0625))
+    assert (weight.data, bias.data) == (pytest.approx(0.5 - 0.1 * 1.5), pytest.approx(0.25 - 0.1 * 0.25))
+
+
+def test_micrograd_trains_like_pytorch(micrograd):
+    np.testing.assert_allclose(micrograd.losses, micrograd.torch_losses, atol=1e-9)
+    assert micrograd.losses[-1] < 0.2 < 0.5 < micrograd.losses[0]
+    assert micrograd.test_accuracy > 0.9
+
+
+def test_hidden_layers_help_on_the_moons_only(micrograd):
+    share = micrograd.test_accuracies
+    assert abs(share["penguins", "one neuron"] - share["penguins", "hidden layers"]) < 0.05
+    assert share["moons", "one neuron"] < 0.95 < share["moons", "hidden layers"]
+
 
 # 6.4 backprop_ninja
 
@@ -48,7 +323,185 @@ def tensor_autograd(lesson):
 # 6.5 weight_init
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("batch_size, sizes", [(1, (1, 1)), (3, (5, 7, 2)), (7, (4, 4, 4, 4))])
+def test_propagate_matches_autograd(weight_init, activation, batch_size, sizes):
+    rng = np.random.default_rng(batch_size)
+    x = rng.normal(size=(batch_size, sizes[0]))
+    weights = [rng.normal(size=(n_out, n_in)) for n_in, n_out in zip(sizes, sizes[1:])]
+    cotangent = rng.normal(size=(batch_size, sizes[-1]))
+    zs, grads = weight_init.propagate(x, weights, activation, cotangent)
+    h, expected = torch.from_numpy(x), []
+    for weight in weights:
+        expected.append(F.linear(h, torch.from_numpy(weight)).requires_grad_())
+        h = getattr(torch, activation)(expected[-1])
+    expected_grads = torch.autograd.grad((h * torch.from_numpy(cotangent)).sum(), expected)
+    for ours, theirs in zip(zs + grads, [*expected, *expected_grads], strict=True):
+        np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_propagate_names_the_shapes(weight_init):
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(4, 5\)"):
+        weight_init.propagate(np.ones((2, 3)), [np.ones((4, 5))], "relu", np.ones((2, 4)))
+    with pytest.raises(ValueError, match=r"\(2, 4\).*\(2, 1\)"):
+        weight_init.propagate(np.ones((2, 3)), [np.ones((4, 3))], "relu", np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("n_out, n_in", [(200, 500), (500, 200)])
+@pytest.mark.parametrize(
+    "name, reference",
+    [
+        ("xavier_normal", nn.init.xavier_normal_),
+        ("xavier_uniform", nn.init.xavier_uniform_),
+        ("he_normal", lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu")),
+    ],
+)
+def test_initialization_draws_the_distribution_of_nn_init(weight_init, name, reference, n_out, n_in):
+    torch.manual_seed(0)
+    ours = getattr(weight_init, name)(n_out, n_in, np.random.default_rng(0))
+    theirs = reference(torch.empty(n_out, n_in, dtype=torch.float64)).numpy()
+    assert ours.shape == theirs.shape
+    assert abs(ours.mean()) < 5 * ours.std() / math.sqrt(ours.size)
+    assert ours.var() / theirs.var() == pytest.approx(1, abs=0.03)
+    a, b = np.sort(ours, axis=None), np.sort(theirs, axis=None)
+    gap = np.abs(np.searchsorted(a, b) / a.size - np.arange(b.size) / b.size).max()
+    assert gap < 2.2 * math.sqrt(2 / a.size)  # Kolmogorov and Smirnov: one in ten thousand by chance
+    if name == "xavier_uniform":
+        assert np.abs(ours).max() == pytest.approx(math.sqrt(6 / (n_in + n_out)), rel=1e-3)
+
+
+def test_gaussian_has_the_scale_it_was_given(weight_init):
+    weight = weight_init.gaussian(0.3)(300, 200, np.random.default_rng(0))
+    assert weight.shape == (300, 200)
+    assert weight.std() == pytest.approx(0.3, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("relu", math.sqrt(2)), ("linear", 1.0), ("leaky_relu", math.sqrt(2 / (1 + 0.01**2))), ("selu", 1.0)],
+)
+def test_gain_matches_closed_form(weight_init, name, expected):
+    assert weight_init.gains[name] == pytest.approx(expected, abs=1e-6)
+
+
+def test_mean_squares_match_a_sample(weight_init):
+    z = torch.randn(1_000_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    values = [float((torch.tanh(z) ** 2).mean()), float(((1 - torch.tanh(z) ** 2) ** 2).mean())]
+    assert weight_init.mean_squares(torch.tanh) == pytest.approx(values, abs=0.005)
+
+
+@pytest.mark.parametrize("name, theory", [("he_normal", 1.0), ("xavier_normal", 0.5)])
+def test_mean_square_ratio_follows_theory(weight_init, name, theory):
+    ratio = weight_init.mean_square_ratio(getattr(weight_init, name), 256, 30, 4, np.random.default_rng(1))
+    assert ratio == pytest.approx(theory, rel=0.05)
+
+
+def test_mean_square_ratio_is_geometric_over_layers(weight_init):
+    def one_after_the_other(n_out, n_in, rng):
+        return np.eye(n_out) * next(scales)
+
+    scales = iter([1.0, 2.0, 4.0])  # mean squares 1, 4, 64 of the positive part
+    ratio = weight_init.mean_square_ratio(one_after_the_other, 500, 3, 1, np.random.default_rng(0))
+    assert ratio == pytest.approx(8 * math.sqrt(0.5), rel=0.02)  # the first layer sees both halves
+
+
+def test_signal_follows_theory(weight_init):
+    small = weight_init.signal["too small, tanh"]
+    np.testing.assert_allclose(small[1:] / small[:-1], 0.01 * math.sqrt(weight_init.width), rtol=0.15)
+    xavier = weight_init.signal["Xavier, ReLU"]
+    assert (xavier[-1] / xavier[0]) ** (2 / 49) == pytest.approx(0.5, abs=0.04)
+
+
+def test_equal_neurons_stay_equal(weight_init):
+    for name in ("all 0", "all 0.1"):
+        rows = weight_init.hidden_weights[name]
+        np.testing.assert_allclose(rows, np.broadcast_to(rows[0], rows.shape), atol=1e-9)
+    assert len(np.unique(weight_init.hidden_weights["random"], axis=0)) == 8
+
+
+def test_train_is_plain_gradient_descent_on_its_own_batches(weight_init):
+    model = nn.Linear(64, 10, dtype=torch.float64)
+    weight, bias = (p.detach().clone().requires_grad_() for p in model.parameters())
+    losses = weight_init.train(model, weight_init.inputs, weight_init.targets, 3, 0.1, batch_size=16)
+    generator = torch.Generator().manual_seed(0)
+    for ours in losses:
+        batch = torch.randint(weight_init.n_train, (16,), generator=generator)
+        loss = F.cross_entropy(F.linear(weight_init.inputs[batch], weight, bias), weight_init.targets[batch])
+        assert ours == pytest.approx(loss.item(), rel=1e-10)
+        grads = torch.autograd.grad(loss, (weight, bias))
+        with torch.no_grad():
+            weight, bias = (p - 0.1 * g for p, g in zip((weight, bias), grads))
+        weight.requires_grad_(), bias.requires_grad_()
+    torch.testing.assert_close(model.weight, weight)
+
+
+def test_deep_network_has_its_depth_and_zero_biases(weight_init):
+    network = weight_init.deep_network(nn.ReLU, nn.init.ones_, depth=4, width=7)
+    linears = [layer for layer in network if isinstance(layer, nn.Linear)]
+    assert [tuple(linear.weight.shape) for linear in linears] == [(7, 64), (7, 7), (7, 7), (10, 7)]
+    assert all((linear.weight == 1).all() and not linear.bias.any() for linear in linears)
+    assert [type(layer) for layer in network[1::2]] == [nn.ReLU] * 3
+
+
+def test_only_he_trains_the_deep_relu_network(weight_init):
+    last = {
+        name: losses[-1] for (activation, name), losses in weight_init.curves.items() if activation == "ReLU"
+    }
+    assert {name for name, loss in last.items() if loss < 1} == {"He"}
+    assert math.isnan(last["too large"])
+
+
 # 6.6 tensor_autograd
 
 
 # benchmarks
+
+
+@pytest.mark.benchmark(group="training step of MLP(2, [16, 16, 1]), 100 points, float64")
+@pytest.mark.parametrize("implementation", ["loops", "loops, fast", "torch, explicit", "torch, library"])
+def test_training_step_speed(micrograd, timed, device, implementation):
+    """`loops` is `Value`, `fast` has a neuron's dot product as one node; both with the collector paused."""
+    if implementation.startswith("loops") and device.type != "cpu":
+        pytest.skip("plain Python runs on the CPU only")
+    inputs, targets = micrograd.inputs[:100], micrograd.targets[:100]
+    x = torch.tensor(inputs, dtype=torch.float64, device=device)
+    t = torch.tensor(targets, dtype=torch.float64, device=device)
+    network = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1))
+    network.double().load_state_dict(micrograd.network.state_dict())
+    network = network.to(device)
+    parameters = list(network.parameters())
+    optimizer = torch.optim.SGD(parameters, lr=0.0)
+
+    def explicit():
+        h = x
+        for weight, bias in (parameters[0:2], parameters[2:4]):
+            h = (h @ weight.T + bias).relu()
+        scores = (h @ parameters[4].T + parameters[5])[:, 0]
+        loss = (1 - t * scores).relu().mean() + 1e-4 * sum((p * p).sum() for p in parameters)
+        for parameter in parameters:
+            parameter.grad = None
+        loss.backward()
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter -= 0.0 * parameter.grad
+        return loss
+
+    def library():
+        loss = (1 - t * network(x)[:, 0]).relu().mean() + 1e-4 * sum(p.square().sum() for p in parameters)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    if implementation.startswith("loops"):
+        neuron = micrograd.Neuron if implementation == "loops" else micrograd.DotNeuron
+        model = micrograd.MLP(2, [16, 16, 1], neuron=neuron)
+        rows = [torch.cat([m.weight, m.bias[:, None]], dim=1).flatten() for m in micrograd.network[::2]]
+        for parameter, number in zip(model.parameters(), torch.cat(rows).tolist(), strict=True):
+            parameter.data = number
+        loss = timed(micrograd.uninterrupted, micrograd.training_step, model, inputs, targets, 0.0).data
+    else:
+        loss = timed(explicit if implementation == "torch, explicit" else library).item()
+    expected = (1 - t * network(x)[:, 0]).relu().mean().item()
+    expected += 1e-4 * sum(p.square().sum().item() for p in parameters)
+    assert loss == pytest.approx(expected, rel=1e-10)
