@@ -2,12 +2,12 @@
 # # 2.1 From scalars to tensors: numbers you can see
 #
 # A network is fed nothing but numbers. A penguin arrives as a few of them, a photo as hundreds of
-# thousands, and a list that long says little to the eye. Seen as arrows, as machines that move arrows, and
-# as stacks, the same numbers become things you can point at. The rest of the course is done to these.
+# thousands, and a list that long says little to the eye. Seen as arrows, as machines that move arrows,
+# and as stacks, the same numbers become things you can point at. The rest of the course is done to these.
 #
-# **You will build** lengths, angles, shadows and mixtures of arrows out of sums and products, a picture of
-# what a matrix does to the plane, and a test for lost dimensions. **You need** Python lists, a little NumPy,
-# and no earlier lesson.
+# **You will build** lengths, angles, shadows and mixtures of arrows out of sums and products, a picture
+# of what a matrix does to the plane, and a test for lost dimensions. **You need** Python lists, a little
+# NumPy, and no earlier lesson.
 
 # %%
 import csv
@@ -23,9 +23,9 @@ ARROW = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.012, "zorde
 # %% [markdown]
 # ## A place on a line, an arrow in the plane
 #
-# Somebody measured several hundred penguins. One measurement of one bird is a single number, a *scalar*: a
-# place on a line. Two measurements together are a *vector*. We read it as an arrow that starts at the average
-# bird and says how far to go along each axis to reach this one.
+# Somebody measured several hundred penguins. One measurement of one bird is a single number, a *scalar*:
+# a place on a line. Two measurements together are a *vector*. We read it as an arrow that starts at the
+# average bird and says how far to go along each axis to reach this one.
 
 # %%
 COLUMNS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -63,10 +63,10 @@ plt.show()
 # %% [markdown]
 # ## On paper first
 #
-# Take the arrows $a = (3, 4)$ and $b = (5, 0)$. By Pythagoras $a$ is $\sqrt{3^2 + 4^2} = 5$ long, and so is
-# $b$. Multiply matching entries and add: $3 \cdot 5 + 4 \cdot 0 = 15$. That is their *dot product*. With the
-# sun straight above $b$, the arrow $a$ throws a *shadow* on it that is $15 / 5 = 3$ long. You can see it in
-# the entries: $b$ lies along the first axis, and $a$ goes $3$ that way.
+# Take the arrows $a = (3, 4)$ and $b = (5, 0)$. By Pythagoras $a$ is $\sqrt{3^2 + 4^2} = 5$ long, and so
+# is $b$. Multiply matching entries and add: $3 \cdot 5 + 4 \cdot 0 = 15$. That is their *dot product*.
+# With the sun straight above $b$, the arrow $a$ throws a *shadow* on it that is $15 / 5 = 3$ long. You
+# can see it in the entries: $b$ lies along the first axis, and $a$ goes $3$ that way.
 #
 # $$a \cdot b = \sum_i a_i b_i, \qquad \lVert a \rVert = \sqrt{a \cdot a}, \qquad
 #   \text{shadow of } a \text{ on } b = \frac{a \cdot b}{b \cdot b}\, b .$$
@@ -100,9 +100,9 @@ assert (norm(a), norm(b), dot(a, b), shadow(a, b)) == (5, 5, 15, [3, 0])
 # %% [markdown]
 # ## Agreement, whatever the length
 #
-# A shadow can be long, absent, or point backward. So the dot product is positive where two arrows agree, zero
-# where they are perpendicular, negative where they oppose each other. Divide out both lengths and only the
-# direction is left, a number from $-1$ to $1$. It is the cosine of the angle between them:
+# A shadow can be long, absent, or point backward. So the dot product is positive where two arrows agree,
+# zero where they are perpendicular, negative where they oppose each other. Divide out both lengths and
+# only the direction is left, a number from $-1$ to $1$. It is the cosine of the angle between them:
 #
 # $$\cos\theta = \frac{a \cdot b}{\lVert a \rVert\, \lVert b \rVert} .$$
 #
@@ -129,9 +129,9 @@ for other in ([3, 4], [5, 0], [-4, 3], [-3, -4]):
 assert cosine(a, b) == 0.6 and angle(a, [-4, 3]) == 90 and angle(a, [-3, -4]) == 180
 
 # %% [markdown]
-# Why the cosine? Turn the page until $b$ lies along the first axis. Then $a = \lVert a \rVert\, (\cos\theta,
-# \sin\theta)$, and only the first product survives. What remains is that turning the page changes no dot
-# product. We let an arrow go all the way round, and turn the page at each stop.
+# Why the cosine? Turn the page until $b$ lies along the first axis. Then $a = \lVert a \rVert\,
+# (\cos\theta, \sin\theta)$, and only the first product survives. What remains is that turning the page
+# changes no dot product. We let an arrow go all the way round, and turn the page at each stop.
 
 
 # %%
@@ -174,9 +174,9 @@ plt.show()
 # %% [markdown]
 # ## Mixing arrows
 #
-# Arrows add tip to tail, and a number stretches or flips an arrow. Doing both is a *linear combination*: so
-# much of this one, so much of that one. Can we reach the point $(4, 1)$ with the arrows $u = (1, 1)$ and $v =
-# (2, -1)$? On paper, $2u + v = (2 + 2,\; 2 - 1)$.
+# Arrows add tip to tail, and a number stretches or flips an arrow. Doing both is a *linear combination*:
+# so much of this one, so much of that one. Can we reach the point $(4, 1)$ with the arrows $u = (1, 1)$
+# and $v = (2, -1)$? On paper, $2u + v = (2 + 2,\; 2 - 1)$.
 
 
 # %%
@@ -192,8 +192,8 @@ print(f"2u + v = {combine([2, 1], [u, v])}")
 assert combine([2, 1], [u, v]) == [4, 1]
 
 # %% [markdown]
-# All that arrows can reach is their *span*. Two arrows that point different ways reach the whole plane: every
-# point has its own recipe. Two that lie along one line never leave that line, whatever the amounts.
+# All that arrows can reach is their *span*. Two arrows that point different ways reach the whole plane:
+# every point has its own recipe. Two that lie along one line never leave that line, whatever the amounts.
 
 # %%
 steps = range(-4, 5)
@@ -217,9 +217,9 @@ plt.show()
 # %% [markdown]
 # ## A matrix moves arrows
 #
-# A *matrix* is a table of numbers, and also a machine: an arrow goes in, an arrow comes out. Its first column
-# says where the arrow $(1, 0)$ lands, its second where $(0, 1)$ lands. Any other arrow is a mixture of those
-# two, and lands at the same mixture of the columns:
+# A *matrix* is a table of numbers, and also a machine: an arrow goes in, an arrow comes out. Its first
+# column says where the arrow $(1, 0)$ lands, its second where $(0, 1)$ lands. Any other arrow is a
+# mixture of those two, and lands at the same mixture of the columns:
 #
 # $$A x = x_1 \,(\text{first column}) + x_2 \,(\text{second column}) + \dots$$
 
@@ -239,8 +239,8 @@ assert apply(shear, combine([2, 1], [u, v])) == combine([2, 1], [apply(shear, u)
 
 # %% [markdown]
 # The last line is what *linear* means: mix first and move, or move first and mix, it is the same. That is
-# why a matrix keeps straight lines straight, evenly spaced and parallel. We send a whole grid through four
-# machines, the last of which has two columns along one line.
+# why a matrix keeps straight lines straight, evenly spaced and parallel. We send a whole grid through
+# four machines, the last of which has two columns along one line.
 
 # %%
 machines = {
@@ -268,9 +268,9 @@ plt.show()
 # %% [markdown]
 # ## What collapse forgets
 #
-# The last machine flattens the plane to a line. All arrows that differ by a multiple of $(2, -1)$ land on one
-# spot, because that arrow itself is sent to zero. Nothing can undo it: the way back would have to know which
-# of them it was.
+# The last machine flattens the plane to a line. All arrows that differ by a multiple of $(2, -1)$ land on
+# one spot, because that arrow itself is sent to zero. Nothing can undo it: the way back would have to
+# know which of them it was.
 
 # %%
 collapse = machines["collapse"]
@@ -294,10 +294,10 @@ plt.show()
 # %% [markdown]
 # ## Rank: the dimensions that survive
 #
-# The *rank* of a matrix is the number of dimensions its columns span. Shadows count them. Take the columns
-# one at a time and remove from each its shadows on the directions found so far. If something is left, it is a
-# new direction; if nothing is, the column was a mixture of the others. Rounding leaves a little dust, so
-# "nothing" is a ten-billionth of the column.
+# The *rank* of a matrix is the number of dimensions its columns span. Shadows count them. Take the
+# columns one at a time and remove from each its shadows on the directions found so far. If something is
+# left, it is a new direction; if nothing is, the column was a mixture of the others. Rounding leaves a
+# little dust, so "nothing" is a ten-billionth of the column.
 
 
 # %%
@@ -332,8 +332,8 @@ assert rank(measurements) == rank(wider) == np.linalg.matrix_rank(wider) == 4
 # ## The same, faster
 #
 # NumPy has all of this, for arrows of any length. `@` between two vectors is the dot product; between a
-# matrix and a vector it is the machine. Read the machine by rows now: entry $i$ of $Ax$ is the dot product of
-# row $i$ with $x$. The same numbers, so the two readings are one.
+# matrix and a vector it is the machine. Read the machine by rows now: entry $i$ of $Ax$ is the dot
+# product of row $i$ with $x$. The same numbers, so the two readings are one.
 
 # %%
 rng = np.random.default_rng(0)
@@ -350,9 +350,10 @@ np.testing.assert_allclose(by_rows, apply(matrix, x), rtol=1e-10, atol=1e-12)
 # %% [markdown]
 # ## Which bird points the same way?
 #
-# Four measurements make an arrow in four dimensions. No one can draw it, and nothing above minds. We scale
-# every measurement so that its largest deviation is one, or else the grams would drown the millimetres, and
-# make each arrow one long. A table of such arrows times one of them gives its cosine with every bird.
+# Four measurements make an arrow in four dimensions. No one can draw it, and nothing above minds. We
+# scale every measurement so that its largest deviation is one, or else the grams would drown the
+# millimetres, and make each arrow one long. A table of such arrows times one of them gives its cosine
+# with every bird.
 
 # %%
 scaled = arrows / np.abs(arrows).max(axis=0)  # (n, 4): no unit dominates
@@ -371,14 +372,14 @@ for k, name in enumerate(names):
 assert np.mean(same) > 0.93
 
 # %% [markdown]
-# Nothing was trained. Agreement between arrows already tells the species apart, and in lesson 12.2 the same
-# dot product decides which words of a sentence attend to each other.
+# Nothing was trained. Agreement between arrows already tells the species apart, and in lesson 12.2 the
+# same dot product decides which words of a sentence attend to each other.
 #
 # ## Stacks
 #
-# A photo is a table of pixels, and every pixel is an arrow of three numbers: how much red, green and blue.
-# That makes an array with three axes, height × width × channel. Many photos stack into one with four. The
-# general word for an array with any number of axes is *tensor*.
+# A photo is a table of pixels, and every pixel is an arrow of three numbers: how much red, green and
+# blue. That makes an array with three axes, height × width × channel. Many photos stack into one with
+# four. The general word for an array with any number of axes is *tensor*.
 
 # %%
 photo = plt.imread(HERE / "data" / "coffee.jpg")  # (H, W, 3) uint8
@@ -392,8 +393,8 @@ assert [array.ndim for array in objects.values()] == [0, 1, 2, 3, 4]
 assert np.array_equal(batch[1, :, 0], photo[:, -1])  # mirrored: the first column was the last
 
 # %% [markdown]
-# How bright is a pixel? A mixture of its three channels, in which green counts most because the eye does. One
-# `@` takes that dot product at every pixel, along the last axis, and a whole axis is gone.
+# How bright is a pixel? A mixture of its three channels, in which green counts most because the eye does.
+# One `@` takes that dot product at every pixel, along the last axis, and a whole axis is gone.
 
 # %%
 weights = np.array([0.299, 0.587, 0.114])  # (3,): they add up to one
@@ -422,8 +423,8 @@ plt.show()
 # ## What to remember
 #
 # - Scalar, vector, matrix, tensor: none, one, two, any number of axes. The shape says which.
-# - The dot product measures agreement: positive, zero at a right angle, negative. Divided by both lengths it
-#   is the cosine.
+# - The dot product measures agreement: positive, zero at a right angle, negative. Divided by both lengths
+#   it is the cosine.
 # - A matrix moves arrows. Its columns say where the axes land, its rows ask one dot product each.
 # - Rank is the number of dimensions that survive. What collapses cannot come back.
 #
@@ -431,13 +432,16 @@ plt.show()
 #
 # Predict first, then change the code and run again.
 #
-# 1. Let the birds keep their grams and millimetres: `scaled = arrows`. Which measurement now decides alone?
+# 1. Let the birds keep their grams and millimetres: `scaled = arrows`. Which measurement now decides
+#    alone?
 # 2. Put the machine `-np.eye(2)` in the figure. Is it a turn? By how much? And `[[0, 1], [1, 0]]`?
-# 3. Give `weights` the numbers `[1, -1, 0]`. Which parts of the photo are brightest, and which are negative?
+# 3. Give `weights` the numbers `[1, -1, 0]`. Which parts of the photo are brightest, and which are
+#    negative?
 #
 # ## Sources
 #
-# - G. Strang, *Introduction to Linear Algebra*, 6th edition, 2023, chapters 1 and 3: combinations of columns.
+# - G. Strang, *Introduction to Linear Algebra*, 6th edition, 2023, chapters 1 and 3: combinations of
+#   columns.
 # - G. Sanderson, *Essence of linear algebra*, 2016: the idea of watching the grid move.
 # - ITU-R Recommendation BT.601: the weights of red, green and blue.
 # - A. M. Horst, A. P. Hill, K. B. Gorman, *palmerpenguins*, 2020: the data.

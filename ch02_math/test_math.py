@@ -1,15 +1,23 @@
 """Chapter 2: what the lessons computed, and how fast their kernels are."""
 
+import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 
 @pytest.fixture
 def scalars_to_tensors(lesson):
     return lesson("scalars_to_tensors")
+
+
+@pytest.fixture
+def tensor_operations(lesson):
+    return lesson("tensor_operations")
 
 
 # 2.1 scalars_to_tensors
@@ -78,8 +86,10 @@ def test_bad_arrows_are_named(scalars_to_tensors):
         scalars_to_tensors.cosine([0, 0], [1, 2])
     with pytest.raises(ValueError, match="zero"):
         scalars_to_tensors.shadow([1, 2], [0, 0])
-    with pytest.raises(ValueError):
-        scalars_to_tensors.apply([[1, 2], [3]], [1, 2])
+    with pytest.raises(ValueError, match="argument 2"):
+        scalars_to_tensors.combine([1, 2], [[1, 2], [3]])
+    with pytest.raises(ValueError, match="argument 2"):
+        scalars_to_tensors.apply([[1, 2], [3]], [1])
 
 
 def test_the_closest_bird_is_mostly_of_the_same_species(scalars_to_tensors):
@@ -96,3 +106,181 @@ def test_the_photo_mixes_into_gray(scalars_to_tensors):
     )
     np.testing.assert_allclose(scalars_to_tensors.gray, mixed, rtol=1e-10)
     assert math.isclose(sum(scalars_to_tensors.weights), 1)
+
+
+# 2.2 tensor_operations
+
+SIZES = [(1, 1, 1), (1, 7, 1), (5, 1, 3), (2, 3, 11), (17, 16, 15)]  # (n, m, p)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_broadcast_shape_matches_torch(tensor_operations, seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(300):
+        a, b = (tuple(rng.choice([1, 1, 2, 5], size=rng.integers(0, 6)).tolist()) for _ in range(2))
+        try:
+            expected = tuple(torch.broadcast_shapes(a, b))
+        except RuntimeError:
+            with pytest.raises(ValueError, match="do not broadcast"):
+                tensor_operations.broadcast_shape(a, b)
+        else:
+            assert tensor_operations.broadcast_shape(a, b) == expected
+
+
+def test_broadcast_shape_names_both_shapes(tensor_operations):
+    with pytest.raises(ValueError, match=r"\(2, 3\) and \(2,\)"):
+        tensor_operations.broadcast_shape((2, 3), (2,))
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("way", ["dot_products", "column_mix", "outer_sum", "blocked"])
+def test_product_matches_torch(tensor_operations, way, sizes):
+    n, m, p = sizes
+    rng = np.random.default_rng(n + m + p)
+    a, b = rng.normal(size=(n, m)), rng.normal(size=(m, p))
+    more = (4,) if way == "blocked" else ()
+    ours = getattr(tensor_operations, way)(a, b, *more)
+    np.testing.assert_allclose(ours, torch.from_numpy(a) @ torch.from_numpy(b), rtol=1e-10, atol=1e-12)
+    loops = tensor_operations.three_loops(a.tolist(), b.tolist())
+    np.testing.assert_allclose(loops, torch.from_numpy(a) @ torch.from_numpy(b), rtol=1e-10, atol=1e-12)
+
+
+def test_product_names_the_shapes(tensor_operations):
+    with pytest.raises(ValueError, match="2 numbers .* 3"):
+        tensor_operations.three_loops([[1, 2]], [[1], [2], [3]])
+    with pytest.raises(ValueError):
+        tensor_operations.outer_sum(np.ones((2, 3)), np.ones((2, 3)))
+
+
+def test_blocks_are_no_larger_than_asked(tensor_operations, monkeypatch):
+    class Watched(np.ndarray):
+        seen = set()
+
+        def __matmul__(self, other):
+            self.seen.add((*self.shape, *other.shape))
+            return np.asarray(self) @ np.asarray(other)
+
+    a, b = np.ones((5, 9)).view(Watched), np.ones((9, 4)).view(Watched)
+    assert np.all(tensor_operations.blocked(a, b, 4) == 9)
+    assert Watched.seen == set(itertools.product((4, 1), (4, 1), (4, 1), (4,))) & {
+        (n, m, m, 4) for n in (4, 1) for m in (4, 1)
+    }
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 4), (2, 1, 5), (2, 3, 4, 5)])
+def test_strides_match_torch(tensor_operations, shape):
+    strides = tensor_operations.row_major_strides(shape)
+    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    assert strides == tensor.stride()
+    for index in np.ndindex(shape):
+        assert tensor_operations.read(tensor.flatten(), strides, index) == tensor[index]
+    with pytest.raises(ValueError):
+        tensor_operations.read(tensor.flatten(), strides, (0,) * (len(shape) + 1))
+
+
+def test_mean_squared_error_matches_torch(tensor_operations):
+    predictions, targets = np.random.default_rng(0).normal(size=(2, 7, 3))
+    expected = F.mse_loss(torch.from_numpy(predictions), torch.from_numpy(targets))
+    np.testing.assert_allclose(
+        tensor_operations.mean_squared_error(predictions, targets), expected, rtol=1e-12
+    )
+    with pytest.raises(ValueError, match=r"\(7, 1\).*\(7,\)"):
+        tensor_operations.mean_squared_error(np.ones((7, 1)), np.ones(7))
+
+
+def test_the_trap_averages_over_all_pairs(tensor_operations):
+    spread = tensor_operations.targets.var()
+    assert np.mean(tensor_operations.trapped**2) == pytest.approx(2 * spread)
+
+
+def test_walks_add_everything_once(tensor_operations):
+    matrix = np.random.default_rng(0).normal(size=(7, 11))
+    assert tensor_operations.row_by_row(matrix) == pytest.approx(matrix.sum())
+    assert tensor_operations.column_by_column(matrix) == pytest.approx(matrix.sum())
+
+
+def test_median_seconds_skips_the_warm_up_and_takes_turns(tensor_operations, monkeypatch):
+    clock, order = [0.0], []
+    durations = {"slow": iter([100, 5, 1, 3]), "fast": iter([50, 1, 9, 2])}
+
+    def task(name):
+        order.append(name)
+        clock[0] += next(durations[name])
+
+    monkeypatch.setattr(tensor_operations, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    tasks = {name: lambda name=name: task(name) for name in durations}
+    assert tensor_operations.median_seconds(tasks, rounds=3) == {"slow": 3, "fast": 2}
+    assert order == ["slow", "fast"] * 4
+
+
+def test_ladder_has_every_way(tensor_operations):
+    ways = {"three_loops", "dot_products", "column_mix", "outer_sum", "@"}
+    assert {way for way, _ in tensor_operations.ladder} == ways
+    assert all(speed > 0 for speed in tensor_operations.ladder.values())
+
+
+# benchmarks
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize(
+    "size, implementation",
+    [
+        (64, "loops"),
+        (64, "numpy"),
+        *itertools.product((64, 256, 1024, 2048), ("numpy, fast", "torch, library")),
+    ],
+)
+def test_matrix_product_speed(tensor_operations, timed, device, benchmark, size, implementation):
+    benchmark.group = f"matrix product, {size} x {size}, float32"
+    if implementation != "torch, library" and device.type != "cpu":
+        pytest.skip("NumPy and plain Python run on the CPU only")
+    a, b = np.random.default_rng(0).normal(size=(2, size, size)).astype(np.float32)
+    flops = 2 * size**3
+    if implementation == "loops":
+        out = timed(tensor_operations.three_loops, a.tolist(), b.tolist(), flops=flops)
+    elif implementation == "numpy":
+        out = timed(tensor_operations.dot_products, a, b, flops=flops)
+    elif implementation == "numpy, fast":
+        out = timed(np.matmul, a, b, flops=flops)
+    else:
+        x, y = torch.tensor(a, device=device), torch.tensor(b, device=device)
+        out = timed(torch.matmul, x, y, flops=flops).cpu()
+    np.testing.assert_allclose(out, a @ b, rtol=1e-3, atol=1e-3)  # float32: sums of up to 2048 terms
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize("implementation", ["numpy", "torch, library"])
+@pytest.mark.parametrize("kernel", ["broadcasting add", "row sum"])
+def test_memory_bound_speed(timed, device, benchmark, kernel, implementation):
+    benchmark.group = f"{kernel}, 8192 x 2048, float32"
+    if implementation == "numpy" and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    rng = np.random.default_rng(0)
+    matrix, row = rng.random((8192, 2048), dtype=np.float32), rng.random(2048, dtype=np.float32)
+    if implementation == "numpy":
+        x, y, out = matrix, row, np.empty_like(matrix)
+    else:
+        x, y = torch.tensor(matrix, device=device), torch.tensor(row, device=device)
+        out = torch.empty_like(x)
+    if kernel == "row sum":
+        bytes_moved, expected = matrix.nbytes + 4 * 8192, matrix.sum(axis=1)
+        out = timed(x.sum, 1, bytes=bytes_moved)
+    else:
+        bytes_moved, expected = 2 * matrix.nbytes + row.nbytes, matrix + row
+        add = np.add if implementation == "numpy" else torch.add
+        timed(lambda: add(x, y, out=out), bytes=bytes_moved)
+    result = out if implementation == "numpy" else out.cpu()
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+@pytest.mark.benchmark(group="sum of all entries, 2048 x 2048 row-major, float32")
+@pytest.mark.parametrize("implementation", ["numpy", "torch, library"])
+@pytest.mark.parametrize("walk", ["row_by_row", "column_by_column"])
+def test_traversal_speed(tensor_operations, timed, device, walk, implementation):
+    if implementation == "numpy" and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    matrix = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
+    x = matrix if implementation == "numpy" else torch.tensor(matrix, device=device)
+    total = timed(getattr(tensor_operations, walk), x, bytes=matrix.nbytes)
+    assert float(total) == pytest.approx(matrix.sum(dtype=np.float64), rel=1e-5)
