@@ -11,6 +11,11 @@ def loss_surface_and_sgd(lesson):
     return lesson("loss_surface_and_sgd")
 
 
+@pytest.fixture
+def momentum_and_adam(lesson):
+    return lesson("momentum_and_adam")
+
+
 # 7.1 loss_surface_and_sgd
 
 
@@ -120,6 +125,125 @@ def test_race_counts_steps_and_examples(loss_surface_and_sgd):
     assert few[0] > 4 * everything[0] and few[1] < everything[1] / 4
 
 
+# 7.2 momentum_and_adam
+
+RULES = {
+    "sgd": (torch.optim.SGD, [{}, {"momentum": 0.5}, {"momentum": 0.9, "dampening": 0.4}]),
+    "adagrad": (torch.optim.Adagrad, [{}, {"eps": 1e-3}]),
+    "rmsprop": (torch.optim.RMSprop, [{}, {"alpha": 0.5, "eps": 1e-3}, {"momentum": 0.7}]),
+    "adam": (torch.optim.Adam, [{}, {"betas": (0.5, 0.7), "eps": 1e-2}]),
+    "adamw": (torch.optim.AdamW, [{}, {"betas": (0.5, 0.7), "eps": 1e-2}]),
+}
+CASES = [(rule, library, options) for rule, (library, many) in RULES.items() for options in many]
+CASES += [("sgd", torch.optim.SGD, {"momentum": 0.9, "nesterov": True})]
+
+
+@pytest.mark.parametrize("rule, library, options", CASES)
+@pytest.mark.parametrize("weight_decay", [None, 0.0, 0.3])
+def test_rule_matches_torch_optim(momentum_and_adam, rule, library, options, weight_decay):
+    """A hundred steps in float64 on three groups, with gradients that differ by a million in size."""
+    m = momentum_and_adam
+    if weight_decay is not None:
+        options = {**options, "weight_decay": weight_decay}
+    rng = np.random.default_rng(0)
+    ours = [rng.normal(size=shape) for shape in ((3, 1, 2), (1,), (5,), (2, 7))]
+    theirs = [torch.tensor(w, requires_grad=True) for w in ours]
+
+    def groups(params):
+        return [
+            {"params": params[:1]},
+            {"params": params[1:3], "lr": 0.1},
+            {"params": params[3:], "weight_decay": 0.7},
+        ]
+
+    optimizer = m.Optimizer(getattr(m, rule), groups(ours), lr=0.02, **options)
+    library_optimizer = library(groups(theirs), lr=0.02, **options)
+    for _ in range(100):
+        grads = [10 ** rng.uniform(-3, 3) * rng.normal(size=w.shape) for w in ours]
+        optimizer.step(grads)
+        for w, g in zip(theirs, grads, strict=True):
+            w.grad = torch.from_numpy(g)
+        library_optimizer.step()
+        for w, v in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(w, v.detach(), rtol=1e-12, atol=1e-12)
+
+
+def test_rules_step_in_place_and_take_tensors(momentum_and_adam):
+    m = momentum_and_adam
+    for rule in (m.sgd, m.adagrad, m.rmsprop, m.adam, m.adamw):
+        array, tensor = np.array([1.0, -2.0]), torch.tensor([1.0, -2.0], dtype=torch.float64)
+        kept, state, tensor_state = array, {}, {}
+        for g in ([0.1, -3.0], [0.4, 2.0]):
+            rule(array, np.array(g), state, lr=0.1)
+            rule(tensor, torch.tensor(g, dtype=torch.float64), tensor_state, lr=0.1)
+        assert kept is array and array[0] != 1
+        np.testing.assert_allclose(array, tensor, rtol=1e-12)
+
+
+def test_optimizer_names_both_shapes(momentum_and_adam):
+    optimizer = momentum_and_adam.Optimizer(momentum_and_adam.sgd, [{"params": [np.ones((3, 2))]}], lr=0.1)
+    with pytest.raises(ValueError, match=r"\(3, 2\).*\(2,\)"):
+        optimizer.step([np.ones(2)])
+
+
+@pytest.mark.parametrize("g", [1e-12, -1e-8, 0.3, -1e8])
+def test_first_step_of_adam_forgets_the_size_of_the_gradient(momentum_and_adam, g):
+    w = np.array([2.0])
+    momentum_and_adam.adam(w, np.array([g]), {}, lr=0.01)
+    np.testing.assert_allclose(w - 2, -0.01 * g / (abs(g) + 1e-8), rtol=1e-6, atol=1e-15)
+
+
+def test_uncorrected_adam_steps_by_the_ratio_of_biases(momentum_and_adam):
+    t = np.arange(1, 3001)
+    expected = (1 - 0.9**t) / np.sqrt(1 - 0.999**t)
+    np.testing.assert_allclose(momentum_and_adam.step_lengths[False], expected, rtol=1e-5)
+
+
+def test_notes_are_counted(momentum_and_adam):
+    assert momentum_and_adam.kept["AdaGrad"] == momentum_and_adam.kept["Nesterov"] == 1
+    assert momentum_and_adam.kept["AdamW"] == momentum_and_adam.kept["RMSProp, momentum"] == 2
+
+
+def test_valley_path_matches_the_closed_form(momentum_and_adam):
+    m = momentum_and_adam
+    for axes in m.bowls.values():
+        path = m.valley_path(m.sgd, {}, axes, 0.01)
+        own = path @ axes
+        expected = np.array([10.0, 1.0]) * (1 - 0.01 * np.array([1, 50.0])) ** np.arange(61)[:, None]
+        np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(m.valley_loss(path, axes), (expected**2 @ [1, 50]) / 2, rtol=1e-9)
+
+
+def test_each_of_many_networks_trains_as_if_alone(momentum_and_adam):
+    m = momentum_and_adam
+    many = m.train(m.adam, {}, [0.01, 0.001, 0.01], [5, 5, 6], n_steps=12)
+    alone = m.train(m.adam, {}, [0.001], [5], n_steps=12)
+    np.testing.assert_allclose(many[2][:, 1], alone[2][:, 0], rtol=1e-4)
+    assert many[0].shape == (3,) and many[2].shape == (12, 3)
+    np.testing.assert_allclose([many[0][1], many[1][1]], [alone[0][0], alone[1][0]], atol=0.01)
+    assert many[2][0, 0] == pytest.approx(many[2][0, 1]) and many[2][0, 2] != many[2][0, 0]
+
+
+def test_stacked_networks_match_nn_linear(momentum_and_adam):
+    m = momentum_and_adam
+    params = m.new_networks([torch.Generator().manual_seed(seed) for seed in range(3)])
+    assert params[0].var().item() == pytest.approx(2 / 64, rel=0.1)
+    assert params[2].var().item() == pytest.approx(1 / 32, rel=0.2)
+    params = [w + 0.1 for w in params]
+    x = torch.randn(3, 5, 64, generator=torch.Generator().manual_seed(0))
+    out = m.scores(params, x)
+    for i in range(3):
+        hidden = F.linear(x[i], params[0][i], params[1][i, 0]).relu()
+        torch.testing.assert_close(out[i], F.linear(hidden, params[2][i], params[3][i, 0]))
+
+
+def test_adam_helps_on_bad_scales_only(momentum_and_adam):
+    low, high = momentum_and_adam.intervals["badly scaled"]
+    assert 0.02 < low < high
+    low, high = momentum_and_adam.intervals["as they are"]
+    assert low < 0.01 and high > -0.01
+
+
 # benchmarks
 
 
@@ -145,3 +269,63 @@ def test_hessian_vector_product_speed(loss_surface_and_sgd, timed, device, imple
     product = timed(function, flops=2 * 6 * 64 * sum(sizes))  # every row: the work of two gradients
     expected = m.hessian_vector_product(loss, w, v)
     torch.testing.assert_close(product, expected, rtol=2e-2, atol=1e-2 * expected.abs().max().item())
+
+
+OPTIMIZERS = {  # rule, library class, options, numbers read and written for each parameter
+    "SGD": ("sgd", torch.optim.SGD, {}, 3),
+    "heavy ball": ("sgd", torch.optim.SGD, {"momentum": 0.9}, 5),
+    "Nesterov": ("sgd", torch.optim.SGD, {"momentum": 0.9, "nesterov": True}, 5),
+    "AdaGrad": ("adagrad", torch.optim.Adagrad, {}, 5),
+    "RMSProp": ("rmsprop", torch.optim.RMSprop, {}, 5),
+    "Adam": ("adam", torch.optim.Adam, {}, 7),
+    "AdamW": ("adamw", torch.optim.AdamW, {}, 7),
+}
+STEPS = [
+    pytest.param(name, row, marks=pytest.mark.benchmark(group=f"step of {name}, 1e6 parameters, float32"))
+    for name in OPTIMIZERS
+    for row in (
+        "numpy",
+        "torch, explicit",
+        "torch, library",
+        "torch, library, foreach",
+        "torch, library, fused",
+    )
+]
+
+
+@pytest.mark.parametrize("name, implementation", STEPS)
+def test_optimizer_step_speed(momentum_and_adam, timed, device, name, implementation):
+    rule, library, options, numbers = OPTIMIZERS[name]
+    rule = getattr(momentum_and_adam, rule)
+    rng = np.random.default_rng(0)
+    starts = [rng.normal(size=shape).astype(np.float32) for shape in ((500, 1000), (1000, 499), (1000,))]
+    grads = [rng.normal(size=w.shape).astype(np.float32) for w in starts]
+    ours, steps = [w.copy() for w in starts], 3
+    reference = momentum_and_adam.Optimizer(rule, [{"params": ours}], lr=1e-3, **options)
+    for _ in range(steps):
+        reference.step(grads)
+    moved = sum(w.size for w in starts) * numbers * 4
+    if implementation == "numpy":
+        if device.type != "cpu":
+            pytest.skip("NumPy runs on the CPU only")
+        timed(reference.step, grads, bytes=moved)
+        return
+    params = [torch.from_numpy(w.copy()).to(device).requires_grad_() for w in starts]
+    for w in params:
+        w.grad = torch.empty_like(w)
+    if implementation == "torch, explicit":
+        optimizer = momentum_and_adam.Optimizer(rule, [{"params": params}], lr=1e-3, **options)
+        step = torch.no_grad()(lambda: optimizer.step([w.grad for w in params]))
+    else:
+        kind = {"fused": True} if "fused" in implementation else {"foreach": "foreach" in implementation}
+        try:
+            step = library(params, lr=1e-3, **options, **kind).step
+        except (TypeError, RuntimeError) as error:
+            pytest.skip(f"{library.__name__} has no such version here: {error}")
+    for _ in range(steps):
+        for w, g in zip(params, grads):  # every time: the foreach version of Nesterov changes the gradients
+            w.grad.copy_(torch.from_numpy(g))
+        step()
+    for ours_w, theirs_w in zip(ours, params):
+        np.testing.assert_allclose(ours_w, theirs_w.detach().cpu(), rtol=1e-4, atol=1e-6)
+    timed(step, bytes=moved)
