@@ -1,5 +1,7 @@
 """Chapter 1: the numbers behind the pictures, and how fast the tiny network is."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,11 @@ from torch.nn import functional as F
 @pytest.fixture
 def what_is_ai(lesson):
     return lesson("what_is_ai")
+
+
+@pytest.fixture
+def how_a_network_works(lesson):
+    return lesson("how_a_network_works")
 
 
 # 1.1 what_is_ai
@@ -122,3 +129,202 @@ def test_history_is_in_order(what_is_ai):
     years = [year for year, _ in what_is_ai.events]
     assert years == sorted(years) and len(what_is_ai.heights) == len(years)
     assert all(1970 < start < stop < 1995 for start, stop in what_is_ai.winters)
+
+
+# 1.2 how_a_network_works
+
+
+def network_of(rng, n_neurons=12):
+    """Random knobs, biases included: what `forward` and `learning_step` take."""
+    return [rng.normal(scale=0.5, size=shape) for shape in ((n_neurons, 64), n_neurons, (10, n_neurons), 10)]
+
+
+def torch_forward(images, network):
+    weight1, opinion1, weight2, opinion2 = network
+    calls = F.linear(images, weight1, opinion1).relu()
+    return calls, F.linear(calls, weight2, opinion2)
+
+
+def test_the_neuron_votes_as_nearest_average(how_a_network_works):
+    lesson = how_a_network_works
+    images = lesson.images[lesson.new][lesson.labels[lesson.new] < 2]
+    nearer_one = ((images - lesson.average_one) ** 2).sum(1) < ((images - lesson.average_zero) ** 2).sum(1)
+    np.testing.assert_array_equal(images @ lesson.knobs + lesson.opinion > 0, nearer_one)
+    assert lesson.totals[lesson.zero] < 0 < lesson.totals[lesson.one]
+    assert lesson.labels[[lesson.zero, lesson.one]].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("n, n_neurons", [(1, 12), (7, 5)])
+def test_forward_and_loss_match_pytorch(how_a_network_works, n, n_neurons):
+    rng = np.random.default_rng(n)
+    network, images, labels = network_of(rng, n_neurons), rng.uniform(size=(n, 64)), rng.integers(10, size=n)
+    calls, shares = how_a_network_works.forward(images, network)
+    expected_calls, totals = torch_forward(torch.from_numpy(images), map(torch.from_numpy, network))
+    np.testing.assert_allclose(calls, expected_calls, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(shares, totals.softmax(dim=1), rtol=1e-10, atol=1e-12)
+    ours = how_a_network_works.loss(images, labels, network)
+    assert ours == pytest.approx(F.cross_entropy(totals, torch.from_numpy(labels)).item(), rel=1e-10)
+    np.testing.assert_array_equal(how_a_network_works.answers(images, network), totals.argmax(dim=1))
+
+
+def test_confidence_survives_loud_totals(how_a_network_works):
+    totals = np.array([[1e4, 0, -1e4] + [0] * 7, [3.0] * 10])
+    shares = how_a_network_works.confidence(totals)
+    np.testing.assert_allclose(shares, [[1] + [0] * 9, [0.1] * 10], rtol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_learning_step_matches_autograd(how_a_network_works, n):
+    rng = np.random.default_rng(n)
+    network, images, labels = network_of(rng), rng.uniform(size=(n, 64)), rng.integers(10, size=n)
+    tensors = [torch.from_numpy(part.copy()).requires_grad_() for part in network]
+    totals = torch_forward(torch.from_numpy(images), tensors)[1]
+    grads = torch.autograd.grad(F.cross_entropy(totals, torch.from_numpy(labels)), tensors)
+    how_a_network_works.learning_step(images, labels, network, 0.3)
+    for ours, before, grad in zip(network, tensors, grads, strict=True):
+        np.testing.assert_allclose(ours, before.detach() - 0.3 * grad, rtol=1e-10, atol=1e-12)
+
+
+def test_turning_one_knob_makes_a_valley(how_a_network_works):
+    lesson = how_a_network_works
+    assert np.all(np.diff(lesson.valley, 2) > 0)  # the loss is convex in a knob of the last layer
+    bottom = lesson.turns[lesson.valley.argmin()]
+    assert lesson.downhill == np.sign(bottom - lesson.here)
+    part = lesson.untrained[2].copy()
+    network = [*lesson.untrained[:2], part, lesson.untrained[3]]
+    part[lesson.knob] = lesson.turns[3]
+    images, labels = lesson.images[lesson.practice], lesson.labels[lesson.practice]
+    assert lesson.loss(images, labels, network) == pytest.approx(lesson.valley[3])
+
+
+def test_losses_along_puts_the_knob_back(how_a_network_works):
+    part = how_a_network_works.network[2]
+    before = part.copy()
+    how_a_network_works.losses_along((1, 2), [5.0, -5.0], part)
+    np.testing.assert_array_equal(part, before)
+
+
+def test_training_takes_guessing_to_reading(how_a_network_works):
+    wrong = how_a_network_works.wrong
+    assert wrong["new digits"][0] > 80 and wrong["new digits"][-1] < 8
+    assert wrong["practised digits"][-1] < wrong["new digits"][-1]
+    assert how_a_network_works.n_knobs == 12 * 65 + 10 * 13
+
+
+def test_roughness_of_noise_is_two(how_a_network_works):
+    noise = np.random.default_rng(0).normal(size=(4000, 64))
+    assert how_a_network_works.roughness(noise) == pytest.approx(2, abs=0.05)
+    ramp = np.tile(np.arange(8.0), (3, 8))  # rises to the right by one, eight values of variance 5.25
+    assert how_a_network_works.roughness(ramp) == pytest.approx(1 / 5.25)
+    assert how_a_network_works.rough[1] < 0.85 * how_a_network_works.rough[0]
+
+
+def test_silent_members_were_never_corrected(how_a_network_works):
+    lesson = how_a_network_works
+    calls = lesson.forward(lesson.images[lesson.practice], lesson.network)[0]
+    assert np.all(calls[:, lesson.never_speak] == 0) and len(lesson.never_speak) < 6
+
+
+def test_confidence_tells_right_from_wrong(how_a_network_works):
+    lesson = how_a_network_works
+    assert sum(group.sum() for group in lesson.groups) == len(lesson.new)
+    low, middle, high = lesson.error_rates
+    assert low > middle > high
+    share = lesson.forward(lesson.images[[lesson.mistake]], lesson.network)[1][0]
+    assert share.argmax() != lesson.labels[lesson.mistake] and share.max() > 0.7
+
+
+# benchmarks
+
+
+@pytest.fixture
+def batch(how_a_network_works):
+    lesson = how_a_network_works
+    return lesson.images[lesson.practice[:50]], lesson.labels[lesson.practice[:50]]
+
+
+FORWARD_FLOPS = 2 * 50 * (64 * 12 + 12 * 10)
+
+
+@pytest.mark.benchmark(group="forward pass of the tiny network, 50 digits, float64")
+@pytest.mark.parametrize("implementation", ["loops", "numpy"])
+def test_forward_speed_on_the_cpu(how_a_network_works, timed, batch, implementation):
+    x, network = batch[0], how_a_network_works.network
+    expected = how_a_network_works.forward(x, network)[1]
+    images, parts = x.tolist(), [part.tolist() for part in network]
+
+    def loops():
+        weight1, opinion1, weight2, opinion2 = parts
+        shares = []
+        for image in images:
+            calls = [
+                max(sum(w * ink for w, ink in zip(row, image)) + b, 0) for row, b in zip(weight1, opinion1)
+            ]
+            votes = [
+                math.exp(sum(w * call for w, call in zip(row, calls)) + b)
+                for row, b in zip(weight2, opinion2)
+            ]
+            shares.append([vote / sum(votes) for vote in votes])
+        return shares
+
+    if implementation == "loops":
+        shares = timed(loops, flops=FORWARD_FLOPS)
+    else:
+        shares = timed(how_a_network_works.forward, x, network, flops=FORWARD_FLOPS)[1]
+    np.testing.assert_allclose(shares, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.benchmark(group="forward pass of the tiny network, 50 digits, float64")
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library"])
+def test_forward_speed(how_a_network_works, timed, batch, device, implementation):
+    x = torch.from_numpy(batch[0]).to(device)
+    network = [torch.from_numpy(part).to(device) for part in how_a_network_works.network]
+    expected = how_a_network_works.forward(batch[0], how_a_network_works.network)[1]
+    weight1, opinion1, weight2, opinion2 = network
+
+    def explicit():
+        votes = ((x @ weight1.T + opinion1).clamp(min=0) @ weight2.T + opinion2).exp()
+        return votes / votes.sum(dim=1, keepdim=True)
+
+    def library():
+        return torch_forward(x, network)[1].softmax(dim=1)
+
+    shares = timed(explicit if "explicit" in implementation else library, flops=FORWARD_FLOPS)
+    np.testing.assert_allclose(shares.cpu(), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.benchmark(group="one learning step of the tiny network, 50 digits, float64")
+@pytest.mark.parametrize("implementation", ["numpy"])
+def test_learning_step_speed_on_the_cpu(how_a_network_works, timed, batch, implementation):
+    network = [part.copy() for part in how_a_network_works.untrained]
+    before = how_a_network_works.loss(*batch, network)
+    timed(how_a_network_works.learning_step, *batch, network, 0.05, flops=3 * FORWARD_FLOPS)
+    assert how_a_network_works.loss(*batch, network) < before
+
+
+@pytest.mark.benchmark(group="one learning step of the tiny network, 50 digits, float64")
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library"])
+def test_torch_learning_step_speed(how_a_network_works, timed, batch, device, implementation):
+    x, y = (torch.from_numpy(part).to(device) for part in batch)
+    start = how_a_network_works.untrained
+    network = [torch.from_numpy(part.copy()).to(device).requires_grad_() for part in start]
+    optimizer = torch.optim.SGD(network, lr=0.05)
+
+    def explicit():
+        grads = torch.autograd.grad(F.cross_entropy(torch_forward(x, network)[1], y), network)
+        with torch.no_grad():
+            for part, grad in zip(network, grads):
+                part -= 0.05 * grad
+
+    def library():
+        optimizer.zero_grad()
+        F.cross_entropy(torch_forward(x, network)[1], y).backward()
+        optimizer.step()
+
+    step = explicit if "explicit" in implementation else library
+    step()
+    expected = [part.copy() for part in start]
+    how_a_network_works.learning_step(*batch, expected, 0.05)
+    for ours, theirs in zip(expected, network, strict=True):
+        np.testing.assert_allclose(ours, theirs.detach().cpu(), rtol=1e-10, atol=1e-12)
+    timed(step, flops=3 * FORWARD_FLOPS)

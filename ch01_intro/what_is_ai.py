@@ -479,6 +479,8 @@ assert sure_of_strangers > 0.4
 # 1. Find a zero in the second picture that nearly crossed the line. How would you have to write a zero to
 #    fool the rule, and would it fool you?
 # 2. In the picture with the line, change both `0.5` to `0.3`. Which kind of mistake goes, and which comes?
+#    (If a cell stops with `AssertionError`, a sentence of the lesson is no longer true after your change.
+#    That is a discovery, not damage.)
 # 3. In the map of forty-five jobs, which pair do you expect to be hardest for people? Is it the same one?
 #
 # ## Sources
