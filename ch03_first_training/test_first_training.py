@@ -16,6 +16,11 @@ def measuring_loss(lesson):
     return lesson("measuring_loss")
 
 
+@pytest.fixture
+def training_loop(lesson):
+    return lesson("training_loop")
+
+
 # 3.1 dataset
 
 HEADER = "species,bill_length_mm,body_mass_g"
@@ -244,3 +249,173 @@ def test_descent_ends_at_the_lowest_point_of_the_map(measuring_loss):
 def test_only_squared_error_stays_with_the_guesser(measuring_loss):
     last = {name: values[-1] for name, values in measuring_loss.accuracies.items()}
     assert last["cross-entropy"] > 0.9 > 0.72 > last["squared error"]
+
+
+# 3.3 training_loop
+
+
+@pytest.mark.parametrize("implementation", ["logistic_loops", "logistic"])
+@pytest.mark.parametrize("n, n_features", [(1, 1), (7, 2), (30, 5)])
+def test_logistic_regression_matches_autograd(training_loop, implementation, n, n_features):
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=(n, n_features)), rng.integers(2, size=n)
+    w = torch.from_numpy(rng.normal(size=n_features)).requires_grad_()
+    b = torch.tensor(rng.normal(), dtype=torch.float64, requires_grad=True)
+    loss = F.binary_cross_entropy_with_logits(torch.from_numpy(x) @ w + b, torch.from_numpy(y).double())
+    loss.backward()
+    ours = getattr(training_loop, implementation)(w.detach().numpy(), b.item(), x, y)
+    for mine, theirs in zip(ours, (loss.item(), w.grad, b.grad), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n, n_features, n_classes", [(1, 1, 2), (7, 2, 3), (30, 5, 11)])
+def test_softmax_regression_matches_autograd(training_loop, n, n_features, n_classes):
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=(n, n_features)), rng.integers(n_classes, size=n)
+    weight, bias = rng.normal(size=(n_classes, n_features)), rng.normal(size=n_classes)
+    theirs = [torch.from_numpy(v).clone().requires_grad_() for v in (weight, bias)]
+    loss = F.cross_entropy(F.linear(torch.from_numpy(x), *theirs), torch.from_numpy(y))
+    loss.backward()
+    ours = training_loop.softmax_regression(weight, bias, x, y)
+    for mine, expected in zip(ours, (loss.item(), *(v.grad for v in theirs)), strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_regressions_are_finite_at_hopeless_logits(training_loop):
+    x, y = np.array([[1e4], [-1e4]]), np.array([0, 1])
+    loss, w_grad, b_grad = training_loop.logistic(np.ones(1), 0.0, x, y)
+    assert loss == 1e4 and w_grad == [1e4] and b_grad == 0
+    loss, weight_grad, _ = training_loop.softmax_regression(np.array([[-1.0], [1.0]]), np.zeros(2), x, y)
+    assert loss == 2e4 and np.isfinite(weight_grad).all()
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 1), (4, 7), (2, 3, 5)])
+def test_softmax_matches_torch(training_loop, shape):
+    logits = np.random.default_rng(0).normal(scale=30, size=shape)
+    expected = torch.softmax(torch.from_numpy(logits), dim=-1)
+    np.testing.assert_allclose(training_loop.softmax(logits), expected, rtol=1e-10, atol=1e-300)
+
+
+def test_regressions_name_the_fault(training_loop):
+    x, column = np.ones((3, 2)), np.zeros((3, 1), dtype=int)
+    with pytest.raises(ValueError, match=r"\(3, 2\).*\(3, 1\)"):
+        training_loop.logistic(np.ones(2), 0.0, x, column)
+    with pytest.raises(ValueError, match=r"\(3, 2\).*\(3, 1\)"):
+        training_loop.softmax_regression(np.ones((4, 2)), np.zeros(4), x, column)
+    with pytest.raises(ValueError, match="negative, got -1"):
+        training_loop.softmax_regression(np.ones((4, 2)), np.zeros(4), x, np.array([0, -1, 1]))
+
+
+def test_nudged_slope_matches_a_known_gradient(training_loop):
+    parameter = np.random.default_rng(0).normal(size=(2, 3))
+    before = parameter.copy()
+    slopes = training_loop.nudged_slope(lambda: np.sum(parameter**3), parameter)
+    np.testing.assert_allclose(slopes, 3 * before**2, rtol=1e-6)
+    np.testing.assert_array_equal(parameter, before)
+
+
+def test_training_step_matches_sgd(training_loop):
+    rng = np.random.default_rng(0)
+    weight, bias, x, y = (
+        rng.normal(size=(3, 2)),
+        rng.normal(size=3),
+        rng.normal(size=(5, 2)),
+        np.arange(5) % 3,
+    )
+    model = torch.nn.Linear(2, 3, dtype=torch.float64)
+    model.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor(bias)})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    for _ in range(4):
+        loss = F.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(y))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert training_loop.training_step(weight, bias, x, y, 0.3) == pytest.approx(loss.item(), rel=1e-12)
+    np.testing.assert_allclose(weight, model.weight.detach(), rtol=1e-10)
+    np.testing.assert_allclose(bias, model.bias.detach(), rtol=1e-10)
+
+
+def test_training_ends_within_the_margin_of_the_optimum(training_loop):
+    assert 0 <= training_loop.losses[-1] - training_loop.optimum < training_loop.margin == 0.02
+    weight, bias = (
+        torch.tensor(v).requires_grad_() for v in (training_loop.best_weight, training_loop.best_bias)
+    )
+    x, y = torch.tensor(training_loop.x_train), torch.tensor(training_loop.y_train)
+    loss = F.cross_entropy(F.linear(x, weight, bias), y)
+    loss.backward()
+    assert loss.item() == pytest.approx(training_loop.optimum, abs=1e-9)
+    assert max(weight.grad.abs().max(), bias.grad.abs().max()) < 1e-6
+    assert training_loop.test_accuracy > 0.9
+
+
+def test_an_epoch_takes_every_bird_once(training_loop):
+    _, _, losses, snapshots = training_loop.train(16, 0.1, 3, np.random.default_rng(0))
+    assert len(losses) == 4 and len(snapshots) == 1 + 3 * 15
+    _, _, ours, _ = training_loop.train(training_loop.n_train, 0.1, 2, np.random.default_rng(0))
+    weight, bias = np.zeros((3, 2)), np.zeros(3)
+    x, y = training_loop.x_train, training_loop.y_train
+    for expected in ours[:2]:  # the order within one batch of everything does not matter
+        assert training_loop.training_step(weight, bias, x, y, 0.1) == pytest.approx(expected, rel=1e-10)
+
+
+def test_small_batches_get_further_in_an_epoch(training_loop):
+    last = [curve[-1] for curve in training_loop.by_batch.values()]
+    assert last == sorted(last) and training_loop.optimum < last[0] < training_loop.optimum + 0.01
+
+
+# benchmarks
+
+
+@pytest.mark.benchmark(group="-")
+@pytest.mark.parametrize("batch_size", [1, 16, 256, 4096])
+@pytest.mark.parametrize("implementation", ["numpy", "torch, explicit", "torch, library"])
+def test_softmax_step_speed(training_loop, benchmark, timed, device, implementation, batch_size):
+    """The rows of the lesson's figure: one step of softmax regression, by batch size."""
+    if implementation == "numpy" and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    benchmark.group = f"step of softmax regression, batch {batch_size}, float64"
+    x = np.resize(training_loop.x_train, (batch_size, 2))
+    y = np.resize(training_loop.y_train, batch_size)
+    weight, bias = training_loop.weight, training_loop.bias
+    expected = training_loop.softmax_regression(weight, bias, x, y)[0]
+    inputs, targets = torch.tensor(x, device=device), torch.tensor(y, device=device)
+    model = torch.nn.Linear(2, 3, dtype=torch.float64, device=device)
+    model.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor(bias)})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    rows, (matrix, offset) = torch.arange(batch_size, device=device), (p.detach() for p in model.parameters())
+
+    def explicit():
+        logits = inputs @ matrix.T + offset
+        total = torch.logsumexp(logits, dim=1, keepdim=True)
+        loss = (total[:, 0] - logits[rows, targets]).mean()
+        error = (logits - total).exp()
+        error[rows, targets] -= 1
+        error /= batch_size
+        matrix.sub_(0.0 * (error.T @ inputs))
+        offset.sub_(0.0 * error.sum(dim=0))
+        return loss
+
+    def library():
+        loss = F.cross_entropy(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    flops = batch_size * 3 * 2 * 2 * 2  # two products of 2 by 3 numbers a bird
+    if implementation == "numpy":
+        loss = timed(
+            training_loop.training_step,
+            weight.copy(),
+            bias.copy(),
+            x,
+            y,
+            0.0,
+            flops=flops,
+            dtype=torch.float64,
+        )
+    else:
+        loss = timed(
+            explicit if "explicit" in implementation else library, flops=flops, dtype=torch.float64
+        ).item()
+    assert loss == pytest.approx(expected, rel=1e-10)
