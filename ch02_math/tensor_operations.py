@@ -391,7 +391,8 @@ for letters, (arrays, expected) in sums.items():
 #
 # All ways do the same $2nmp$ additions and multiplications. How long they take depends on who drives:
 # Python, which looks at every number as an object, or compiled code that runs through memory. We time
-# each on square matrices, several rounds in turn, and keep the median. The loops get the small size only.
+# each on square matrices, several rounds in turn, and keep the middle time, the *median*. A GFLOP/s is a
+# billion of these operations in a second. The loops get the small size only.
 
 
 # %%

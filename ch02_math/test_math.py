@@ -20,6 +20,11 @@ def tensor_operations(lesson):
     return lesson("tensor_operations")
 
 
+@pytest.fixture
+def derivatives(lesson):
+    return lesson("derivatives")
+
+
 # 2.1 scalars_to_tensors
 
 
@@ -217,6 +222,90 @@ def test_ladder_has_every_way(tensor_operations):
     ways = {"three_loops", "dot_products", "column_mix", "outer_sum", "@"}
     assert {way for way, _ in tensor_operations.ladder} == ways
     assert all(speed > 0 for speed in tensor_operations.ladder.values())
+
+
+# 2.3 derivatives
+
+DUALS = {
+    "add": lambda x, f: x + x + 3,
+    "number plus": lambda x, f: 3 + x * x,
+    "subtract": lambda x, f: x * x - x,
+    "number minus": lambda x, f: 3 - x,
+    "minus number": lambda x, f: x - 3,
+    "number times": lambda x, f: 3 * x,
+    "divide": lambda x, f: (x + 1) / (x * x + 2),
+    "number over": lambda x, f: 3 / x,
+    "over number": lambda x, f: x / 3,
+    "power": lambda x, f: x**5 + x**1,
+    "negative power": lambda x, f: x**-2,
+    "zeroth power": lambda x, f: x**0 + x,
+    "exp": lambda x, f: f.exp(x * x),
+    "log": lambda x, f: f.log(x * x) * x,
+    "sin": lambda x, f: f.sin(x * x),
+    "constant": lambda x, f: x * 0 + 7,
+}
+
+
+@pytest.mark.parametrize("name", DUALS)
+@pytest.mark.parametrize("x", [0.3, 1.0, 2.7])
+def test_dual_matches_autograd(derivatives, name, x):
+    ours = DUALS[name](derivatives.Dual(x, 1.0), derivatives)
+    tensor = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    theirs = DUALS[name](tensor, torch)
+    theirs.backward()
+    np.testing.assert_allclose([ours.value, ours.slope], [theirs.item(), tensor.grad], rtol=1e-12, atol=1e-14)
+
+
+def test_dual_scales_with_the_slope_it_was_given(derivatives):
+    for f in DUALS.values():
+        one, five = (f(derivatives.Dual(0.7, slope), derivatives) for slope in (1.0, 5.0))
+        assert five.slope == pytest.approx(5 * one.slope)
+
+
+def test_derivative_of_what_does_not_depend_on_x_is_zero(derivatives):
+    assert derivatives.derivative(lambda x: 4.0, 2.0) == 0
+    assert derivatives.derivative(lambda x: x**0, 0.0) == 0
+    assert derivatives.derivative(lambda x: derivatives.exp(1.0) * x, 0.0) == pytest.approx(math.e)
+
+
+def test_dual_shows_both_numbers(derivatives):
+    assert repr(derivatives.Dual(2.0, 3.0)) == "Dual(2.0, slope=3.0)"
+
+
+def test_differences_match_autograd(derivatives):
+    x = np.random.default_rng(0).normal(size=7)
+    tensor = torch.tensor(x, requires_grad=True)
+    expected = torch.autograd.grad(torch.sin(tensor * tensor).sum(), tensor)[0]
+
+    def f(x):
+        return np.sin(x * x)
+
+    np.testing.assert_allclose(derivatives.central_difference(f, x), expected, rtol=1e-8)
+    np.testing.assert_allclose(derivatives.forward_difference(f, x, 1e-8), expected, rtol=1e-5, atol=1e-6)
+    # exact where theory says so: both sides for a parabola, one side off by h
+    assert derivatives.central_difference(lambda x: x * x, 3.0, 0.5) == 6
+    assert derivatives.forward_difference(lambda x: x * x, 3.0, 0.5) == 6.5
+
+
+def test_the_best_step_is_where_theory_puts_it(derivatives):
+    assert len(derivatives.best) == 3
+    for measured, theory in derivatives.best.values():
+        assert 1 / 6 < measured / theory < 6
+    assert derivatives.at(1e-5) == 36
+
+
+def test_level_ground_is_found_by_autograd(derivatives):
+    x = torch.tensor(derivatives.level, requires_grad=True)
+    height = torch.sin(x) + 0.3 * torch.sin(3 * x) + 0.1 * x
+    np.testing.assert_allclose(derivatives.hills(derivatives.level), height.detach(), rtol=1e-12)
+    assert torch.autograd.grad(height.sum(), x)[0].abs().max() < 0.1  # within a step of the grid
+
+
+@pytest.mark.parametrize("a", [0.5, 2.0, 9.0])
+def test_heron_differentiates_the_root(derivatives, a):
+    root = derivatives.heron(derivatives.Dual(a, 1.0), n_steps=8)
+    np.testing.assert_allclose([root.value, root.slope], [a**0.5, 0.5 / a**0.5], rtol=1e-12)
+    assert derivatives.heron(2.0, n_steps=1) == 1.5
 
 
 # benchmarks
