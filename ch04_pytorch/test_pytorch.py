@@ -5,11 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 
 @pytest.fixture
 def tensor_basics(lesson):
     return lesson("tensor_basics")
+
+
+@pytest.fixture
+def computational_graph(lesson):
+    return lesson("computational_graph")
 
 
 # 4.1 tensor_basics: random chains of views, the same for our class and for torch
@@ -106,3 +112,124 @@ def test_views_of_a_picture_share_its_memory(tensor_basics):
     assert tensor_basics.listed.data_ptr() != pointer
     image = tensor_basics.image
     torch.testing.assert_close(tensor_basics.patches[2, 1], image[14:21, 7:14])
+
+
+# 4.2 computational_graph
+
+
+def random_expression(seed, leaves):
+    """A scalar made of operations on results picked from all earlier ones: many are used more than once."""
+    rng, pool = np.random.default_rng(seed), list(leaves)
+    for _ in range(20):
+        a, b = (pool[i] for i in rng.integers(len(pool), size=2))
+        choices = (
+            a + b,
+            a * b.tanh(),
+            a / (b * b + 1),
+            (a - 0.5 * b).relu(),
+            torch.exp(-a * a) + b,
+            2 - a.sin(),
+        )
+        pool.append(choices[rng.integers(len(choices))])
+    return sum(pool[2:]).sum()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 2)])
+@pytest.mark.parametrize("seed", range(5))
+def test_play_backward_matches_backward(computational_graph, shape, seed):
+    torch.manual_seed(seed)
+    leaves = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    random_expression(seed, leaves).backward()
+    expected = [leaf.grad for leaf in leaves]
+    for leaf in leaves:
+        leaf.grad = None
+    computational_graph.play_backward(random_expression(seed, leaves))
+    for leaf, grad in zip(leaves, expected):
+        torch.testing.assert_close(leaf.grad, grad, rtol=1e-10, atol=1e-12)
+    with pytest.raises(ValueError, match=r"\(2,\)"):
+        computational_graph.play_backward(torch.ones(2, requires_grad=True) * 2)
+
+
+def test_graph_nodes_list_each_note_once_after_its_parents(computational_graph):
+    leaves = [torch.randn((), requires_grad=True) for _ in range(2)]
+    nodes = computational_graph.graph_nodes(random_expression(0, leaves))
+    assert len(set(nodes)) == len(nodes) > 20
+    for i, node in enumerate(nodes):
+        assert all(parent is None or parent in nodes[:i] for parent, _ in node.next_functions)
+
+
+def test_drawing_places_every_note(computational_graph):
+    import matplotlib.pyplot as plt
+
+    u, v = (torch.ones((), requires_grad=True) for _ in range(2))
+    fig, ax = plt.subplots()
+    computational_graph.draw_graph((u * v).exp() + u, {"u": u, "v": v}, ax)
+    places = {text.get_text(): text.get_position() for text in ax.texts if text.get_text()}
+    plt.close(fig)
+    expected = {"leaf u": (0, 0), "leaf v": (0, -1), "Mul": (1, -0.5), "Exp": (2, -0.5), "Add": (3, -0.25)}
+    assert places == expected
+    assert len(ax.texts) == 5 + 5  # five boxes and five arrows
+    assert ax.get_xlim()[0] < 0 and ax.get_xlim()[1] > 3 and ax.get_ylim()[0] < -1 and ax.get_ylim()[1] > 0
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 5)])
+def test_softplus_matches_the_library(computational_graph, shape):
+    torch.manual_seed(0)
+    ours = (20 * torch.randn(shape, dtype=torch.float64)).requires_grad_()
+    theirs = ours.detach().clone().requires_grad_()
+    cotangent = torch.randn(shape, dtype=torch.float64)
+    out, expected = computational_graph.Softplus.apply(ours), F.softplus(theirs, threshold=1e3)
+    torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-12)
+    (out * cotangent).sum().backward()
+    (expected * cotangent).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_softplus_is_finite_far_out(computational_graph, dtype):
+    x = torch.tensor([-1e4, 0.0, 1e4], dtype=dtype, requires_grad=True)
+    out = computational_graph.Softplus.apply(x)
+    out.sum().backward()
+    assert out.tolist() == pytest.approx([0, math.log(2), 1e4]) and x.grad.tolist() == [0, 0.5, 1]
+
+
+def test_complaint_tells_errors_from_silence(computational_graph):
+    assert computational_graph.complaint(lambda: None) == "silence"
+    assert computational_graph.complaint(lambda: 1 + None).startswith("TypeError: unsupported operand")
+
+    def two_sentences():
+        raise RuntimeError("first. second. third")
+
+    assert computational_graph.complaint(two_sentences) == "RuntimeError: first"
+    with pytest.raises(KeyError):
+        computational_graph.complaint(lambda: {}["key"])
+
+
+def test_train_matches_torch_and_each_mistake_shows(computational_graph):
+    losses, weights = computational_graph.train(5, 0.3)
+    x, y = computational_graph.x, computational_graph.y
+    expected, model = [], [weight.detach().requires_grad_() for weight in computational_graph.fresh_weights()]
+    assert [tuple(weight.shape) for weight in model] == [(32, 196), (10, 32)]
+    for _ in range(5):
+        loss = F.cross_entropy(
+            torch.tanh(x @ model[0].T) @ model[1].T, y
+        )  # (500, 196) -> (500, 32) -> (500, 10)
+        expected.append(loss.item())
+        grads = torch.autograd.grad(loss, model)
+        model = [(weight - 0.3 * grad).detach().requires_grad_() for weight, grad in zip(model, grads)]
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    for ours, theirs in zip(weights, model):
+        torch.testing.assert_close(ours, theirs)
+
+    curves = computational_graph.curves
+    assert len(curves["right"]) == 150 and np.all(np.diff(curves["right"]) < 0)
+    assert set(np.diff(curves["weights replaced"])) == {0}
+    assert curves["no zero_grad"][-1] < curves["right"][-1] < curves["hidden layer detached"][-1]
+
+
+def test_descend_matches_the_closed_form(computational_graph):
+    step = np.eye(2) - 0.1 * computational_graph.A.numpy()
+    expected = [np.linalg.norm(np.linalg.matrix_power(step, n) @ [1, -2]) for n in range(80)]
+    np.testing.assert_allclose(computational_graph.arrives, expected, rtol=1e-10)
+    np.testing.assert_allclose(computational_graph.circles[:2], expected[:2], rtol=1e-10)
+    assert min(computational_graph.circles) > 0.05
