@@ -44,6 +44,113 @@ def tensor_autograd(lesson):
 # 6.1 chain_rule
 
 
+def random_graph(seed):
+    """Twelve nodes in the lesson's form, each made from two earlier ones; they take floats or tensors."""
+    rng = np.random.default_rng(seed)
+    names, graph = ["x", "y"], {}
+    kinds = (
+        (lambda a, b: a + b, lambda a, b: (1.0, 1.0)),
+        (lambda a, b: a * b, lambda a, b: (b, a)),
+        (lambda a, b: a / (1 + b * b), lambda a, b: (1 / (1 + b * b), -2 * a * b / (1 + b * b) ** 2)),
+    )
+    for i in range(12):
+        parents = tuple(names[k] for k in rng.choice(len(names), size=2, replace=False))
+        graph[f"n{i}"] = (parents, *kinds[rng.integers(3)])
+        names.append(f"n{i}")
+    return graph, dict(zip("xy", rng.normal(size=2).tolist()))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_graph_derivatives_match_autograd_and_the_sum_over_paths(chain_rule, seed):
+    graph, leaves = random_graph(seed)
+    values = chain_rule.evaluate(graph, leaves)
+    bar = chain_rule.backward(graph, values, "n11")
+    tensors = {name: torch.tensor(v, dtype=torch.float64, requires_grad=True) for name, v in leaves.items()}
+    expected = chain_rule.evaluate(graph, tensors)
+    grads = torch.autograd.grad(expected["n11"], list(expected.values()), allow_unused=True)
+    for name, grad in zip(expected, grads, strict=True):
+        np.testing.assert_allclose(values[name], expected[name].item(), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(bar[name], 0.0 if grad is None else grad.item(), rtol=1e-10, atol=1e-12)
+        by_paths = chain_rule.sum_over_paths(graph, values, name, "n11")
+        np.testing.assert_allclose(by_paths, bar[name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gated_neuron_matches_autograd(chain_rule, seed):
+    numbers = np.random.default_rng(seed).normal(size=4)
+    leaves = dict(zip("wxby", numbers.tolist()))
+    bar = chain_rule.backward(chain_rule.graph, chain_rule.evaluate(chain_rule.graph, leaves), "L")
+    w, x, b, y = tensors = [torch.tensor(number, requires_grad=True) for number in numbers]
+    (F.silu(w * x + b) - y).square().backward()
+    np.testing.assert_allclose(
+        [bar[name] for name in "wxby"], [t.grad for t in tensors], rtol=1e-10, atol=1e-12
+    )
+
+
+def test_graph_parent_used_twice_gets_two_shares(chain_rule):
+    square = {"f": (("x", "x"), lambda a, b: a * b, lambda a, b: (b, a))}
+    values = chain_rule.evaluate(square, {"x": 3.0})
+    assert chain_rule.backward(square, values, "f") == {"x": 6.0, "f": 1.0}
+
+
+def test_graph_refuses_slopes_that_do_not_fit_the_parents(chain_rule):
+    faulty = {"f": (("x", "y"), lambda x, y: x + y, lambda x, y: (1.0,))}
+    with pytest.raises(ValueError):
+        chain_rule.backward(faulty, chain_rule.evaluate(faulty, {"x": 1.0, "y": 2.0}), "f")
+
+
+def test_nudge_moves_one_node_and_what_follows(chain_rule):
+    before = chain_rule.evaluate(chain_rule.graph, chain_rule.leaves)
+    for name in ("b", "z"):
+        after = chain_rule.evaluate(chain_rule.graph, chain_rule.leaves, name, 0.5)
+        assert after[name] == pytest.approx(before[name] + 0.5)
+        assert after["p"] == before["p"] and after["L"] != before["L"]
+    assert chain_rule.leaves == {name: before[name] for name in chain_rule.leaves}
+
+
+def test_sigmoid_matches_pytorch_far_out(chain_rule):
+    z = np.array([-1e4, -30.0, -0.5, 0.0, 2.0, 1e4])
+    np.testing.assert_allclose(
+        chain_rule.sigmoid(z), torch.sigmoid(torch.from_numpy(z)), rtol=1e-10, atol=1e-12
+    )
+
+
+def test_paths_double_with_each_diamond(chain_rule):
+    assert chain_rule.paths({}, "x", "x") == [[]]
+    assert chain_rule.paths(chain_rule.graph, "s", "L") == [[("s", "h"), ("h", "e"), ("e", "L")]]
+    assert chain_rule.paths(chain_rule.graph, "L", "w") == []
+    assert chain_rule.n_paths == [2**n for n in chain_rule.sizes]
+    assert chain_rule.n_arrows == [4 * n for n in chain_rule.sizes]
+    values = chain_rule.evaluate(chain_rule.row_of_diamonds(3), {"x0": 2.0})
+    assert values["x3"] == pytest.approx(2 * 1.1**3)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5)])
+def test_chain_of_vjps_matches_autograd(chain_rule, shape):
+    rng = np.random.default_rng(0)
+    x, cotangent = rng.normal(size=(*shape, 11)), rng.normal(size=(*shape, 3))
+    w1, w2 = rng.normal(size=(4, 11)), rng.normal(size=(3, 4))
+    hidden = np.tanh(x @ w1.T)
+    ours = chain_rule.linear_vjp(w1, chain_rule.tanh_vjp(hidden, chain_rule.linear_vjp(w2, cotangent)))
+    function = lambda x: torch.tanh(x @ torch.from_numpy(w1).T) @ torch.from_numpy(w2).T  # noqa: E731
+    expected = torch.func.vjp(function, torch.from_numpy(x))[1](torch.from_numpy(cotangent))[0]
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_vjps_name_the_shapes(chain_rule):
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(4, 5\)"):
+        chain_rule.linear_vjp(np.ones((4, 5)), np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"\(3, 1\).*\(3,\)"):
+        chain_rule.tanh_vjp(np.ones(3), np.ones((3, 1)))
+
+
+def test_jacobian_by_columns_matches_jacrev(chain_rule):
+    np.testing.assert_allclose(chain_rule.columns, chain_rule.by_rows, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(chain_rule.jacobian, chain_rule.by_rows, rtol=1e-10, atol=1e-12)
+    scores = chain_rule.weight2 @ chain_rule.hidden
+    np.testing.assert_allclose(chain_rule.network(chain_rule.image), scores, rtol=1e-10, atol=1e-12)
+
+
 # 6.2 forward_backward
 
 
@@ -320,6 +427,159 @@ def test_hidden_layers_help_on_the_moons_only(micrograd):
 # 6.4 backprop_ninja
 
 
+def test_examples_slide_over_every_name(backprop_ninja):
+    x, y = backprop_ninja.examples(["bo", "a"], 2)
+    assert x.tolist() == [[0, 0], [0, 2], [2, 15], [0, 0], [0, 1]]
+    assert y.tolist() == [2, 15, 0, 1, 0]
+
+
+def test_every_intermediate_gradient_matches_autograd(backprop_ninja):
+    assert len(backprop_ninja.differences) == 24
+    assert max(backprop_ninja.differences.values()) < 1e-14
+
+
+@pytest.mark.parametrize("n", [1, 7, 32])
+def test_forward_in_small_steps_matches_the_library(backprop_ninja, n):
+    x, y = backprop_ninja.train_x[:n], backprop_ninja.train_y[:n]
+    t = backprop_ninja.forward(backprop_ninja.parameters, x, y, np)
+    p = {name: torch.from_numpy(value) for name, value in backprop_ninja.parameters.items()}
+    z = F.linear(F.embedding(torch.from_numpy(x), p["embedding"]).flatten(1), p["weight1"], p["bias1"])
+    normed = lambda z: F.batch_norm(z, None, None, p["gamma"], p["beta"], training=True)  # noqa: E731
+    z = normed(z) if n > 1 else p["beta"][None]  # it refuses a batch of one, whose normalized values are 0
+    logits = F.linear(z.tanh(), p["weight2"], p["bias2"])
+    np.testing.assert_allclose(t.logits, logits, rtol=1e-10, atol=1e-12)
+    assert t.loss == pytest.approx(F.cross_entropy(logits, torch.from_numpy(y)).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+@pytest.mark.parametrize("n, n_classes", [(1, 1), (1, 5), (7, 3), (64, 27)])
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_fast"])
+def test_softmax_cross_entropy_matches_pytorch(backprop_ninja, name, n, n_classes, scale):
+    rng = np.random.default_rng(n)
+    logits, targets = scale * rng.normal(size=(n, n_classes)), rng.integers(n_classes, size=n)
+    before = logits.copy()
+    loss, grad = getattr(backprop_ninja, name)(logits, targets)
+    theirs = torch.tensor(logits, requires_grad=True)
+    expected = F.cross_entropy(theirs, torch.from_numpy(targets))
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-10, abs=1e-12)
+    np.testing.assert_allclose(grad, theirs.grad, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(logits, before)
+
+
+def test_backprop_ninja_names_the_fault(backprop_ninja):
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(3,\)"):
+        backprop_ninja.softmax_cross_entropy(np.ones((2, 3)), np.array([0, 1, 2]))
+    with pytest.raises(ValueError, match=r"\(3,\)"):
+        backprop_ninja.softmax_cross_entropy(np.ones(3), np.array([0, 1, 2]))
+    for targets in ([0, 3], [-1, 0]):
+        with pytest.raises(ValueError, match="classes are 3"):
+            backprop_ninja.softmax_cross_entropy(np.ones((2, 3)), np.array(targets))
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(1,\)"):
+        backprop_ninja.linear(np.ones((4, 3)), np.ones((2, 3)), np.ones(1))
+    with pytest.raises(ValueError, match=r"\(4, 3\).*\(1,\).*\(3,\)"):
+        backprop_ninja.batch_norm(np.ones((4, 3)), np.ones(1), np.ones(3))
+    with pytest.raises(ValueError, match=r"\(4, 3\).*\(3,\).*\(1,\)"):
+        backprop_ninja.batch_norm(np.ones((4, 3)), np.ones(3), np.ones(1))
+
+
+@pytest.mark.parametrize("n, n_in, n_out", [(1, 1, 1), (5, 7, 3)])
+def test_linear_matches_pytorch(backprop_ninja, n, n_in, n_out):
+    rng = np.random.default_rng(n)
+    arrays = rng.normal(size=(n, n_in)), rng.normal(size=(n_out, n_in)), rng.normal(size=n_out)
+    cotangent = rng.normal(size=(n, n_out))
+    out = backprop_ninja.linear(*arrays)
+    tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
+    expected = F.linear(*tensors)
+    grads = torch.autograd.grad(expected, tensors, torch.from_numpy(cotangent))
+    ours = backprop_ninja.linear_backward(cotangent, *arrays[:2])
+    for a, b in zip((out, *ours), (expected.detach(), *grads), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n, width", [(2, 1), (7, 5), (33, 8)])
+@pytest.mark.parametrize("name", ["batch_norm", "batch_norm_fast"])
+def test_batch_norm_matches_pytorch(backprop_ninja, name, n, width):
+    rng = np.random.default_rng(n)
+    z, cotangent = 3 * rng.normal(size=(2, n, width)) + 2
+    gamma, beta = rng.normal(size=(2, width))
+    out, cache = getattr(backprop_ninja, name)(z, gamma, beta)
+    ours = out, *getattr(backprop_ninja, f"{name}_backward")(cotangent, cache)
+    tensors = [torch.tensor(a, requires_grad=True) for a in (z, gamma, beta)]
+    expected = F.batch_norm(tensors[0], None, None, *tensors[1:], training=True)
+    grads = torch.autograd.grad(expected, tensors, torch.from_numpy(cotangent))
+    for a, b in zip(ours, (expected.detach(), *grads), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(cache[3], z.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(cache[4], z.var(axis=0), rtol=1e-10)
+
+
+def test_whole_model_matches_autograd_where_letters_repeat(backprop_ninja):
+    rng = np.random.default_rng(5)
+    p = backprop_ninja.initial_parameters(4, 11, rng)
+    x, y = rng.integers(6, size=(13, 3)), rng.integers(27, size=13)
+    loss, gradients, (mean, variance) = backprop_ninja.loss_and_gradients(p, x, y)
+    tensors = {name: torch.tensor(value, requires_grad=True) for name, value in p.items()}
+    theirs = backprop_ninja.forward(tensors, x, y, torch)
+    theirs.loss.backward()
+    assert loss == pytest.approx(theirs.loss.item(), rel=1e-12)
+    for name, tensor in tensors.items():
+        np.testing.assert_allclose(gradients[name], tensor.grad, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(mean, theirs.mean.detach(), rtol=1e-12)
+    np.testing.assert_allclose(variance, theirs.variance.detach(), rtol=1e-12)
+
+
+def test_initial_parameters_keep_their_spread(backprop_ninja):
+    p = backprop_ninja.initial_parameters(40, 300, np.random.default_rng(0))
+    shapes = {name: value.shape for name, value in p.items()}
+    assert shapes["weight1"] == (300, 120) and shapes["weight2"] == (27, 300) and shapes["bias2"] == (27,)
+    spreads = {
+        "embedding": 1,
+        "weight1": 120**-0.5,
+        "weight2": 300**-0.5,
+        "bias1": 0.1,
+        "beta": 0.1,
+        "gamma": 0.1,
+    }
+    for name, spread in spreads.items():
+        assert p[name].std() == pytest.approx(spread, rel=0.15), name
+        assert p[name].mean() == pytest.approx(float(name == "gamma"), abs=0.2 * spread), name
+    assert 0.05 < p["bias2"].std() < 0.2
+
+
+def test_scores_match_pytorch_in_eval_mode(backprop_ninja):
+    p = {name: torch.from_numpy(value) for name, value in backprop_ninja.trained.items()}
+    statistics = (torch.from_numpy(a) for a in (backprop_ninja.running_mean, backprop_ninja.running_var))
+    x = backprop_ninja.test_x[:50]
+    z = F.linear(F.embedding(torch.from_numpy(x), p["embedding"]).flatten(1), p["weight1"], p["bias1"])
+    z = F.batch_norm(z, *statistics, p["gamma"], p["beta"], training=False)
+    expected = F.linear(z.tanh(), p["weight2"], p["bias2"])
+    np.testing.assert_allclose(backprop_ninja.scores(x), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_samples_follow_the_probabilities(backprop_ninja):
+    n = 20_000
+    samples = backprop_ninja.sample_names(n, np.random.default_rng(0), longest=2)
+    probs = torch.softmax(
+        torch.from_numpy(backprop_ninja.scores(np.zeros((1, 3), dtype=int))[0]), dim=0
+    ).numpy()
+    first = np.bincount([backprop_ninja.letters.index(s[:1] or ".") for s in samples], minlength=27) / n
+    assert np.abs(first - probs).max() < 4 * math.sqrt(0.25 / n)
+    after_a = np.array([s[1:] or "." for s in samples if s.startswith("a")])
+    context = np.array([[0, 0, 1]])
+    probs = torch.softmax(torch.from_numpy(backprop_ninja.scores(context)[0]), dim=0).numpy()
+    second = np.array([(after_a == letter).mean() for letter in backprop_ninja.letters])
+    assert np.abs(second - probs).max() < 4 * math.sqrt(0.25 / len(after_a))
+    assert max(map(len, samples)) == 2
+
+
+def test_hand_training_equals_pytorch_and_invents_names(backprop_ninja):
+    np.testing.assert_allclose(backprop_ninja.losses[:200], backprop_ninja.torch_losses, atol=1e-9, rtol=0)
+    assert backprop_ninja.test_loss < 2.3 < 3 < backprop_ninja.losses[0]
+    assert 0.5 < backprop_ninja.new_share < 0.98
+    assert not set(backprop_ninja.shown) & set(backprop_ninja.names)
+
+
 # 6.5 weight_init
 
 
@@ -390,19 +650,17 @@ def test_mean_squares_match_a_sample(weight_init):
     assert weight_init.mean_squares(torch.tanh) == pytest.approx(values, abs=0.005)
 
 
-@pytest.mark.parametrize("name, theory", [("he_normal", 1.0), ("xavier_normal", 0.5)])
-def test_mean_square_ratio_follows_theory(weight_init, name, theory):
-    ratio = weight_init.mean_square_ratio(getattr(weight_init, name), 256, 30, 4, np.random.default_rng(1))
-    assert ratio == pytest.approx(theory, rel=0.05)
-
-
-def test_mean_square_ratio_is_geometric_over_layers(weight_init):
-    def one_after_the_other(n_out, n_in, rng):
-        return np.eye(n_out) * next(scales)
-
-    scales = iter([1.0, 2.0, 4.0])  # mean squares 1, 4, 64 of the positive part
-    ratio = weight_init.mean_square_ratio(one_after_the_other, 500, 3, 1, np.random.default_rng(0))
-    assert ratio == pytest.approx(8 * math.sqrt(0.5), rel=0.02)  # the first layer sees both halves
+@pytest.mark.parametrize("name", ["he_normal", "xavier_normal"])
+def test_squares_by_layer_match_pytorch(weight_init, name):
+    init = getattr(weight_init, name)
+    ours = weight_init.squares_by_layer(init, 17, 4, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    h, expected = torch.from_numpy(rng.normal(size=(32, 17))), []
+    for _ in range(4):
+        z = F.linear(h, torch.from_numpy(init(17, 17, rng)))
+        expected.append(z.square().mean().item())
+        h = z.relu()
+    np.testing.assert_allclose(ours, expected, rtol=1e-10)
 
 
 def test_signal_follows_theory(weight_init):
@@ -505,3 +763,138 @@ def test_training_step_speed(micrograd, timed, device, implementation):
     expected = (1 - t * network(x)[:, 0]).relu().mean().item()
     expected += 1e-4 * sum(p.square().sum().item() for p in parameters)
     assert loss == pytest.approx(expected, rel=1e-10)
+
+
+def arrays_and_tensors(device, *arrays):
+    """float32 copies of the arrays, and the same as tensors that ask for gradients."""
+    arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+    return arrays, [torch.tensor(a, device=device, requires_grad=a.dtype == np.float32) for a in arrays]
+
+
+def same(ours, expected):
+    """Equal to float32's precision, whatever device it is on."""
+    for a, b in zip(ours, expected, strict=True):
+        a, b = (torch.as_tensor(v).detach().double().cpu() for v in (a, b))
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * max(1e-6, b.abs().max().item()))
+
+
+@pytest.mark.benchmark(group="linear, forward and backward, 1024 x 256 to 256, float32")
+@pytest.mark.parametrize("implementation", ["numpy", "torch, explicit", "torch, library"])
+def test_linear_speed(backprop_ninja, timed, device, implementation):
+    if implementation == "numpy" and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    rng = np.random.default_rng(0)
+    shapes = (1024, 256), (256, 256), (256,), (1024, 256)
+    (x, w, b, c), (tx, tw, tb, tc) = arrays_and_tensors(device, *(rng.normal(size=s) for s in shapes))
+
+    def library():
+        out = F.linear(tx, tw, tb)
+        return out, *torch.autograd.grad(out, (tx, tw, tb), tc)
+
+    @torch.no_grad()
+    def explicit():
+        return tx @ tw.T + tb, tc @ tw, tc.T @ tx, tc.sum(dim=0)
+
+    def numpy():
+        return backprop_ninja.linear(x, w, b), *backprop_ninja.linear_backward(c, x, w)
+
+    f = {"numpy": numpy, "torch, explicit": explicit, "torch, library": library}[implementation]
+    same(timed(f, flops=3 * 2 * 1024 * 256 * 256), library())
+
+
+@pytest.mark.benchmark(group="tanh, forward and backward, (1024, 256), float32")
+@pytest.mark.parametrize("implementation", ["numpy", "torch, explicit", "torch, library"])
+def test_tanh_speed(timed, device, implementation):
+    if implementation == "numpy" and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    rng = np.random.default_rng(0)
+    (x, c), (tx, tc) = arrays_and_tensors(device, *rng.normal(size=(2, 1024, 256)))
+
+    def library():
+        out = torch.tanh(tx)
+        return out, torch.autograd.grad(out, tx, tc)[0]
+
+    @torch.no_grad()
+    def explicit():
+        out = torch.tanh(tx)
+        return out, tc * (1 - out * out)
+
+    def numpy():
+        out = np.tanh(x)
+        return out, c * (1 - out * out)
+
+    f = {"numpy": numpy, "torch, explicit": explicit, "torch, library": library}[implementation]
+    same(timed(f, bytes=5 * x.nbytes), library())
+
+
+@pytest.mark.benchmark(group="batch norm, forward and backward, (1024, 256), float32")
+@pytest.mark.parametrize("implementation", ["numpy", "numpy, fast", "torch, explicit", "torch, library"])
+def test_batch_norm_speed(backprop_ninja, timed, device, implementation):
+    if implementation.startswith("numpy") and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    rng = np.random.default_rng(0)
+    shapes = (1024, 256), (256,), (256,), (1024, 256)
+    (z, g, b, c), (tz, tg, tb, tc) = arrays_and_tensors(device, *(rng.normal(size=s) for s in shapes))
+
+    def library():
+        out = F.batch_norm(tz, None, None, tg, tb, training=True)
+        return out, *torch.autograd.grad(out, (tz, tg, tb), tc)
+
+    @torch.no_grad()
+    def explicit():
+        variance, mean = torch.var_mean(tz, dim=0, correction=0)
+        inverse = torch.rsqrt(variance + 1e-5)
+        normalized = (tz - mean) * inverse
+        d_gamma, d_beta = (tc * normalized).sum(dim=0), tc.sum(dim=0)
+        d_z = tg * inverse * (tc - d_beta / len(tc) - normalized * (d_gamma / len(tc)))
+        return tg * normalized + tb, d_z, d_gamma, d_beta
+
+    def clear():
+        out, cache = backprop_ninja.batch_norm(z, g, b)
+        return out, *backprop_ninja.batch_norm_backward(c, cache)
+
+    def fast():
+        out, cache = backprop_ninja.batch_norm_fast(z, g, b)
+        return out, *backprop_ninja.batch_norm_fast_backward(c, cache)
+
+    functions = {"numpy": clear, "numpy, fast": fast, "torch, explicit": explicit, "torch, library": library}
+    same(timed(functions[implementation], bytes=5 * z.nbytes), library())
+
+
+@pytest.mark.parametrize(
+    "n, n_classes",
+    [
+        pytest.param(*size, marks=pytest.mark.benchmark(group=f"softmax and cross-entropy, {size}, float32"))
+        for size in ((2048, 1000), (256, 10))
+    ],
+)
+@pytest.mark.parametrize("implementation", ["numpy", "numpy, fast", "torch, explicit", "torch, library"])
+def test_softmax_cross_entropy_speed(backprop_ninja, timed, device, implementation, n, n_classes):
+    if implementation.startswith("numpy") and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    rng = np.random.default_rng(0)
+    pair = 3 * rng.normal(size=(n, n_classes)), rng.integers(n_classes, size=n)
+    (logits, targets), (tl, tt) = arrays_and_tensors(device, *pair)
+
+    def library():
+        loss = F.cross_entropy(tl, tt)
+        return loss, torch.autograd.grad(loss, tl)[0]
+
+    rows = torch.arange(n, device=device)
+
+    @torch.no_grad()
+    def explicit():
+        shifted = tl - tl.amax(dim=1, keepdim=True)
+        counts = shifted.exp()
+        total = counts.sum(dim=1, keepdim=True)
+        loss = (total[:, 0].log() - shifted[rows, tt]).mean()
+        counts /= total
+        counts[rows, tt] -= 1
+        return loss, counts / n
+
+    clear, fast = backprop_ninja.softmax_cross_entropy, backprop_ninja.softmax_cross_entropy_fast
+    if implementation.startswith("numpy"):
+        result = timed(fast if "fast" in implementation else clear, logits, targets, bytes=3 * logits.nbytes)
+    else:
+        result = timed(explicit if "explicit" in implementation else library, bytes=3 * logits.nbytes)
+    same(result, library())
