@@ -18,6 +18,11 @@ def how_a_network_works(lesson):
     return lesson("how_a_network_works")
 
 
+@pytest.fixture
+def learning_paradigms(lesson):
+    return lesson("learning_paradigms")
+
+
 # 1.1 what_is_ai
 
 
@@ -232,6 +237,121 @@ def test_confidence_tells_right_from_wrong(how_a_network_works):
     assert low > middle > high
     share = lesson.forward(lesson.images[[lesson.mistake]], lesson.network)[1][0]
     assert share.argmax() != lesson.labels[lesson.mistake] and share.max() > 0.7
+
+
+# 1.3 learning_paradigms
+
+
+def test_neighbours_are_the_nearest_first(learning_paradigms):
+    rng = np.random.default_rng(0)
+    bird, others = rng.normal(size=2), rng.normal(size=(40, 2))
+    scaled = [((other - bird) / learning_paradigms.spread).tolist() for other in others]
+    distances = [math.hypot(*gap) for gap in scaled]
+    expected = sorted(range(40), key=distances.__getitem__)[:7]
+    assert learning_paradigms.neighbours(bird, others, 7).tolist() == expected
+
+
+def test_species_is_the_majority_of_the_neighbours(learning_paradigms):
+    lesson = learning_paradigms
+    birds = lesson.measurements[lesson.known]
+    np.testing.assert_array_equal(lesson.species_of(birds, 1)[:50], lesson.labels[lesson.known][:50])
+    everybody = np.bincount(lesson.labels[lesson.known]).argmax()
+    assert set(lesson.species_of(birds[:9], len(birds))) == {everybody}
+
+
+def test_the_teacher_helps_on_new_birds(learning_paradigms):
+    lesson = learning_paradigms
+    assert not set(lesson.known) & set(lesson.new) and len(lesson.labels) == 342
+    assert lesson.exam_score > 0.9
+    assert lesson.ballot.sum() == 5 and lesson.ballot.argmax() == lesson.labels[lesson.newcomer]
+    assert lesson.agreed[lesson.missed].mean() < lesson.agreed[~lesson.missed].mean() / 2
+
+
+def test_a_round_of_k_means_matches_loops(learning_paradigms):
+    lesson = learning_paradigms
+    rng = np.random.default_rng(1)
+    birds, middles = rng.normal(size=(29, 2)), rng.normal(size=(4, 2))
+    piles = lesson.lay_on_piles(birds, middles)
+    scaled = torch.cdist(torch.from_numpy(birds / lesson.spread), torch.from_numpy(middles / lesson.spread))
+    np.testing.assert_array_equal(piles, scaled.argmin(dim=1))
+    moved = lesson.move_middles(birds, piles, 4)
+    for pile in range(4):
+        np.testing.assert_allclose(moved[pile], birds[piles == pile].mean(axis=0), rtol=1e-10)
+
+
+def test_each_round_tightens_the_piles_until_nothing_moves(learning_paradigms):
+    lesson = learning_paradigms
+    gaps = [
+        (((lesson.measurements - middles[piles]) / lesson.spread) ** 2).sum()
+        for piles, middles in lesson.history
+    ]
+    assert np.all(np.diff(gaps) < 0) and len(gaps) > 4
+    piles, middles = lesson.history[-1]
+    np.testing.assert_allclose(lesson.move_middles(lesson.measurements, piles, 3), middles)
+
+
+def test_found_groups_are_nearly_the_species(learning_paradigms):
+    lesson = learning_paradigms
+    assert lesson.counts.sum() == len(lesson.labels) and sorted(lesson.mostly) == [0, 1, 2]
+    assert lesson.agreement == pytest.approx(lesson.counts.max(axis=1).sum() / len(lesson.labels))
+    assert lesson.agreement > 0.85
+
+
+def shortest_way(lesson):
+    """Steps from every free square to the exit, by breadth-first search."""
+    steps, queue = {lesson.exit_: 0}, [lesson.exit_]
+    for row, column in queue:
+        for other in ((row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)):
+            inside = 0 <= other[0] < len(lesson.MAZE) and 0 <= other[1] < len(lesson.MAZE[0])
+            if inside and lesson.MAZE[other[0]][other[1]] != "#" and other not in steps:
+                steps[other] = steps[row, column] + 1
+                queue.append(other)
+    return steps
+
+
+def test_walls_and_edges_stop_the_agent(learning_paradigms):
+    up, right, down, left = range(4)
+    step = learning_paradigms.step
+    assert step((0, 0), up) == ((0, 0), -1) and step((0, 0), left) == ((0, 0), -1)
+    assert step((1, 0), right) == ((1, 0), -1) and step((0, 0), right) == ((0, 1), -1)
+    assert step((4, 7), down) == ((5, 7), 49) and step((5, 6), right) == ((5, 7), 49)
+    assert step((3, 7), right) == ((3, 7), -1) and step((5, 0), down) == ((5, 0), -1)
+
+
+def test_the_learned_way_is_the_shortest(learning_paradigms):
+    lesson = learning_paradigms
+    steps = shortest_way(lesson)[lesson.start]
+    assert len(lesson.final_path) - 1 == steps and lesson.final_points == 50 - steps
+    assert lesson.rewards[0] < 0 and np.mean(lesson.rewards[-50:]) > 30
+
+
+def test_the_notebook_comes_to_hold_the_true_points(learning_paradigms):
+    """With curiosity alone every square is met, and each promise becomes 50 minus the steps to the exit."""
+    lesson = learning_paradigms
+    notebook, rng = np.zeros((*lesson.walls.shape, 4)), np.random.default_rng(1)
+    for _ in range(400):
+        path, points = lesson.one_try(notebook, 1.0, 1.0, rng)
+        assert len(path) - 1 == (50 if path[-1] == lesson.exit_ else 0) - points and len(path) <= 201
+    for square, steps in shortest_way(lesson).items():
+        assert notebook[square].max() == (50 - steps if steps else 0)
+
+
+def test_learning_rate_corrects_by_its_share(learning_paradigms):
+    lesson = learning_paradigms
+    notebook = np.full((*lesson.walls.shape, 4), -5.0)
+    notebook[lesson.start][1] = 3.0  # the greedy agent goes right first, to a square that promises -5
+    notebook[lesson.exit_] = 0
+    path, _ = lesson.one_try(notebook, 0.0, 0.25, np.random.default_rng(0))
+    assert path[1] == (0, 1)
+    fresh = np.zeros_like(notebook)
+    fresh[lesson.start][1] = 1.0
+    lesson.one_try(fresh, 0.0, 0.0, np.random.default_rng(0))
+    assert fresh.sum() == 1.0  # a rate of zero changes nothing
+
+
+def test_good_news_creeps_back(learning_paradigms):
+    hopeful = list(learning_paradigms.hopeful.values())
+    assert hopeful[0] == 1 and hopeful == sorted(hopeful) and hopeful[-1] > 15
 
 
 # benchmarks
