@@ -229,21 +229,19 @@ assert decay[20] / decay[10] < decay[40] / decay[30]
 
 
 # %%
-def mean_square_ratio(init, width, depth, n_draws, rng):
-    """Geometric mean, over layers and draws, of mean(z²) at a layer over the layer before; ReLU."""
-    logs = []
-    for _ in range(n_draws):
-        h, squares = rng.normal(size=(32, width)), []  # (B, D)
-        for _ in range(depth):
-            z = h @ init(width, width, rng).T  # (B, D) @ (D, D) -> (B, D)
-            squares.append(np.mean(z * z))  # over units and examples
-            h = np.maximum(z, 0.0)
-        logs.append(np.diff(np.log(squares)))  # (depth - 1,)
-    return float(np.exp(np.mean(logs)))
+def squares_by_layer(init, width, depth, rng):
+    """mean(z²) over units and examples at every layer of one ReLU network and one batch: (depth,)."""
+    h, squares = rng.normal(size=(32, width)), []  # (B, D)
+    for _ in range(depth):
+        z = h @ init(width, width, rng).T  # (B, D) @ (D, D) -> (B, D)
+        squares.append(np.mean(z * z))
+        h = np.maximum(z, 0.0)
+    return np.array(squares)
 
 
 for name, init, theory in (("He", he_normal, 1.0), ("Xavier", xavier_normal, 0.5)):
-    ratio = mean_square_ratio(init, 512, depth, 5, rng)
+    draws = np.array([squares_by_layer(init, 512, depth, rng) for _ in range(5)])  # (5, depth)
+    ratio = np.exp(np.diff(np.log(draws), axis=1).mean())  # geometric mean
     print(f"{name:20s} ratio a layer: theory {theory}, measured {ratio:.4f}")
     assert abs(ratio / theory - 1) < 0.03
 
