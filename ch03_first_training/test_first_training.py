@@ -21,6 +21,11 @@ def training_loop(lesson):
     return lesson("training_loop")
 
 
+@pytest.fixture
+def evaluation(lesson):
+    return lesson("evaluation")
+
+
 # 3.1 dataset
 
 HEADER = "species,bill_length_mm,body_mass_g"
@@ -361,6 +366,178 @@ def test_an_epoch_takes_every_bird_once(training_loop):
 def test_small_batches_get_further_in_an_epoch(training_loop):
     last = [curve[-1] for curve in training_loop.by_batch.values()]
     assert last == sorted(last) and training_loop.optimum < last[0] < training_loop.optimum + 0.01
+
+
+# 3.4 evaluation
+
+nan = float("nan")
+
+
+@pytest.mark.parametrize(
+    "labels, predictions, n_classes, table",
+    [
+        ([0, 0, 1, 1, 2, 2, 2], [0, 1, 1, 1, 0, 2, 2], 3, [[1, 1, 0], [0, 2, 0], [1, 0, 2]]),
+        ([1, 1], [0, 0], 2, [[0, 0], [2, 0]]),
+        ([3], [1], 4, [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]]),
+        ([], [], 2, [[0, 0], [0, 0]]),
+    ],
+)
+def test_confusion_matrix_matches_a_table_made_by_hand(evaluation, labels, predictions, n_classes, table):
+    labels, predictions = np.array(labels, dtype=int), np.array(predictions, dtype=int)
+    np.testing.assert_array_equal(evaluation.confusion_matrix(labels, predictions, n_classes), table)
+
+
+@pytest.mark.parametrize(
+    "table, accuracy, precision, recall, f1",
+    [
+        ([[4, 2], [1, 3]], 0.7, [4 / 5, 3 / 5], [4 / 6, 3 / 4], [8 / 11, 6 / 9]),
+        (
+            [[1, 1, 0], [0, 2, 0], [1, 0, 2]],
+            5 / 7,
+            [1 / 2, 2 / 3, 1],
+            [1 / 2, 1, 2 / 3],
+            [1 / 2, 4 / 5, 4 / 5],
+        ),
+        ([[5, 0], [3, 0]], 5 / 8, [5 / 8, nan], [1, 0], [10 / 13, 0]),  # class 1 never predicted
+        ([[5, 3], [0, 0]], 5 / 8, [1, 0], [5 / 8, nan], [10 / 13, 0]),  # class 1 absent
+        ([[5, 0], [0, 0]], 1, [1, nan], [1, nan], [1, nan]),  # class 1 neither
+        ([[0, 0], [0, 0]], nan, [nan, nan], [nan, nan], [nan, nan]),  # nothing at all
+    ],
+)
+def test_grades_match_a_table_made_by_hand(evaluation, table, accuracy, precision, recall, f1):
+    grades = evaluation.grades(np.array(table))
+    expected = {"accuracy": accuracy, "precision": precision, "recall": recall, "f1": f1}
+    assert grades.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(grades[name], value, rtol=1e-12)
+
+
+def test_confusion_matrix_names_the_fault(evaluation):
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
+        evaluation.confusion_matrix(np.zeros(2, dtype=int), np.zeros(3, dtype=int), 2)
+    for labels, predictions in (([0, 2], [0, 1]), ([0, 1], [0, 2]), ([-1, 0], [0, 0]), ([0, 0], [0, -1])):
+        with pytest.raises(ValueError, match="0 … 1"):
+            evaluation.confusion_matrix(np.array(labels), np.array(predictions), 2)
+
+
+def test_roc_curve_matches_a_curve_made_by_hand(evaluation):
+    scores, labels = np.array([0.9, 0.8, 0.8, 0.3, 0.1]), np.array([1, 1, 0, 1, 0])
+    false_rate, true_rate, thresholds = evaluation.roc_curve(scores, labels)
+    np.testing.assert_allclose(thresholds, [np.inf, 0.9, 0.8, 0.3, 0.1])
+    np.testing.assert_allclose(false_rate, [0, 0, 1 / 2, 1 / 2, 1])
+    np.testing.assert_allclose(true_rate, [0, 1 / 3, 2 / 3, 1, 1])
+    assert evaluation.area(false_rate, true_rate) == pytest.approx(0.75)  # 4 pairs and a tie of 6
+    assert evaluation.pairwise_ranking(scores, labels) == pytest.approx(4.5 / 6)
+
+
+@pytest.mark.parametrize("n", [2, 7, 60])
+@pytest.mark.parametrize("decimals", [0, 1, 8])
+def test_area_equals_the_pairwise_ranking_probability(evaluation, n, decimals):
+    rng = np.random.default_rng(n)
+    labels = rng.permutation(np.arange(n) % 2)
+    scores = np.round(rng.normal(size=n) + labels, decimals)
+    area = evaluation.area(*evaluation.roc_curve(scores, labels)[:2])
+    assert area == pytest.approx(evaluation.pairwise_ranking(scores, labels), rel=1e-10)
+    assert area + evaluation.area(*evaluation.roc_curve(-scores, labels)[:2]) == pytest.approx(1)
+
+
+def test_roc_curve_names_the_fault(evaluation):
+    with pytest.raises(ValueError, match=r"\(3,\).*\(2,\)"):
+        evaluation.roc_curve(np.zeros(3), np.array([0, 1]))
+    for labels in ([1, 1, 1], [0, 0, 0], [0, 1, 2]):
+        with pytest.raises(ValueError, match="both classes"):
+            evaluation.roc_curve(np.zeros(3), np.array(labels))
+
+
+def test_calibration_matches_a_table_made_by_hand(evaluation):
+    probabilities = np.array([0.0, 0.1, 0.25, 0.3, 0.4, 0.9, 1.0])
+    promised, happened, counts = evaluation.calibration(
+        probabilities, np.array([0, 1, 0, 0, 1, 1, 0]), np.array([0, 0.25, 0.5, 0.75, 1])
+    )
+    np.testing.assert_array_equal(counts, [2, 3, 0, 2])
+    np.testing.assert_allclose(promised, [0.05, 0.95 / 3, nan, 0.95])
+    np.testing.assert_allclose(happened, [0.5, 1 / 3, nan, 0.5])
+    one = evaluation.calibration(np.array([0.1]), np.array([1]), np.array([0, 0.5, 1]))
+    np.testing.assert_allclose(one, [[0.1, nan], [1, nan], [1, 0]])
+
+
+def test_bootstrap_interval_covers_the_truth(evaluation):
+    """Of many samples whose mean is known, about level of the intervals should hold it."""
+    rng, truth, covered = np.random.default_rng(0), 0.8, 0
+    for _ in range(300):
+        low, high, _ = evaluation.bootstrap_interval(
+            (rng.random(100) < truth).astype(float), 400, rng, level=0.9
+        )
+        covered += low <= truth <= high
+    assert 0.83 < covered / 300 < 0.96
+    low, high, means = evaluation.bootstrap_interval(np.arange(50.0), 4000, rng)
+    assert (
+        np.mean(means < low)
+        == pytest.approx(0.025, abs=1e-3)
+        == pytest.approx(np.mean(means > high), abs=1e-3)
+    )
+    assert means.std() == pytest.approx(np.arange(50).std() / np.sqrt(50), rel=0.05)
+
+
+def test_fit_matches_gradient_descent_in_torch(evaluation):
+    columns, n_steps = (0, 3), 40
+    weight, bias, center, spread, scores = evaluation.fit(evaluation.train, columns, n_steps, 0.7)
+    features = evaluation.measurements[:, columns]
+    np.testing.assert_allclose(center, features[evaluation.train].mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(spread, features[evaluation.train].std(axis=0), rtol=1e-12)
+    x, y = torch.from_numpy((features - center) / spread), torch.from_numpy(evaluation.labels).double()
+    model = torch.nn.Linear(2, 1, dtype=torch.float64)
+    model.load_state_dict({name: torch.zeros_like(value) for name, value in model.state_dict().items()})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.7)
+    for _ in range(n_steps):
+        loss = F.binary_cross_entropy_with_logits(model(x[evaluation.train])[:, 0], y[evaluation.train])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    np.testing.assert_allclose(weight, model.weight.detach()[0], rtol=1e-10)
+    assert bias == pytest.approx(model.bias.item(), rel=1e-10)
+    np.testing.assert_allclose(scores, model(x)[:, 0].detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_probability_matches_torch(evaluation):
+    scores = np.array([-1e4, -3.0, 0.0, 0.7, 1e4])
+    np.testing.assert_allclose(
+        evaluation.probability(scores), torch.sigmoid(torch.from_numpy(scores)), atol=1e-300
+    )
+
+
+def test_the_sex_of_a_bird_is_predictable_but_not_certain(evaluation):
+    assert 0.8 < np.mean(evaluation.right) < 0.97 and 0.9 < evaluation.auc < 0.999
+    assert 0.85 < np.mean((evaluation.held_out > 0.5) == evaluation.labels) < 0.95
+
+
+def test_validation_flatters_what_it_chose(evaluation):
+    assert np.mean(evaluation.flattered) > 0.6 > 0.53 > np.mean(evaluation.honest)
+
+
+@pytest.mark.parametrize("where", ["train", "test"])
+def test_new_birds_get_the_probability_of_their_score(evaluation, where):
+    for i in getattr(evaluation, where)[:5]:
+        bird = dict(zip(evaluation.COLUMNS, map(str, evaluation.measurements[i])))  # text, as from a file
+        assert evaluation.predict_male(bird) == pytest.approx(
+            evaluation.probability(evaluation.scores[i]), rel=1e-10
+        )
+
+
+@pytest.mark.parametrize("name, column", [("bill_length_mm", 0), ("body_mass_g", 3)])
+def test_new_birds_unlike_any_seen_are_refused(evaluation, name, column):
+    seen = evaluation.measurements[evaluation.train][:, column]
+    reach = (seen.max() - seen.min()) / 2
+    for allowed in (seen.min() - 0.99 * reach, seen.max() + 0.99 * reach):
+        assert 0 <= evaluation.predict_male({**evaluation.new_bird, name: allowed}) <= 1
+    for value in (seen.min() - 1.01 * reach, seen.max() + 1.01 * reach, -1, nan, float("inf")):
+        with pytest.raises(ValueError, match=f"{name} = .* unlike any bird"):
+            evaluation.predict_male({**evaluation.new_bird, name: value})
+    for value in ("NA", "", None, [3]):
+        with pytest.raises(ValueError, match=f"{name} must be a number"):
+            evaluation.predict_male({**evaluation.new_bird, name: value})
+    with pytest.raises(ValueError, match=f"{name} is missing"):
+        evaluation.predict_male({key: value for key, value in evaluation.new_bird.items() if key != name})
 
 
 # benchmarks
