@@ -12,6 +12,11 @@ def perceptron(lesson):
     return lesson("perceptron")
 
 
+@pytest.fixture
+def activations(lesson):
+    return lesson("activations")
+
+
 # 5.1 perceptron
 
 
@@ -110,3 +115,99 @@ def test_perceptron_names_the_fault(perceptron):
 def test_linear_layer_decides_the_same(perceptron):
     np.testing.assert_array_equal(perceptron.decisions, perceptron.torch_decisions)
     assert perceptron.decisions.any() and not perceptron.decisions.all()
+
+
+# 5.2 activations
+
+LIBRARY = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "ReLU": torch.relu,
+    "leaky ReLU": F.leaky_relu,
+    "GELU": F.gelu,
+    "GELU (tanh)": lambda x: F.gelu(x, approximate="tanh"),
+    "SiLU": F.silu,
+}
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.parametrize("shape, scale", [((1,), 1.0), ((7, 3), 3.0), ((2, 5, 3), 50.0), ((11,), 1e4)])
+def test_activation_and_slope_match_autograd(activations, name, shape, scale):
+    rng = np.random.default_rng(len(shape))
+    x, cotangent = rng.normal(scale=scale, size=shape), rng.normal(size=shape)
+    u = torch.from_numpy(x).requires_grad_()
+    expected = LIBRARY[name](u)
+    (expected * torch.from_numpy(cotangent)).sum().backward()
+    function, slope, _ = activations.activations[name]
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        ours, grad = function(x), cotangent * slope(x)
+    assert ours.shape == grad.shape == shape
+    np.testing.assert_allclose(ours, expected.detach(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(grad, u.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_slope_at_zero_matches_autograd(activations, name):
+    u = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    LIBRARY[name](u).sum().backward()
+    assert activations.activations[name][1](np.zeros(1)).item() == pytest.approx(u.grad.item(), abs=1e-15)
+
+
+def test_step_matches_heaviside_and_has_no_slope(activations):
+    x = np.array([-1e4, -0.5, 0.0, 0.5, 1e4])
+    np.testing.assert_array_equal(activations.step(x), [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(activations.step_slope(x), np.zeros(5))
+    torch.testing.assert_close(
+        activations.Step()(torch.from_numpy(x)), torch.tensor([0.0, 0, 0, 1, 1]).double()
+    )
+
+
+def test_functions_keep_float32(activations):
+    x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    for name, (function, slope, theirs) in activations.activations.items():
+        if name != "GELU":  # Python's erf gives float64
+            assert function(x).dtype == slope(x).dtype == np.float32
+        np.testing.assert_allclose(function(x), theirs(torch.from_numpy(x)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape, scale", [((1,), 1.0), ((1, 1), 1.0), ((7, 10), 3.0), ((2, 3, 5), 1e4)])
+def test_softmax_matches_autograd(activations, shape, scale):
+    rng = np.random.default_rng(len(shape))
+    x, cotangent = rng.normal(scale=scale, size=shape), rng.normal(size=shape)
+    u = torch.from_numpy(x).requires_grad_()
+    expected = F.softmax(u, dim=-1)
+    (expected * torch.from_numpy(cotangent)).sum().backward()
+    np.testing.assert_allclose(activations.softmax(x), expected.detach(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(activations.softmax_backward(x, cotangent), u.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_softmax_backward_names_the_shapes(activations):
+    with pytest.raises(ValueError, match=r"\(3, 2\).*\(3, 1\)"):
+        activations.softmax_backward(np.ones((3, 2)), np.ones((3, 1)))
+
+
+def test_saturated_share_counts(activations):
+    assert activations.saturated_share(np.array([1.0, 0.011, 0.009, 0.0]), 1.0) == 0.5
+    assert activations.saturated_share(np.array([0.0026, 0.0024]), 0.25) == 0.5
+    saturates_at = 2 * np.arccosh(5.0)  # where sigmoid's slope is 1 / 4 · 1 / 5²
+    slopes = activations.sigmoid_slope(np.array([saturates_at, 2 * np.arccosh(10.1), 2 * np.arccosh(9.9)]))
+    assert slopes[0] == pytest.approx(0.25 / 25)
+    assert activations.saturated_share(slopes, 0.25) == pytest.approx(1 / 3)
+
+
+def test_flat_activations_do_not_train(activations):
+    rows = activations.rows
+    model, losses, start, pull = activations.trained["step"]
+    assert pull is None and torch.equal(model[0].weight, start) and len(losses) == 6 * 44
+    for name in ("tanh", "ReLU", "GELU"):
+        model, losses, start, pull = activations.trained[name]
+        assert np.mean(losses[-44:]) == pytest.approx(rows[name]["loss"])
+        hits = model(activations.test_x).argmax(dim=1) == activations.test_y
+        assert hits.double().mean().item() == pytest.approx(rows[name]["test"], abs=1e-6)
+        assert rows[name]["test"] > rows["step"]["test"] + 0.1 and rows[name]["loss"] < 0.4
+    assert rows["ReLU"]["dead"] < activations.loud["ReLU"]["dead"] < 1
+
+
+def test_tanh_saturates_at_half_the_loudness(activations):
+    np.testing.assert_allclose(activations.shares["tanh"][:-1], activations.shares["sigmoid"][1:], atol=0.01)
+    assert activations.one_sign == {"sigmoid": 1, "ReLU": 1, "tanh": 0}
