@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 7.1 The loss surface: how steep, how narrow, how noisy
 #
-# A hiker in fog wants to reach the lake. She sees nothing, but her feet feel the slope. She decides how long
-# a step is, and how many spots of ground to feel before she trusts the answer. Training is that walk, and
-# those are its two first decisions: the learning rate and the batch size.
+# A hiker in fog wants to reach the lake. She sees nothing, but her feet feel the slope. She decides how
+# long a step is, and how many spots of ground to feel before she trusts the answer. Training is that
+# walk, and those are its two first decisions: the learning rate and the batch size.
 #
-# **You will build** a curvature meter for any network, a map of the ground around a trained one, and the law
-# that says what a larger batch buys. **You need** gradient descent (2.5), autograd (6.6) and a network in
-# PyTorch (4.3).
+# **You will build** a curvature meter for any network, a map of the ground around a trained one, and the
+# law that says what a larger batch buys. **You need** gradient descent (2.5), autograd (6.6) and a
+# network in PyTorch (4.3).
 
 # %%
 import time
@@ -24,8 +24,8 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# The smallest bowl is $L(w) = \frac\lambda2 w^2$, with slope $\lambda w$ and curvature $\lambda$. One step
-# with the learning rate $\eta$ gives
+# The smallest bowl is $L(w) = \frac\lambda2 w^2$, with slope $\lambda w$ and curvature $\lambda$. One
+# step with the learning rate $\eta$ gives
 #
 # $$w - \eta \lambda w = (1 - \eta\lambda)\, w .$$
 #
@@ -43,9 +43,9 @@ for learning_rate, factor in ((0.1, 0.6), (0.4, -0.6), (0.6, -1.4)):
 # %% [markdown]
 # ## A valley
 #
-# Now two directions, one flat and one steep: $L(u, v) = \frac12 (u^2 + \kappa v^2)$. The steep one sets the
-# limit, $\eta < 2/\kappa$, and the flat one has to live with it. Its ratio of curvatures, $\kappa$, is the
-# *condition number*. The best rate makes both directions shrink alike:
+# Now two directions, one flat and one steep: $L(u, v) = \frac12 (u^2 + \kappa v^2)$. The steep one sets
+# the limit, $\eta < 2/\kappa$, and the flat one has to live with it. Its ratio of curvatures, $\kappa$,
+# is the *condition number*. The best rate makes both directions shrink alike:
 #
 # $$\eta = \frac{2}{1 + \kappa}, \qquad
 #   \text{distance} \to \frac{\kappa - 1}{\kappa + 1} \cdot \text{distance} .$$
@@ -69,8 +69,8 @@ print(f"best rate: each step leaves {shrink[1] / shrink[0]:.4f} of the distance"
 np.testing.assert_allclose(shrink[1:] / shrink[:-1], (kappa - 1) / (kappa + 1), rtol=1e-10)
 
 # %% [markdown]
-# What does narrowness cost? We count the steps until the distance is a thousandth of what it was, with the
-# best rate for each valley. The count grows in proportion to $\kappa$.
+# What does narrowness cost? We count the steps until the distance is a thousandth of what it was, with
+# the best rate for each valley. The count grows in proportion to $\kappa$.
 
 # %%
 needed = {}
@@ -100,9 +100,9 @@ plt.show()
 # ## A network has directions too
 #
 # Near a minimum a network's loss is a bowl in as many dimensions as it has weights, and its matrix of
-# second derivatives, the *Hessian* $H$, holds the curvatures. We take a small tanh network on digits, with
-# all its weights in one vector `w` and half a percent of their squared length added to the loss. Smooth
-# tanh matters here: at ReLU's kinks the Hessian jumps.
+# second derivatives, the *Hessian* $H$, holds the curvatures. We take a small tanh network on digits,
+# with all its weights in one vector `w` and half a percent of their squared length added to the loss.
+# Smooth tanh matters here: at ReLU's kinks the Hessian jumps.
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -160,9 +160,9 @@ assert slope_left < 1e-6
 # %% [markdown]
 # ## Curvature without the matrix
 #
-# The full Hessian of a million weights has $10^{12}$ entries. But $H$ times one vector needs only gradients:
-# it is how the gradient $g$ changes along $v$. So we can nudge and subtract, or let autograd differentiate
-# the number $g \cdot v$, which is exact.
+# The full Hessian of a million weights has $10^{12}$ entries. But $H$ times one vector needs only
+# gradients: it is how the gradient $g$ changes along $v$. So we can nudge and subtract, or let autograd
+# differentiate the number $g \cdot v$, which is exact.
 #
 # $$H v = \lim_{\varepsilon \to 0} \frac{g(w + \varepsilon v) - g(w - \varepsilon v)}{2 \varepsilon}
 #       = \nabla_w \big( g(w) \cdot v \big)$$
@@ -227,9 +227,9 @@ assert abs(top - eigenvalues[-1]) < 1e-6 and eigenvalues[0] > 0
 # %% [markdown]
 # ## Does the limit hold?
 #
-# The bowl on paper predicts: start a little off along the steepest direction, and the distance is multiplied
-# by $|1 - \eta\lambda|$ a step, shrinking below $\eta = 2/\lambda$ and growing above. We measure it on the
-# real network for ten steps, then keep walking.
+# The bowl on paper predicts: start a little off along the steepest direction, and the distance is
+# multiplied by $|1 - \eta\lambda|$ a step, shrinking below $\eta = 2/\lambda$ and growing above. We
+# measure it on the real network for ten steps, then keep walking.
 
 # %%
 walks = {}
@@ -248,9 +248,9 @@ for share in (0.5, 0.9, 1.1):
 assert walks[0.5][0][1] < 1e-6
 
 # %% [markdown]
-# Above the limit the walk leaves, but it need not end badly. Far enough out the bowl is no longer a bowl: the
-# loss shoots up, then the walk comes back down, here to a place that is a little flatter. We show it and
-# promise nothing.
+# Above the limit the walk leaves, but it need not end badly. Far enough out the bowl is no longer a bowl:
+# the loss shoots up, then the walk comes back down, here to a place that is a little flatter. We show it
+# and promise nothing.
 
 # %%
 there = walks[1.1][2]
@@ -278,9 +278,10 @@ plt.show()
 # ## A map of the ground
 #
 # Hundreds of dimensions do not fit on paper, but a slice does: choose two random directions, and plot the
-# loss of $w + \alpha d_1 + \beta d_2$. How long should the directions be? A ReLU layer times ten followed by
-# one divided by ten computes the same function, so raw lengths mean nothing. Li et al. give each neuron's
-# row in $d$ the length of that neuron's row in $w$, and leave the biases alone: *filter normalization*.
+# loss of $w + \alpha d_1 + \beta d_2$. How long should the directions be? A ReLU layer times ten followed
+# by one divided by ten computes the same function, so raw lengths mean nothing. Li et al. give each
+# neuron's row in $d$ the length of that neuron's row in $w$, and leave the biases alone: *filter
+# normalization*.
 
 
 # %%
@@ -356,8 +357,8 @@ plt.show()
 #
 # $$\sqrt{\mathbb E\, |g_B - g|^2} = \frac{s}{\sqrt B}, \qquad s^2 = \frac1n \sum_i |g_i - g|^2 .$$
 #
-# Drawn without replacement, as an epoch does, the batch can also run out: the noise is $\sqrt{(n-B)/(n-1)}$
-# times that, and zero at $B = n$.
+# Drawn without replacement, as an epoch does, the batch can also run out: the noise is
+# $\sqrt{(n-B)/(n-1)}$ times that, and zero at $B = n$.
 
 # %%
 torch.manual_seed(1)
@@ -400,9 +401,9 @@ plt.show()
 # %% [markdown]
 # ## The same in PyTorch
 #
-# `torch.autograd.functional.vhp` is our product, and `torch.optim.SGD` our step. Despite its name it knows
-# nothing of batches: it steps along whatever gradient it finds. We copy the starting weights and compare
-# the weights after every step on the same mini-batches.
+# `torch.autograd.functional.vhp` is our product, and `torch.optim.SGD` our step. Despite its name it
+# knows nothing of batches: it steps along whatever gradient it finds. We copy the starting weights and
+# compare the weights after every step on the same mini-batches.
 
 # %%
 torch_product = torch.autograd.functional.vhp(loss_at, bottom, direction)[1]
@@ -427,10 +428,9 @@ assert largest < 1e-12
 # %% [markdown]
 # ## Steps, examples or seconds?
 #
-# Which batch size is best depends on what you pay for. We train on all digits until the loss on all of them
-# falls below a target, and count three currencies. Each batch size gets the best of four rates, found
-# beforehand in the same race. Looking at the loss is
-# not on the clock.
+# Which batch size is best depends on what you pay for. We train on all digits until the loss on all of
+# them falls below a target, and count three currencies. Each batch size gets the best of four rates,
+# found beforehand in the same race. Looking at the loss is not on the clock.
 
 # %%
 x, y = torch.from_numpy(images).float(), torch.from_numpy(labels)  # (1797, 64), (1797,)
@@ -481,8 +481,9 @@ plt.show()
 
 # %% [markdown]
 # From one to some dozens, a larger batch saves almost as many steps as it costs examples. Beyond that the
-# noise is no longer what limits the rate, the curvature is, and more examples buy nothing. A processor that
-# handles many examples at once moves the best batch size up, so the third panel depends on the machine.
+# noise is no longer what limits the rate, the curvature is, and more examples buy nothing. A processor
+# that handles many examples at once moves the best batch size up, so the third panel depends on the
+# machine.
 #
 # ## What to remember
 #

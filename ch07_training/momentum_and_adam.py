@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 7.2 Momentum and Adam: what to do with yesterday's gradients
 #
-# Gradient descent has no memory: at every step it trusts the slope under its feet and nothing else. A ball
-# rolling down a valley remembers where it was going, and a careful hiker takes short steps where the ground
-# has been rough. Every optimizer since is one of these two ideas, or both.
+# Gradient descent has no memory: at every step it trusts the slope under its feet and nothing else. A
+# ball rolling down a valley remembers where it was going, and a careful hiker takes short steps where the
+# ground has been rough. Every optimizer since is one of these two ideas, or both.
 #
-# **You will build** SGD, momentum, Nesterov, AdaGrad, RMSProp, Adam and AdamW in the same shape, check each
-# against `torch.optim`, and find out by experiment when they help. **You need** the loss surface (7.1) and
-# confidence intervals (2.7).
+# **You will build** SGD, momentum, Nesterov, AdaGrad, RMSProp, Adam and AdamW in the same shape, check
+# each against `torch.optim`, and find out by experiment when they help. **You need** the loss surface
+# (7.1) and confidence intervals (2.7).
 
 # %%
 from pathlib import Path
@@ -23,10 +23,10 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# *Momentum* keeps a velocity: a share $\beta$ of the old one, plus the new gradient. Under a steady gradient
-# of $1$ and $\beta = \frac12$ the velocity goes $1$, then $\frac12 + 1 = 1.5$, then $1.75$, and it would end
-# at $1/(1-\beta) = 2$. Under a gradient that flips, $1, -1, 1, -1$, it ends between $\pm\frac23$: what keeps
-# changing its mind is damped.
+# *Momentum* keeps a velocity: a share $\beta$ of the old one, plus the new gradient. Under a steady
+# gradient of $1$ and $\beta = \frac12$ the velocity goes $1$, then $\frac12 + 1 = 1.5$, then $1.75$, and
+# it would end at $1/(1-\beta) = 2$. Under a gradient that flips, $1, -1, 1, -1$, it ends between
+# $\pm\frac23$: what keeps changing its mind is damped.
 
 # %%
 for name, gradients in (("steady", [1.0] * 8), ("flipping", [1.0, -1.0] * 4)):
@@ -41,8 +41,8 @@ for name, gradients in (("steady", [1.0] * 8), ("flipping", [1.0, -1.0] * 4)):
 # ## A rule and what it remembers
 #
 # Every optimizer here is a function that changes one array `w` in place, given its gradient `g` and a
-# dictionary `state` to keep notes in. The first one is SGD. *Heavy-ball* momentum steps along the velocity;
-# *Nesterov* momentum adds the velocity's next share before it is due.
+# dictionary `state` to keep notes in. The first one is SGD. *Heavy-ball* momentum steps along the
+# velocity; *Nesterov* momentum adds the velocity's next share before it is due.
 #
 # $$v \leftarrow \beta v + (1 - \text{dampening})\, g, \qquad
 #   w \leftarrow w - \eta\, v \quad\text{or}\quad w \leftarrow w - \eta\,(g + \beta v)$$
@@ -93,8 +93,8 @@ class Optimizer:
 # %% [markdown]
 # ## Steps that fit the ground
 #
-# A second idea: divide each coordinate's step by how large its gradients have been. *AdaGrad* adds up their
-# squares, so its steps only ever shrink. *RMSProp* forgets: it keeps a running mean.
+# A second idea: divide each coordinate's step by how large its gradients have been. *AdaGrad* adds up
+# their squares, so its steps only ever shrink. *RMSProp* forgets: it keeps a running mean.
 #
 # $$s \leftarrow s + g^2 \quad\text{or}\quad s \leftarrow \alpha s + (1 - \alpha) g^2, \qquad
 #   w \leftarrow w - \eta\, \frac{g}{\sqrt{s} + \varepsilon}$$
@@ -123,9 +123,9 @@ def rmsprop(w, g, state, lr, alpha=0.99, eps=1e-8, momentum=0.0, weight_decay=0.
 # %% [markdown]
 # ## Both ideas: Adam
 #
-# *Adam* keeps a running mean $m$ of gradients and another $s$ of their squares. Both start at zero and are
-# too small at first, by the factors $1 - \beta_1^t$ and $1 - \beta_2^t$. Dividing these out is the *bias
-# correction*.
+# *Adam* keeps a running mean $m$ of gradients and another $s$ of their squares. Both start at zero and
+# are too small at first, by the factors $1 - \beta_1^t$ and $1 - \beta_2^t$. Dividing these out is the
+# *bias correction*.
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad s \leftarrow \beta_2 s + (1 - \beta_2) g^2, \qquad
 #   w \leftarrow w - \eta\, \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \varepsilon}$$
@@ -151,8 +151,8 @@ def adamw(w, g, state, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
 
 
 # %% [markdown]
-# The first step is worth a look: $m/(1-\beta_1) = g$ and $s/(1-\beta_2) = g^2$, so it is $\eta\, g / (|g| +
-# \varepsilon)$. It has the length $\eta$ whether the gradient is a millionth or a million. Without the
+# The first step is worth a look: $m/(1-\beta_1) = g$ and $s/(1-\beta_2) = g^2$, so it is $\eta\, g / (|g|
+# + \varepsilon)$. It has the length $\eta$ whether the gradient is a millionth or a million. Without the
 # correction the two biases do not cancel: steps begin several times too long.
 
 # %%
@@ -226,8 +226,8 @@ def compare(rule, torch_class, options, rng, n_steps=100):
 
 
 # %% [markdown]
-# The states tell what each costs in memory: how many numbers an optimizer keeps for every weight. A network
-# trained with Adam occupies four copies of itself: weights, gradients and two notes.
+# The states tell what each costs in memory: how many numbers an optimizer keeps for every weight. A
+# network trained with Adam occupies four copies of itself: weights, gradients and two notes.
 
 # %%
 print(f"{'rule':20s}{'difference':>12s}{'kept':>12s}{'by PyTorch':>12s}")
@@ -241,8 +241,9 @@ for name, (rule, torch_class, options) in cases.items():
 assert (kept["SGD"], kept["heavy ball"], kept["Adam"]) == (0, 1, 2)
 
 # %% [markdown]
-# AdamW exists because a penalty added to the gradient is divided along with it: weights with loud gradients
-# hardly decay. We give two weights pure noise, one quiet and one loud, and look at what decay is left.
+# AdamW exists because a penalty added to the gradient is divided along with it: weights with loud
+# gradients hardly decay. We give two weights pure noise, one quiet and one loud, and look at what decay
+# is left.
 
 # %%
 left_over = {}
@@ -259,9 +260,9 @@ np.testing.assert_allclose(left_over["AdamW"], 0.9999**1000, atol=0.01)
 # %% [markdown]
 # ## In the valley
 #
-# The valley of lesson 7.1, flat along one axis and steep along the other, and the same valley turned by 45
-# degrees. Each rule gets the best rate of a fine grid, chosen by the loss at the end of the walk, so that
-# none loses by a bad setting.
+# The valley of lesson 7.1, flat along one axis and steep along the other, and the same valley turned by
+# 45 degrees. Each rule gets the best rate of a fine grid, chosen by the loss at the end of the walk, so
+# that none loses by a bad setting.
 
 # %%
 kappa, n_steps = 50.0, 60
@@ -307,9 +308,10 @@ for name, (rule, options) in rules.items():
     print(f"{name:20s}" + "".join(f"{losses[name, bowl]:16.2g}" for bowl in bowls))
 
 # %% [markdown]
-# Turning the valley changes nothing for SGD and momentum. For the rules that divide coordinate by coordinate
-# it changes everything: along the axes AdaGrad turns the narrow valley into a round bowl, turned it loses to
-# plain SGD. They cure bad *scaling of coordinates*, and momentum softens bad conditioning of any kind.
+# Turning the valley changes nothing for SGD and momentum. For the rules that divide coordinate by
+# coordinate it changes everything: along the axes AdaGrad turns the narrow valley into a round bowl,
+# turned it loses to plain SGD. They cure bad *scaling of coordinates*, and momentum softens bad
+# conditioning of any kind.
 
 # %%
 for name in ("SGD", "heavy ball", "Nesterov"):
@@ -335,10 +337,10 @@ plt.show()
 # %% [markdown]
 # ## Many networks at once
 #
-# Now a real network. Questions about optimizers need many runs, so we train several copies side by side, each
-# with its own starting weights, batches and learning rate: their arrays share a leading axis $S$. The rules
-# need no change, because they use nothing but arithmetic, on tensors too. Copies with the same seed see the
-# same start and the same batches.
+# Now a real network. Questions about optimizers need many runs, so we train several copies side by side,
+# each with its own starting weights, batches and learning rate: their arrays share a leading axis $S$.
+# The rules need no change, because they use nothing but arithmetic, on tensors too. Copies with the same
+# seed see the same start and the same batches.
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -365,8 +367,8 @@ def new_networks(generators):
 
 
 # %% [markdown]
-# The loss is summed over networks and averaged over each batch, so every network gets the gradient of its own
-# mean. Training, validation and test rows are drawn anew for each seed.
+# The loss is summed over networks and averaged over each batch, so every network gets the gradient of its
+# own mean. Training, validation and test rows are drawn anew for each seed.
 
 
 # %%
@@ -399,8 +401,8 @@ def train(rule, options, lrs, seeds, pixel_scale=1.0, n_steps=400):
 
 
 # %% [markdown]
-# First the curves. All six rules start from the same weights with the same batches, each at the best of seven
-# rates for the mean loss at the end.
+# First the curves. All six rules start from the same weights with the same batches, each at the best of
+# seven rates for the mean loss at the end.
 
 # %%
 curves = {}
@@ -424,8 +426,8 @@ plt.show()
 #
 # A fair question needs tuned rates for both sides. We take heavy-ball SGD and Adam with their usual
 # settings and choose each one's rate on validation rows, for two versions of the digits: as they are, and
-# with every pixel multiplied by a number of its own between $0.1$ and $10$, as if each had been measured in
-# another unit.
+# with every pixel multiplied by a number of its own between $0.1$ and $10$, as if each had been measured
+# in another unit.
 
 # %%
 contest = {"SGD": (sgd, {"momentum": 0.9}, 3e-3), "Adam": (adam, {}, 1e-3)}
@@ -441,8 +443,8 @@ for version, pixel_scale in versions.items():
 
 # %% [markdown]
 # Then both run on twenty fresh seeds. Seed by seed they share start, rows and batches, so we look at the
-# *paired* difference in test accuracy, with a 95 % interval: mean $\pm\, t \cdot s / \sqrt n$, where $t$ is
-# Student's value for $n - 1$ degrees of freedom.
+# *paired* difference in test accuracy, with a 95 % interval: mean $\pm\, t \cdot s / \sqrt n$, where $t$
+# is Student's value for $n - 1$ degrees of freedom.
 
 # %%
 seeds, t95 = list(range(20)), 2.093  # Student's t for 19 degrees of freedom
@@ -475,14 +477,14 @@ plt.show()
 
 # %% [markdown]
 # Adam repaired what dividing each pixel by its spread would have repaired too. On inputs that are scaled
-# well, tuned SGD with momentum generalises as well, and keeps half as many notes. Real networks are rarely
-# scaled so well in every layer: that is where Adam earns its memory.
+# well, tuned SGD with momentum generalises as well, and keeps half as many notes. Real networks are
+# rarely scaled so well in every layer: that is where Adam earns its memory.
 #
 # ## What to remember
 #
 # - Momentum averages over time: steady slopes add up to $1/(1-\beta)$, flips cancel.
-# - AdaGrad, RMSProp and Adam divide each coordinate by the size of its gradients: they repair bad scaling of
-#   coordinates, and only that.
+# - AdaGrad, RMSProp and Adam divide each coordinate by the size of its gradients: they repair bad scaling
+#   of coordinates, and only that.
 # - Adam's first step has the length of the learning rate, whatever the gradient. Bias correction is what
 #   makes it so.
 # - Compare optimizers with both rates tuned, on the same seeds, by the interval of the difference.
@@ -492,8 +494,8 @@ plt.show()
 # Predict first, then change the number and run again.
 #
 # 1. Set `eps` of Adam to 1. Which optimizer does it turn into when gradients are small?
-# 2. Standardise the badly scaled pixels by their own spread over the training rows. What is left of Adam's
-#    gain?
+# 2. Standardise the badly scaled pixels by their own spread over the training rows. What is left of
+#    Adam's gain?
 # 3. Run the valley with `momentum` 0.5 and 0.95. Which suits 60 steps, and which would suit 600?
 #
 # ## Sources
@@ -504,5 +506,6 @@ plt.show()
 # - T. Tieleman, G. Hinton, *Neural networks for machine learning*, lecture 6.5, 2012: RMSProp.
 # - D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1 and section 3.
 # - I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2.
-# - A. Wilson et al., "The marginal value of adaptive gradient methods", NeurIPS 2017: tuned SGD against Adam.
+# - A. Wilson et al., "The marginal value of adaptive gradient methods", NeurIPS 2017: tuned SGD against
+#   Adam.
 # - E. Alpaydin, C. Kaynak, *Optical recognition of handwritten digits*, UCI, 1998: the data, CC BY 4.0.

@@ -16,6 +16,11 @@ def momentum_and_adam(lesson):
     return lesson("momentum_and_adam")
 
 
+@pytest.fixture
+def lr_schedules(lesson):
+    return lesson("lr_schedules")
+
+
 # 7.1 loss_surface_and_sgd
 
 
@@ -242,6 +247,130 @@ def test_adam_helps_on_bad_scales_only(momentum_and_adam):
     assert 0.02 < low < high
     low, high = momentum_and_adam.intervals["as they are"]
     assert low < 0.01 and high > -0.01
+
+
+# 7.3 lr_schedules
+
+
+@pytest.mark.parametrize("lr", [0.3, 2.0])
+@pytest.mark.parametrize("n_steps", [5, 37])
+def test_schedules_match_their_schedulers(lr_schedules, lr, n_steps):
+    m, s = lr_schedules, torch.optim.lr_scheduler
+    up, down = (lambda t: m.linear_warmup(t, lr, 3, start=0.2)), (lambda t: m.exponential(t, lr, 0.9))
+    pairs = [
+        (lambda t: m.step_decay(t, lr, 2, gamma=0.5), lambda o: s.StepLR(o, 2, gamma=0.5)),
+        (lambda t: m.exponential(t, lr, 0.8), lambda o: s.ExponentialLR(o, 0.8)),
+        (lambda t: m.cosine(t, lr, n_steps, 0.1), lambda o: s.CosineAnnealingLR(o, n_steps, eta_min=0.1)),
+        (
+            lambda t: m.warm_restarts(t, lr, 4, growth=2, lowest=0.1),
+            lambda o: s.CosineAnnealingWarmRestarts(o, 4, T_mult=2, eta_min=0.1),
+        ),
+        (lambda t: m.linear_warmup(t, lr, 3, start=0.2), lambda o: s.LinearLR(o, 0.2, total_iters=3)),
+        (
+            m.in_a_row(up, down, at=3),
+            lambda o: s.SequentialLR(o, [s.LinearLR(o, 0.2, total_iters=3), s.ExponentialLR(o, 0.9)], [3]),
+        ),
+        (
+            lambda t: m.one_cycle(t, lr, n_steps, rise=0.4, start=0.1, end=0.01),
+            lambda o: s.OneCycleLR(
+                o, lr, n_steps, pct_start=0.4, div_factor=10, final_div_factor=10, cycle_momentum=False
+            ),
+        ),
+    ]
+    for ours, theirs in pairs:
+        expected = m.library_rates(theirs, n_steps, lr=lr)
+        np.testing.assert_allclose([ours(t) for t in range(n_steps)], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_one_cycle_defaults_are_those_of_torch(lr_schedules):
+    theirs = lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.7, 50, cycle_momentum=False)  # noqa: E731
+    expected = lr_schedules.library_rates(theirs, 50)
+    np.testing.assert_allclose([lr_schedules.one_cycle(t, 0.7, 50) for t in range(50)], expected, rtol=1e-10)
+
+
+def test_one_cycle_names_the_step_beyond_its_end(lr_schedules):
+    for step in (-1, 10):
+        with pytest.raises(ValueError, match=f"step {step} of a cycle with 10"):
+            lr_schedules.one_cycle(step, 1.0, 10)
+
+
+def test_default_warmup_and_cuts(lr_schedules):
+    assert lr_schedules.linear_warmup(0, 2.0, 10) == pytest.approx(0.02)
+    assert lr_schedules.linear_warmup(99, 2.0, 10) == 2.0
+    assert lr_schedules.step_decay(7, 1.0, 3) == pytest.approx(0.01)
+    assert lr_schedules.warm_restarts(7, 3.0, 7) == lr_schedules.warm_restarts(14, 3.0, 7) == 3.0
+    assert lr_schedules.cosine(4, 3.0, 4) == 0
+
+
+def test_noisy_descent_rests_where_paper_says(lr_schedules):
+    for lr in (0.2, 0.8):
+        height = lr_schedules.noisy_descent(np.full(200, lr), np.random.default_rng(1), 20_000)
+        assert height[-1] == pytest.approx(lr / (2 - lr) / 2, rel=4 * (2 / 20_000) ** 0.5)
+        assert height[0] == 50 and len(height) == 201
+
+
+@pytest.mark.parametrize(
+    "name, library", [("momentum_step", torch.optim.SGD), ("adam_step", torch.optim.Adam)]
+)
+def test_rules_on_lists_match_torch_optim(lr_schedules, name, library):
+    torch.manual_seed(0)
+    ours = [torch.randn(3, 4, dtype=torch.float64), torch.randn(5, dtype=torch.float64)]
+    theirs = [w.clone().requires_grad_() for w in ours]
+    optimizer = library(theirs, lr=0.1, **({"momentum": 0.9} if name == "momentum_step" else {}))
+    state = {}
+    for t in range(1, 30):
+        grads = [torch.randn_like(w) for w in ours]
+        getattr(lr_schedules, name)(ours, grads, state, 0.1, t)
+        for w, g in zip(theirs, grads):
+            w.grad = g
+        optimizer.step()
+    for w, v in zip(ours, theirs):
+        torch.testing.assert_close(w, v.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_stacked_training_matches_one_plain_network(lr_schedules):
+    m = lr_schedules
+    schedule = lambda step: 1.0 - 0.1 * step  # noqa: E731
+    params, history = m.train(m.momentum_step, schedule, [0.05, 0.02], [3, 4], n_steps=8, batch_size=16)
+    generator = torch.Generator().manual_seed(4)
+    model = torch.nn.Sequential(torch.nn.Linear(196, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    with torch.no_grad():
+        for linear in model[::2]:
+            linear.weight.copy_(torch.randn(linear.weight.shape, generator=generator))
+            linear.weight.mul_((2 / linear.in_features) ** 0.5)
+            linear.bias.zero_()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    for step in range(8):
+        rows = torch.randint(4000, (16,), generator=generator)
+        optimizer.param_groups[0]["lr"] = 0.02 * schedule(step)
+        loss = F.cross_entropy(model(m.x_all[rows]), m.y_all[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert history[step, 1] == pytest.approx(loss.item(), rel=1e-4)
+    x, y = m.splits["test"]
+    losses, accuracies = m.judge(params, "test")
+    assert losses[1] == pytest.approx(F.cross_entropy(model(x), y).item(), rel=1e-4)
+    assert accuracies[1] == pytest.approx((model(x).argmax(dim=1) == y).double().mean().item(), abs=0.003)
+
+
+def test_images_are_standardised_at_half_resolution(lr_schedules):
+    x = lr_schedules.splits["training"][0]
+    assert x.shape == (4000, 196) and abs(x.mean()) < 1e-5
+    first = (lr_schedules.train_images[0, :2, 2:4].mean() - lr_schedules.center) / lr_schedules.spread
+    torch.testing.assert_close(x[0, 1], first)
+
+
+def test_smooth_falls_beat_the_constant_rate(lr_schedules):
+    results = lr_schedules.results
+    for name in ("cosine", "warm-up, cosine", "one-cycle"):
+        assert results[name]["interval"][1] < 0
+    assert 0.005 < lr_schedules.suggested < 0.1
+
+
+def test_first_steps_of_adam_are_its_wildest(lr_schedules):
+    assert lr_schedules.noise[0] > 2 * lr_schedules.noise[-1]
+    assert np.all(np.diff(lr_schedules.rate_spread[:20]) < 0)
 
 
 # benchmarks
