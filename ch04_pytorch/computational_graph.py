@@ -134,7 +134,7 @@ torch.testing.assert_close(ours, (w.grad, x.grad), rtol=1e-10, atol=1e-12)
 def draw_graph(tensor, names, ax):
     """Draw the notes of `tensor` on `ax`; names: what to call the leaves, a dict from name to tensor."""
     column, row, n_leaves = {}, {}, 0
-    arrow = {"arrowstyle": "-|>", "color": "0.6", "shrinkA": 20, "shrinkB": 36}
+    arrow = {"arrowstyle": "-|>", "color": "0.6", "shrinkA": 34, "shrinkB": 36}
     for node in graph_nodes(tensor):
         parents = [parent for parent, _ in node.next_functions if parent is not None]
         column[node] = 1 + max((column[parent] for parent in parents), default=-1)
@@ -153,8 +153,8 @@ def draw_graph(tensor, names, ax):
 
 # %% [markdown]
 # A layer with a nonlinearity and its loss, as autograd sees it. The input and the target are constants:
-# they are used, and nothing is recorded for them. A bare weight enters a product only after its
-# transpose, `T`, which is a note too.
+# they are used, and nothing is recorded for them. `Mm` is the matrix product, `Permute` the transpose in
+# front of it; the cross-entropy is two notes, `LogSoftmax` and `NllLoss`.
 
 # %%
 weight = torch.randn(4, 3, requires_grad=True)
@@ -526,9 +526,12 @@ left.legend(loc="upper right")
 right.plot(arrives, "-", label="right")
 right.plot(circles, "--", label="no zero_grad")
 right.set(
-    xlabel="step", ylabel="distance from the bottom", title="A bowl: the same mistake never arrives", ylim=0
+    xlabel="step",
+    ylabel="distance from the bottom",
+    title="A bowl: the same mistake never rests",
+    ylim=(0, 3),
 )
-right.legend()
+right.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]

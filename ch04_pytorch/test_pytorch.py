@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 
@@ -16,6 +17,11 @@ def tensor_basics(lesson):
 @pytest.fixture
 def computational_graph(lesson):
     return lesson("computational_graph")
+
+
+@pytest.fixture
+def nn_module(lesson):
+    return lesson("nn_module")
 
 
 # 4.1 tensor_basics: random chains of views, the same for our class and for torch
@@ -233,3 +239,127 @@ def test_descend_matches_the_closed_form(computational_graph):
     np.testing.assert_allclose(computational_graph.arrives, expected, rtol=1e-10)
     np.testing.assert_allclose(computational_graph.circles[:2], expected[:2], rtol=1e-10)
     assert min(computational_graph.circles) > 0.05
+
+
+# 4.3 nn_module
+
+
+def library_and_ours(nn_module):
+    """The same nesting on both boxes, deeper than the lesson's, with the same random float64 values."""
+    torch.manual_seed(0)
+    sizes = (12, 5, 1, 7)
+    theirs = nn.Sequential(
+        nn.Flatten(),
+        nn.Sequential(nn.Linear(12, 5), nn_module.TorchCenter(5, momentum=0.3), nn.ReLU(), nn.Linear(5, 1)),
+        nn.Sequential(nn.Sequential(nn.Linear(1, 7))),
+    ).double()
+    m = nn_module
+    ours = m.Sequential(
+        m.Flatten(),
+        m.Sequential(m.Linear(*sizes[:2]), m.Center(5, momentum=0.3), m.ReLU(), m.Linear(*sizes[1:3])),
+        m.Sequential(m.Sequential(m.Linear(*sizes[2:]))),
+    ).double()
+    nn.init.normal_(theirs[1][1].running_mean)
+    ours.load_state_dict(theirs.state_dict())
+    return ours, theirs
+
+
+def test_own_module_lists_what_nn_module_lists(nn_module):
+    ours, theirs = library_and_ours(nn_module)
+    for method in ("named_parameters", "named_buffers"):
+        mine, library = ([(n, t.shape) for n, t in getattr(box, method)()] for box in (ours, theirs))
+        assert mine == library
+    assert {n: t.shape for n, t in ours.state_dict().items()} == {
+        n: t.shape for n, t in theirs.state_dict().items()
+    }
+    assert not any(tensor.requires_grad for tensor in ours.state_dict().values())
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7])
+@pytest.mark.parametrize("training", [True, False])
+def test_own_layers_match_the_library(nn_module, batch_size, training):
+    ours, theirs = library_and_ours(nn_module)
+    assert ours.train(training) is ours
+    theirs.train(training)
+    x = torch.randn(batch_size, 3, 4, dtype=torch.float64)
+    for _ in range(2):
+        cotangent = torch.randn(batch_size, 7, dtype=torch.float64)
+        results = [box(x) for box in (ours, theirs)]
+        torch.testing.assert_close(*results, rtol=1e-10, atol=1e-12)
+        for result in results:
+            (result * cotangent).sum().backward()
+    pairs = [(a.grad, b.grad) for (_, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True)]
+    pairs += [(tensor, theirs.state_dict()[name]) for name, tensor in ours.state_dict().items()]
+    for mine, library in pairs:
+        torch.testing.assert_close(mine, library, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_center_keeps_the_mean_that_batch_norm_keeps(nn_module, batch_size):
+    torch.manual_seed(0)
+    ours = nn_module.Center(3, momentum=0.25).double()
+    theirs = nn.BatchNorm1d(3, affine=False, momentum=0.25).double()
+    for _ in range(4):
+        x = torch.randn(batch_size, 3, dtype=torch.float64) + 2
+        torch.testing.assert_close(ours(x), x - x.mean(dim=0))
+        theirs(x)
+    torch.testing.assert_close(ours.running_mean, theirs.running_mean, rtol=1e-10, atol=1e-12)
+    assert nn_module.Center(3).momentum == theirs.__class__(3).momentum == 0.1
+
+
+@pytest.mark.parametrize("n_in, n_out", [(1, 1), (7, 3), (784, 32)])
+def test_linear_starts_as_the_library_does(nn_module, n_in, n_out):
+    torch.manual_seed(1)
+    ours = nn_module.Linear(n_in, n_out)
+    torch.manual_seed(1)
+    theirs = nn.Linear(n_in, n_out)
+    torch.testing.assert_close(ours.weight, theirs.weight)
+    torch.testing.assert_close(ours.bias, theirs.bias)
+
+
+def test_load_state_dict_names_what_does_not_fit(nn_module):
+    ours, theirs = library_and_ours(nn_module)
+    state = {name: tensor.clone() for name, tensor in theirs.state_dict().items()}
+    with pytest.raises(ValueError, match=r"missing \['1.0.bias'\], unexpected \['other'\]"):
+        ours.load_state_dict({"other" if n == "1.0.bias" else n: t for n, t in state.items()})
+    before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
+    with pytest.raises(ValueError, match=r"2.0.0.weight has shape \(7, 1\), not \(1, 7\)"):
+        ours.load_state_dict({n: t.mT + 1 if n == "2.0.0.weight" else t + 1 for n, t in state.items()})
+    assert all(torch.equal(before[name], tensor) for name, tensor in ours.state_dict().items())  # untouched
+    held = dict(ours.named_parameters())["1.0.weight"]
+    ours.load_state_dict({name: tensor + 1 for name, tensor in state.items()})
+    torch.testing.assert_close(held.detach(), state["1.0.weight"] + 1)  # an optimizer's tensor moved along
+
+
+def test_forgetting_eval_spoils_small_batches_and_the_model(nn_module):
+    assert nn_module.forgotten[0] < 0.2 < 0.5 < nn_module.forgotten[1] < nn_module.forgotten[-1]
+    assert max(nn_module.in_use) - min(nn_module.in_use) < 0.005
+    scores = nn_module.torch_model.eval()(nn_module.test_images)
+    expected = (scores.argmax(dim=1) == nn_module.test_labels).float().mean().item()
+    assert nn_module.in_use[2] == pytest.approx(expected, abs=0.005)
+
+
+def test_summary_sees_every_layer_and_leaves_no_hook(nn_module):
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 2), nn.Flatten(), nn.Sequential(nn.Linear(12, 4, bias=False), nn.ReLU())
+    )
+    rows = nn_module.summary(model, torch.zeros(2, 1, 3, 3))
+    assert rows == [
+        ("0", "Conv2d", (2, 3, 2, 2), 15),
+        ("1", "Flatten", (2, 12), 0),
+        ("2.0", "Linear", (2, 4), 48),
+        ("2.1", "ReLU", (2, 4), 0),
+    ]
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("sizes", [(6, 1), (6, 5, 3), (6, 1, 4, 2)])
+def test_mlp_matches_sequential(nn_module, sizes):
+    torch.manual_seed(0)
+    mlp = nn_module.MLP(list(sizes))
+    layers = [layer for linear in mlp.layers for layer in (linear, nn.ReLU())][:-1]
+    x = torch.randn(3, 2, 3)
+    torch.testing.assert_close(mlp(x), nn.Sequential(nn.Flatten(), *layers)(x))
+    assert str(sizes) in repr(mlp)
+    with pytest.raises(ValueError, match=r"\(B, 6\), got \(3, 4\)"):
+        mlp(torch.zeros(3, 2, 2))
