@@ -25,6 +25,16 @@ def derivatives(lesson):
     return lesson("derivatives")
 
 
+@pytest.fixture
+def gradients(lesson):
+    return lesson("gradients")
+
+
+@pytest.fixture
+def gradient_descent(lesson):
+    return lesson("gradient_descent")
+
+
 # 2.1 scalars_to_tensors
 
 
@@ -306,6 +316,188 @@ def test_heron_differentiates_the_root(derivatives, a):
     root = derivatives.heron(derivatives.Dual(a, 1.0), n_steps=8)
     np.testing.assert_allclose([root.value, root.slope], [a**0.5, 0.5 / a**0.5], rtol=1e-12)
     assert derivatives.heron(2.0, n_steps=1) == 1.5
+
+
+# 2.4 gradients
+
+
+def wavy(point, f=np):
+    """A function of three numbers, for arrays and tensors alike."""
+    return f.sin(point[0] * point[1]) + point[2] * point[2] * point[0] + f.exp(0.3 * point[1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gradient_and_hessian_match_autograd(gradients, seed):
+    place, direction = np.random.default_rng(seed).normal(size=(2, 3))
+    tensor = torch.from_numpy(place)
+    expected = torch.func.grad(lambda p: wavy(p, torch))(tensor)
+    np.testing.assert_allclose(gradients.gradient(wavy, place), expected, rtol=1e-7, atol=1e-8)
+    for axis in range(3):
+        assert gradients.partial(wavy, place, axis) == pytest.approx(expected[axis].item(), abs=1e-7)
+    along = expected @ torch.from_numpy(direction / np.linalg.norm(direction))
+    assert gradients.directional(wavy, place, direction) == pytest.approx(along.item(), abs=1e-7)
+    second = torch.autograd.functional.hessian(lambda p: wavy(p, torch), tensor)
+    np.testing.assert_allclose(gradients.hessian(wavy, place), second, rtol=1e-4, atol=1e-5)
+
+
+def test_hill_and_the_paper_functions_are_what_they_say(gradients):
+    x, y = 0.3, -0.8
+    height = math.exp(-x * x - y * y) + 0.6 * math.exp(-((x - 1.8) ** 2) - (y - 1) ** 2)
+    assert gradients.hill(np.array([x, y])) == pytest.approx(height)
+    assert gradients.on_paper(np.array([1.0, 2.0])) == 7
+    assert gradients.quadratic(np.array([1.0, 2.0])) == 9.5
+
+
+def test_direction_of_length_zero_is_named(gradients):
+    with pytest.raises(ValueError, match="zero"):
+        gradients.directional(wavy, np.zeros(3), np.zeros(3))
+
+
+def test_the_gradient_is_the_steepest_of_360_directions(gradients):
+    assert gradients.slopes.shape == (360,) and np.abs(gradients.gaps).max() <= 0.51
+    torch_arrow = torch.func.grad(
+        lambda p: torch.exp(-(p * p).sum()) + 0.6 * torch.exp(-((p - torch.tensor([1.8, 1.0])) ** 2).sum())
+    )(torch.from_numpy(gradients.stand))
+    np.testing.assert_allclose(gradients.arrow, torch_arrow, rtol=1e-6)
+    assert gradients.slopes.max() == pytest.approx(torch_arrow.norm().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_determinant_is_the_area_and_the_product_of_eigenvalues(gradients, seed):
+    matrix = np.random.default_rng(seed).normal(size=(2, 2))
+    expected = torch.linalg.det(torch.from_numpy(matrix)).item()
+    assert gradients.determinant(matrix) == pytest.approx(expected)
+    image = gradients.unit_square @ matrix.T
+    assert gradients.polygon_area(image) == pytest.approx(abs(expected))
+    assert gradients.polygon_area([[0, 0], [4, 0], [0, 3]]) == 6  # a triangle
+
+
+def test_signs_of_the_eigenvalues_name_the_shape(gradients):
+    assert gradients.signs == {"bowl": (1, 1), "saddle": (-1, 1), "valley": (0, 1), "ridge": (-1, 0)}
+
+
+@pytest.mark.parametrize("n", [1, 7, 100])
+def test_bird_gradients_match_autograd(gradients, n):
+    x, y = np.random.default_rng(n).normal(size=(2, n))
+    parameters = np.array([0.7, -1.2])
+
+    def one(parameters, x, y):
+        return (parameters[0] * x + parameters[1] - y) ** 2
+
+    inputs = torch.from_numpy(parameters), torch.from_numpy(x), torch.from_numpy(y)
+    expected = torch.func.vmap(torch.func.grad(one), in_dims=(None, 0, 0))(*inputs)
+    np.testing.assert_allclose(gradients.bird_gradients(parameters, x, y), expected, rtol=1e-10, atol=1e-12)
+    assert gradients.loss(parameters, x, y) == pytest.approx(one(*inputs).mean().item())
+
+
+def test_a_batch_points_nearly_like_all(gradients):
+    single, batch = (np.median(cosines) for cosines in gradients.agreement)
+    assert single < 0.9 < 0.95 < batch
+
+
+# 2.5 gradient_descent
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 25])
+def test_descend_matches_torch_sgd(gradient_descent, n_steps):
+    rng = np.random.default_rng(n_steps)
+    matrix, start = rng.normal(size=(3, 3)), rng.normal(size=3)
+    hessian = matrix @ matrix.T
+    path = gradient_descent.descend(lambda place: hessian @ place, start, 0.03, n_steps)
+    place = torch.tensor(start, requires_grad=True)
+    optimizer = torch.optim.SGD([place], lr=0.03)
+    assert path.shape == (n_steps + 1, 3)
+    for visited in path:
+        np.testing.assert_allclose(visited, place.detach(), rtol=1e-10, atol=1e-12)
+        optimizer.zero_grad()
+        (place @ torch.from_numpy(hessian) @ place / 2).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5, 0.9, 1.0, 1.05])
+def test_each_step_multiplies_by_the_factor(gradient_descent, rate):
+    path = gradient_descent.descend(gradient_descent.parabola_slope, 3.0, rate, 6)
+    np.testing.assert_allclose(path[1:], (1 - 2 * rate) * path[:-1], rtol=1e-10, atol=1e-12)
+    assert (abs(path[-1]) > 3) == (rate > 2 / gradient_descent.curvature)
+
+
+@pytest.mark.parametrize("name", ["parabola", "two_valleys"])
+def test_slopes_of_the_landscapes_match_autograd(gradient_descent, name):
+    x = torch.linspace(-2, 2, 7, dtype=torch.float64, requires_grad=True)
+    expected = torch.autograd.grad(getattr(gradient_descent, name)(x).sum(), x)[0]
+    ours = getattr(gradient_descent, f"{name}_slope")(x.detach().numpy())
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+    assert gradient_descent.parabola(3.0) == 9
+    np.testing.assert_allclose(gradient_descent.valley_slope(np.array([2.0, -3.0])), [2, -60])
+
+
+def test_there_are_two_valleys_and_one_watershed(gradient_descent):
+    roots = sorted(root.real for root in np.roots([1, 0, -1, 0.1]))
+    np.testing.assert_allclose(gradient_descent.valleys, [roots[0], roots[2]], atol=1e-4)
+    assert abs(gradient_descent.watershed - roots[1]) < 0.02
+    assert gradient_descent.two_valleys(1.0) == pytest.approx(-0.15)
+
+
+@pytest.mark.parametrize("kappa", [2, 10, 50])
+def test_steps_follow_the_condition_number(gradient_descent, kappa):
+    expected = math.ceil(math.log(1e-6) / math.log((kappa - 1) / (kappa + 1)))
+    assert gradient_descent.steps_to(1e-6, [1, kappa], 2 / (1 + kappa)) == expected
+    assert (
+        gradient_descent.steps_to(0.5, [3.0], 0.25 / 3) == 3
+    )  # three times three quarters is below one half
+
+
+def test_steps_name_the_fault(gradient_descent):
+    with pytest.raises(ValueError, match="does not converge"):
+        gradient_descent.steps_to(1e-6, [1, 10], 0.2)
+    with pytest.raises(ValueError, match="too slow"):
+        gradient_descent.steps_to(1e-6, [1e-9, 1], 1.0)
+
+
+@pytest.mark.parametrize("n", [2, 7, 100])
+def test_line_fit_matches_autograd(gradient_descent, n):
+    x, y = np.random.default_rng(n).normal(size=(2, n))
+    parameters = np.array([0.3, -1.1])
+
+    def loss(parameters):
+        return F.mse_loss(parameters[0] * torch.from_numpy(x) + parameters[1], torch.from_numpy(y))
+
+    place = torch.tensor(parameters, requires_grad=True)
+    assert gradient_descent.mse(parameters, x, y) == pytest.approx(loss(place).item())
+    slope = torch.autograd.grad(loss(place), place)[0]
+    np.testing.assert_allclose(gradient_descent.mse_slope(parameters, x, y), slope, rtol=1e-10, atol=1e-12)
+    hessian = torch.autograd.functional.hessian(loss, place.detach())
+    np.testing.assert_allclose(gradient_descent.mse_hessian(x), hessian, rtol=1e-10, atol=1e-12)
+
+
+def test_fit_is_least_squares(gradient_descent):
+    x = np.random.default_rng(0).normal(size=50)
+    y = 2 * x - 1 + np.random.default_rng(1).normal(size=50)
+    path = gradient_descent.fit(x, y, 0.4)
+    table = torch.stack([torch.from_numpy(x), torch.ones(50, dtype=torch.float64)], dim=1)
+    exact = torch.linalg.lstsq(table, torch.from_numpy(y)[:, None]).solution[:, 0]
+    np.testing.assert_allclose(path[-1], exact, atol=1e-6)
+    assert np.array_equal(path[0], [0, 0])
+    lengths = [np.linalg.norm(gradient_descent.mse_slope(place, x, y)) for place in path]
+    assert lengths[-1] < 1e-6 <= min(lengths[:-1])
+
+
+def test_fit_names_the_fault(gradient_descent):
+    x, y = gradient_descent.scaled, gradient_descent.mass
+    with pytest.raises(ValueError, match="diverges"):
+        gradient_descent.fit(x, y, 1.1)
+    with pytest.raises(ValueError, match="after 7 steps"):
+        gradient_descent.fit(x, y, 0.01, most=7)
+    assert len(gradient_descent.fit(x, y, 0.4, most=11)) <= 12
+    with pytest.raises(ValueError, match=r"\(3,\).*\(3, 1\)"):
+        gradient_descent.mse(np.zeros(2), np.ones(3), np.ones((3, 1)))
+
+
+def test_scaling_shortens_the_walk(gradient_descent):
+    raw, scaled = (len(path) for path in gradient_descent.fits.values())
+    assert raw > 30 * scaled
+    np.testing.assert_allclose(gradient_descent.back, gradient_descent.exact, rtol=1e-5)
+    assert gradient_descent.diverged
 
 
 # benchmarks
