@@ -154,6 +154,144 @@ def test_jacobian_by_columns_matches_jacrev(chain_rule):
 # 6.2 forward_backward
 
 
+def torch_copy(layers):
+    """The same network in PyTorch, float64, with the same parameters."""
+    modules = []
+    for layer in layers:
+        if hasattr(layer, "weight"):
+            n_out, n_in = layer.weight.shape
+            modules.append(nn.Linear(n_in, n_out, dtype=torch.float64))
+            modules[-1].load_state_dict(
+                {"weight": torch.from_numpy(layer.weight), "bias": torch.from_numpy(layer.bias)}
+            )
+        else:
+            modules.append(nn.ReLU())
+    return nn.Sequential(*modules)
+
+
+def random_network(forward_backward, sizes, seed=0):
+    """A network from `build` with random biases, too."""
+    rng = np.random.default_rng(seed)
+    layers = forward_backward.build(sizes, rng)
+    for layer in layers[::2]:
+        layer.bias += rng.normal(size=layer.bias.shape)
+    return layers, rng
+
+
+@pytest.mark.parametrize(
+    "batch_size, sizes", [(1, (1, 1)), (3, (5, 7, 2)), (7, (4, 1, 3, 2)), (1, (2, 11, 1))]
+)
+def test_layer_objects_match_autograd(forward_backward, batch_size, sizes):
+    layers, rng = random_network(forward_backward, sizes)
+    x = rng.normal(size=(batch_size, sizes[0]))
+    cotangent = rng.normal(size=(batch_size, sizes[-1]))
+    model = torch_copy(layers)
+    inputs = torch.from_numpy(x).requires_grad_()
+    expected = model(inputs)
+    (expected * torch.from_numpy(cotangent)).sum().backward()
+
+    out = forward_backward.forward(layers, x)
+    np.testing.assert_allclose(out, expected.detach(), rtol=1e-10, atol=1e-12)
+    forward_backward.backward(layers, cotangent)
+    for (parameter, grad), theirs in zip(forward_backward.pairs(layers), model.parameters(), strict=True):
+        assert grad.shape == parameter.shape
+        np.testing.assert_allclose(grad, theirs.grad, rtol=1e-10, atol=1e-12)
+    for layer in reversed(layers):
+        cotangent = layer.backward(cotangent)
+    np.testing.assert_allclose(cotangent, inputs.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3)])
+def test_mse_matches_pytorch(forward_backward, shape):
+    rng = np.random.default_rng(0)
+    y, target = rng.normal(size=(2, *shape))
+    criterion = forward_backward.MSE()
+    tensor = torch.tensor(y, requires_grad=True)
+    expected = F.mse_loss(tensor, torch.from_numpy(target))
+    expected.backward()
+    np.testing.assert_allclose(criterion.forward(y, target), expected.item(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(criterion.backward(), tensor.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_layer_relu_has_no_gradient_at_the_kink(forward_backward):
+    relu = forward_backward.ReLU()
+    assert relu.forward(np.array([-1.0, 0.0, 2.0])).tolist() == [0, 0, 2]
+    assert relu.backward(np.array([3.0, 3.0, 3.0])).tolist() == [0, 0, 3]
+
+
+def test_layers_name_the_shapes(forward_backward):
+    linear = forward_backward.Linear(3, 2, np.random.default_rng(0))
+    for shape in ((4, 2), (3,)):
+        with pytest.raises(ValueError, match=r"\(2, 3\)"):
+            linear.forward(np.ones(shape))
+    with pytest.raises(ValueError, match=r"\(4, 1\).*\(4,\)"):
+        forward_backward.MSE().forward(np.ones((4, 1)), np.ones(4))
+
+
+def test_linear_starts_with_fan_in_scaling(forward_backward):
+    linear = forward_backward.Linear(400, 300, np.random.default_rng(0))
+    assert linear.weight.std() * math.sqrt(400) == pytest.approx(1, abs=4 / math.sqrt(2 * 120_000))
+    assert not linear.bias.any()
+    assert forward_backward.Linear(2, 3, np.random.default_rng(0), np.float32).weight.dtype == np.float32
+
+
+def test_cache_holds_inputs_and_one_byte_a_relu(forward_backward):
+    layers, rng = random_network(forward_backward, (5, 7, 2))
+    forward_backward.forward(layers, rng.normal(size=(11, 5)))
+    assert forward_backward.cache_bytes(layers) == 11 * (8 * 5 + 8 * 7 + 7)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_backward_takes_two_products_a_layer_less_one(forward_backward, depth):
+    layers, rng = random_network(forward_backward, [6] * (depth + 1))
+    forward_backward.products.clear()
+    out = forward_backward.forward(layers, rng.normal(size=(4, 6)))
+    assert forward_backward.products == [4 * 6 * 6] * depth
+    forward_backward.products.clear()
+    forward_backward.backward(layers, out)
+    assert forward_backward.products == [4 * 6 * 6] * (2 * depth - 1)
+
+
+@pytest.mark.parametrize("batch_size, sizes", [(1, (1, 1)), (3, (5, 7, 2)), (7, (4, 1, 3, 2))])
+def test_forward_mode_matches_the_gradient_along_a_direction(forward_backward, batch_size, sizes):
+    layers, rng = random_network(forward_backward, sizes)
+    x, target = rng.normal(size=(batch_size, sizes[0])), rng.normal(size=(batch_size, sizes[-1]))
+    parameters = [array for layer in layers[::2] for array in (layer.weight, layer.bias)]
+    directions = [rng.normal(size=parameter.shape) for parameter in parameters]
+    model = torch_copy(layers)
+    F.mse_loss(model(torch.from_numpy(x)), torch.from_numpy(target)).backward()
+    expected = sum((p.grad.numpy() * d).sum() for p, d in zip(model.parameters(), directions, strict=True))
+    ours = forward_backward.tangent_pass(layers, x, target, directions)
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_gradient_flow_matches_autograd(forward_backward):
+    layers, rng = random_network(forward_backward, (3, 5, 4, 2))
+    x, target = rng.normal(size=(7, 3)), rng.normal(size=(7, 2))
+    signal, flow = forward_backward.gradient_flow(layers, x, target)
+    outputs = [torch.from_numpy(x)]
+    for module in torch_copy(layers):
+        outputs.append(module(outputs[-1]))
+    linear_outputs = outputs[1::2]
+    grads = torch.autograd.grad(F.mse_loss(outputs[-1], torch.from_numpy(target)), linear_outputs)
+    for ours, theirs in ((signal, linear_outputs), (flow, grads)):
+        np.testing.assert_allclose(
+            ours, [t.detach().square().mean().sqrt() for t in theirs], rtol=1e-10, atol=1e-12
+        )
+
+
+def test_signal_and_gradient_fade_in_mirrored_directions(forward_backward):
+    signal, flow = forward_backward.signal, forward_backward.flow
+    assert signal[-1] < 0.2 * signal[0] and flow[0] < 0.2 * flow[-1]
+
+
+def test_layer_objects_train_like_pytorch(forward_backward):
+    np.testing.assert_allclose(forward_backward.losses, forward_backward.torch_losses, atol=1e-9)
+    assert forward_backward.first_loss == forward_backward.losses[0]
+    assert forward_backward.losses[-1] < 0.3 < 0.5 < forward_backward.losses[0]
+    assert forward_backward.test_error < 0.7 * forward_backward.guess_error
+
+
 # 6.3 micrograd
 
 # one operation at a time, then random expressions of them
@@ -713,6 +851,51 @@ def test_only_he_trains_the_deep_relu_network(weight_init):
 
 
 # benchmarks
+
+
+@pytest.mark.benchmark(group="forward and backward, 3 layers, 256 x 512, float32")
+@pytest.mark.parametrize("implementation", ["numpy", "torch, explicit", "torch, library"])
+def test_layers_speed(forward_backward, timed, device, implementation):
+    if implementation == "numpy" and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    rng = np.random.default_rng(0)
+    layers = forward_backward.build([512] * 4, rng, np.float32)
+    x, cotangent = rng.normal(size=(2, 256, 512)).astype(np.float32)
+    forward_backward.forward(layers, x)
+    forward_backward.backward(layers, cotangent)
+    expected = layers[0].grad_weight.copy()
+    flops = 2 * 256 * 512 * 512 * (3 + 5)  # forward, then two products a layer less one
+    inputs, out_grad = torch.tensor(x, device=device), torch.tensor(cotangent, device=device)
+    model = torch_copy(layers).float().to(device)
+    weights, biases = list(model.parameters())[::2], list(model.parameters())[1::2]
+
+    def numpy_layers():
+        forward_backward.forward(layers, x)
+        forward_backward.backward(layers, cotangent)
+        forward_backward.products.clear()
+        return layers[0].grad_weight
+
+    @torch.no_grad()
+    def explicit():
+        kept, h = [], inputs
+        for weight, bias in zip(weights, biases):
+            kept.append(h.relu() if kept else h)
+            h = kept[-1] @ weight.T + bias
+        grad = out_grad
+        for i in (2, 1, 0):
+            weight_grad, _ = grad.T @ kept[i], grad.sum(dim=0)
+            if i:
+                grad = (grad @ weights[i]) * (kept[i] > 0)
+        return weight_grad
+
+    def library():
+        return torch.autograd.grad(model(inputs), list(model.parameters()), out_grad)[0]
+
+    if implementation == "numpy":
+        first = timed(numpy_layers, flops=flops)
+    else:
+        first = timed(explicit if implementation == "torch, explicit" else library, flops=flops).cpu().numpy()
+    np.testing.assert_allclose(first, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.mark.benchmark(group="training step of MLP(2, [16, 16, 1]), 100 points, float64")
