@@ -568,9 +568,8 @@ def sample_names(n, rng, longest=20):
     x, drawn = np.zeros((n, context), dtype=np.int64), []
     for _ in range(longest):
         logits = scores(x)  # (n, 27)
-        probs = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probs /= probs.sum(axis=1, keepdims=True)
-        following = (probs.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(max=26)  # (n,)
+        steps = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)  # as high as likely
+        following = (steps < steps[:, -1:] * rng.random((n, 1))).sum(axis=1)  # (n,): the step that is hit
         x = np.column_stack([x[:, 1:], following])  # (n, context): one to the left
         drawn.append(following)
     words = ["".join(letters[i] for i in row) for row in np.column_stack(drawn)]  # (n, longest)

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import time
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -848,6 +849,240 @@ def test_only_he_trains_the_deep_relu_network(weight_init):
 
 
 # 6.6 tensor_autograd
+
+BROADCASTS = [
+    ((), ()),
+    ((3,), ()),
+    ((4, 1), (5,)),
+    ((1, 1), (2, 3)),
+    ((2, 1, 3), (4, 1)),
+    ((1,), (5, 2, 1)),
+    ((3, 1), (3, 1)),
+]
+
+ARRAY_OPERATIONS = {
+    "add": lambda x, y: x + y,
+    "subtract": lambda x, y: x - y,
+    "multiply": lambda x, y: x * y,
+    "divide": lambda x, y: x / (y * y + 1),
+    "numbers on the left": lambda x, y: (3 - x) * 2 + 1 / (1 + y * y) - 2 * y,
+    "negate": lambda x, y: -x * y,
+    "powers": lambda x, y: (x * x + 1) ** -1.5 + y**2 + x**0,
+    "exp and log": lambda x, y: (x.exp() + 1).log() * y,
+    "tanh and relu": lambda x, y: x.tanh() + (x * y).relu(),
+    "diamond": lambda x, y: (x + y) * (x - y) + (x + y),
+}
+
+
+def compare_tensors(tensor_autograd, function, arrays, rng):
+    """Values and gradients of function(*arrays), by our tensors and by PyTorch's, for a random cotangent."""
+    ours = [tensor_autograd.Tensor(a) for a in arrays]
+    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    out, expected = function(*ours), function(*theirs)
+    np.testing.assert_allclose(out.data, expected.detach(), rtol=1e-10, atol=1e-12)
+    assert out.data.shape == tuple(expected.shape)
+    cotangent = rng.normal(size=expected.shape)
+    out.backward(cotangent)
+    expected.backward(torch.tensor(cotangent, dtype=torch.float64))
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.grad.shape == a.data.shape
+        np.testing.assert_allclose(a.grad, b.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("shapes", BROADCASTS)
+@pytest.mark.parametrize("name", ARRAY_OPERATIONS)
+def test_array_operation_matches_autograd_under_broadcasting(tensor_autograd, name, shapes):
+    rng = np.random.default_rng(len(name))
+    for pair in (shapes, shapes[::-1]):
+        arrays = [np.asarray(rng.normal(size=shape)) for shape in pair]
+        compare_tensors(tensor_autograd, ARRAY_OPERATIONS[name], arrays, rng)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_broadcast_matches_autograd(tensor_autograd, seed):
+    """Two random shapes that fit: some axes stretched from one, some put in front."""
+    rng = np.random.default_rng(seed)
+    full = rng.integers(1, 5, size=4)
+    shapes = [tuple(np.where(rng.random(4) < 0.4, 1, full)[rng.integers(4) :].tolist()) for _ in range(2)]
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    compare_tensors(tensor_autograd, lambda x, y: (x * y + x).tanh() - y * y, arrays, rng)
+
+
+@pytest.mark.parametrize(
+    "left, right",
+    [((1, 1), (1, 1)), ((2, 3), (3, 5)), ((4, 2, 3), (3, 5)), ((2, 3), (4, 3, 1)), ((4, 1, 2, 3), (5, 3, 2))],
+)
+def test_matmul_matches_autograd_on_stacks(tensor_autograd, left, right):
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=left), rng.normal(size=right)]
+    compare_tensors(tensor_autograd, lambda x, y: x @ y, arrays, rng)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2)])
+def test_sum_and_mean_match_autograd(tensor_autograd, axis, keepdims):
+    rng = np.random.default_rng(0)
+    array = rng.normal(size=(2, 3, 4))
+    for name in ("sum", "mean"):
+        function = lambda x, name=name: getattr(x, name)(axis=axis, keepdims=keepdims) * 2.0  # noqa: E731
+        compare_tensors(tensor_autograd, function, [array], rng)
+
+
+@pytest.mark.parametrize(
+    "key", [0, slice(1, 3), (slice(None), 2), [0, 2, 2], ([1, 1, 0], [3, 3, 2]), (Ellipsis, None, 1)]
+)
+def test_indexing_matches_autograd_where_places_repeat(tensor_autograd, key):
+    rng = np.random.default_rng(0)
+    compare_tensors(tensor_autograd, lambda x: x[key] * 3.0, [rng.normal(size=(3, 4))], rng)
+
+
+def test_shapes_move_as_in_pytorch(tensor_autograd):
+    rng = np.random.default_rng(0)
+    function = lambda x, y: x.reshape(4, -1).T @ y.reshape(4, 1)  # noqa: E731
+    compare_tensors(tensor_autograd, function, [rng.normal(size=(2, 2, 3)), rng.normal(size=4)], rng)
+
+
+@pytest.mark.parametrize("shapes", [((5, 4, 3), (4, 1)), ((2, 3), ()), ((2, 3), (2, 3)), ((7, 1), (1, 1))])
+def test_unbroadcast_undoes_a_broadcast(tensor_autograd, shapes):
+    rng = np.random.default_rng(0)
+    big, small = rng.normal(size=shapes[0]), np.asarray(rng.normal(size=shapes[1]))
+    summed = tensor_autograd.unbroadcast(big, small.shape)
+    assert summed.shape == small.shape
+    assert (summed * small).sum() == pytest.approx((big * np.broadcast_to(small, big.shape)).sum(), rel=1e-10)
+
+
+def test_tensor_second_backward_and_collecting_leaves(tensor_autograd):
+    x = tensor_autograd.Tensor([1.0, 2.0])
+    out = ((x * x).tanh() * x).sum()
+    out.backward()
+    first, x.grad = x.grad, None
+    out.backward()
+    np.testing.assert_array_equal(x.grad, first)
+    out.backward()
+    np.testing.assert_allclose(x.grad, 2 * first, rtol=1e-15)
+    x.grad = None
+    (x + x).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_deep_tensor_chain_needs_no_recursion(tensor_autograd):
+    x = tensor_autograd.Tensor(1.0)
+    out = x
+    for _ in range(20_000):
+        out = out * 1.0
+    out.backward()
+    assert x.grad == 1.0
+
+
+def test_numpy_arrays_may_stand_on_the_left(tensor_autograd):
+    array, tensor = np.ones((2, 2)), tensor_autograd.Tensor(np.full((2, 2), 3.0))
+    for out, expected in (
+        (array + tensor, 4.0),
+        (array * tensor, 3.0),
+        (array @ tensor, 6.0),
+        (array - tensor, -2.0),
+    ):
+        assert isinstance(out, tensor_autograd.Tensor)
+        assert out.data.tolist() == [[expected] * 2] * 2
+
+
+def test_tensor_names_the_fault(tensor_autograd):
+    tensor = tensor_autograd.Tensor(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(\)"):
+        tensor.backward()
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(3,\)"):
+        tensor.backward(np.ones(3))
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(3,\)"):
+        tensor @ np.ones(3)
+    with pytest.raises(ValueError, match=r"\(3,\).*\(2, 3\)"):
+        np.ones(3) @ tensor
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_penguin_loss_is_the_same_on_numbers_and_arrays(tensor_autograd, n):
+    rng = np.random.default_rng(n)
+    weights = tensor_autograd.initial_weights([3, 5, 4, 1], rng)
+    x, t = rng.normal(size=(n, 3)), rng.choice([-1.0, 1.0], size=n)
+    V = tensor_autograd.Value
+    values = [
+        ([[V(w) for w in row] for row in weight.tolist()], [V(b) for b in bias]) for weight, bias in weights
+    ]
+    ours = tensor_autograd.value_loss(values, x.tolist(), t.tolist())
+    ours.backward()
+    h, tensors = (
+        torch.from_numpy(x),
+        [torch.tensor(a, requires_grad=True) for layer in weights for a in layer],
+    )
+    h = F.linear(F.linear(h, *tensors[:2]).relu(), *tensors[2:4]).relu()
+    scores = F.linear(h, *tensors[4:])[:, 0]
+    loss = F.relu(1 - torch.from_numpy(t) * scores).mean() + 1e-4 * sum(p.square().sum() for p in tensors)
+    loss.backward()
+    assert ours.data == pytest.approx(loss.item(), rel=1e-12)
+    arrays = [(tensor_autograd.Tensor(w), tensor_autograd.Tensor(b)) for w, b in weights]
+    out = tensor_autograd.penguin_loss(arrays, x, t)
+    out.backward()
+    assert out.data == pytest.approx(loss.item(), rel=1e-12)
+    flat = [value.grad for rows, biases in values for value in (*sum(rows, []), *biases)]
+    expected = torch.cat([p.grad.reshape(-1) for p in tensors])
+    np.testing.assert_allclose(flat, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        np.concatenate([p.grad.ravel() for p in sum(arrays, ())]), expected, rtol=1e-10, atol=1e-12
+    )
+
+
+def test_initial_weights_have_he_spread(tensor_autograd):
+    (weight, bias), _ = tensor_autograd.initial_weights([200, 300, 1], np.random.default_rng(0))
+    assert weight.shape == (300, 200) and weight.std() == pytest.approx(0.1, rel=0.03)
+    assert bias.shape == (300,) and bias.std() == pytest.approx(0.1, rel=0.15)
+
+
+def test_names_loss_matches_the_library(tensor_autograd):
+    rng = np.random.default_rng(3)
+    arrays = [rng.normal(size=shape) for shape in tensor_autograd.shapes]
+    x, y = rng.integers(27, size=(11, 3)), rng.integers(27, size=11)
+    parameters = [tensor_autograd.Tensor(a) for a in arrays]
+    loss = tensor_autograd.names_loss(parameters, x, y)
+    loss.backward()
+    tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
+    z = F.linear(F.embedding(torch.from_numpy(x), tensors[0]).flatten(1), *tensors[1:3])
+    z = F.batch_norm(z, None, None, *tensors[3:5], training=True)
+    expected = F.cross_entropy(F.linear(z.tanh(), *tensors[5:]), torch.from_numpy(y))
+    expected.backward()
+    assert loss.data == pytest.approx(expected.item(), rel=1e-10)
+    for ours, theirs in zip(parameters, tensors):
+        np.testing.assert_allclose(ours.grad, theirs.grad, rtol=1e-8, atol=1e-12)
+
+
+def test_milliseconds_measures_and_leaves_the_collector_as_it_was(tensor_autograd):
+    seen = []
+    spent = tensor_autograd.milliseconds(lambda: (seen.append(gc.isenabled()), time.sleep(0.02)))
+    assert seen == [False] * 3 and gc.isenabled()
+    assert spent >= 19
+    gc.disable()
+    try:
+        tensor_autograd.milliseconds(lambda: None)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_torch_ops_counts_every_node_once(tensor_autograd):
+    x = torch.ones(3, requires_grad=True)
+    h = x.exp()
+    assert tensor_autograd.torch_ops((h * h + h).sum()) == [
+        "AddBackward0",
+        "ExpBackward0",
+        "MulBackward0",
+        "SumBackward0",
+    ]
+
+
+def test_tensor_engine_trains_as_pytorch_does(tensor_autograd):
+    np.testing.assert_allclose(tensor_autograd.losses, tensor_autograd.torch_losses, atol=1e-9, rtol=0)
+    ours, theirs = tensor_autograd.names_losses, tensor_autograd.torch_names_losses
+    np.testing.assert_allclose(ours[: len(theirs)], theirs, atol=1e-9, rtol=0)
+    assert tensor_autograd.test_accuracy > 0.9
+    assert tensor_autograd.nodes["Tensor"][0] == tensor_autograd.nodes["Tensor"][-1]
 
 
 # benchmarks
