@@ -35,6 +35,16 @@ def gradient_descent(lesson):
     return lesson("gradient_descent")
 
 
+@pytest.fixture
+def numpy_to_pytorch(lesson):
+    return lesson("numpy_to_pytorch")
+
+
+@pytest.fixture
+def statistics_and_probability(lesson):
+    return lesson("statistics_and_probability")
+
+
 # 2.1 scalars_to_tensors
 
 
@@ -498,6 +508,179 @@ def test_scaling_shortens_the_walk(gradient_descent):
     assert raw > 30 * scaled
     np.testing.assert_allclose(gradient_descent.back, gradient_descent.exact, rtol=1e-5)
     assert gradient_descent.diverged
+
+
+# 2.6 numpy_to_pytorch
+
+
+@pytest.mark.parametrize("amount", [0, 100, -60, 255])
+def test_brighten_matches_torch(numpy_to_pytorch, amount):
+    photo = np.random.default_rng(0).integers(0, 256, size=(7, 5, 3), dtype=np.uint8)
+    expected = (torch.from_numpy(photo).int() + amount).clamp(0, 255).to(torch.uint8)
+    ours = numpy_to_pytorch.brighten(photo, amount)
+    assert ours.dtype == np.uint8 and np.array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.3, 0.9])
+def test_the_parabola_agrees_in_every_bit(numpy_to_pytorch, rate):
+    ours = numpy_to_pytorch.descend(lambda x: 2.0 * x, 0.7, rate, n_steps=30)
+    theirs = numpy_to_pytorch.descend_torch(lambda x: 2.0 * x * x / 2, 0.7, rate, n_steps=30)
+    assert ours.shape == theirs.shape == (31,) and theirs.dtype == torch.float64
+    assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_both_walks_match_the_optimizer(numpy_to_pytorch, dtype):
+    start = [0.3, -1.0]
+    place = torch.tensor(start, dtype=dtype, requires_grad=True)
+    optimizer = torch.optim.SGD([place], lr=0.2)
+    theirs = numpy_to_pytorch.descend_torch(numpy_to_pytorch.mse, start, 0.2, 9, dtype=dtype)
+    ours = numpy_to_pytorch.descend(numpy_to_pytorch.mse_slope, start, 0.2, 9)
+    x, y = (torch.from_numpy(column).to(dtype) for column in (numpy_to_pytorch.x, numpy_to_pytorch.y))
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    assert theirs.dtype == dtype and len(theirs) == len(ours) == 10
+    for left, right in zip(ours, theirs):
+        np.testing.assert_allclose(left, place.detach(), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(right, place.detach(), rtol=tolerance, atol=tolerance)
+        optimizer.zero_grad()
+        F.mse_loss(place[0] * x + place[1], y).backward()
+        optimizer.step()
+
+
+def test_line_fits_agree_to_twelve_digits(numpy_to_pytorch):
+    ours, theirs = numpy_to_pytorch.ours, numpy_to_pytorch.theirs
+    assert len(ours) == 61 and not np.array_equal(ours[0], ours[-1])
+    np.testing.assert_allclose(theirs[torch.float64], ours, rtol=1e-12, atol=1e-12)
+    assert 1e-8 < np.abs(theirs[torch.float32] - ours).max() < 1e-5
+
+
+def test_memory_is_shared_as_the_lesson_says(numpy_to_pytorch):
+    lesson = numpy_to_pytorch
+    lesson.array[3] = 7.0
+    assert lesson.shared[3] == 7 and lesson.copied[3] == 0
+    lesson.array[3] = 0.0
+
+
+def test_the_table_pairs_name_the_same_thing(numpy_to_pytorch):
+    assert len(numpy_to_pytorch.table) >= 15
+    for ours, theirs in numpy_to_pytorch.table.values():
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    assert numpy_to_pytorch.refused and numpy_to_pytorch.no_backward
+
+
+# 2.7 statistics_and_probability
+
+
+@pytest.mark.parametrize("n", [2, 7, 100])
+@pytest.mark.parametrize("correction", [0, 1])
+def test_estimators_match_torch(statistics_and_probability, n, correction):
+    stats = statistics_and_probability
+    x, y = np.random.default_rng(n).normal(loc=3, size=(2, n))
+    u, v = torch.from_numpy(x), torch.from_numpy(y)
+    both = torch.stack([u, v])
+    ours = [
+        stats.mean(x),
+        stats.variance(x, correction),
+        stats.covariance(x, y, correction),
+        stats.correlation(x, y),
+    ]
+    theirs = [
+        u.mean(),
+        u.var(correction=correction),
+        both.cov(correction=correction)[0, 1],
+        both.corrcoef()[0, 1],
+    ]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_one_value_has_a_mean_and_no_spread(statistics_and_probability):
+    assert statistics_and_probability.mean([4.0]) == 4 and statistics_and_probability.variance([4.0]) == 0
+
+
+def test_statistics_name_the_fault(statistics_and_probability):
+    stats = statistics_and_probability
+    with pytest.raises(ValueError, match="no values"):
+        stats.mean([])
+    with pytest.raises(ValueError, match="1 values .* correction of 1"):
+        stats.variance([3.0], 1)
+    with pytest.raises(ValueError, match="2 values .* 3"):
+        stats.covariance([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match=r"\(2,\).*\(4, 3\)"):
+        stats.posterior(np.ones(2), np.ones((4, 3)))
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
+        stats.cross_entropy([0.5, 0.5], [0.2, 0.3, 0.5])
+    for bad in ([0.5, 0.4], [1.5, -0.5]):
+        with pytest.raises(ValueError, match="add up to one"):
+            stats.cross_entropy([0.5, 0.5], bad)
+        with pytest.raises(ValueError, match="add up to one"):
+            stats.entropy(bad)
+
+
+def test_simpson_turns_the_correlation_round(statistics_and_probability):
+    assert statistics_and_probability.together < 0 < min(statistics_and_probability.within)
+
+
+@pytest.mark.parametrize("center, spread", [(0.0, 1.0), (3.0, 0.2), (-1.0, 5.0)])
+def test_normal_curve_matches_torch(statistics_and_probability, center, spread):
+    x = np.random.default_rng(0).normal(size=7)
+    logs = torch.distributions.Normal(center, spread).log_prob(torch.from_numpy(x))
+    ours = statistics_and_probability.normal_density(x, center, spread)
+    np.testing.assert_allclose(ours, logs.exp(), rtol=1e-10)
+    total = statistics_and_probability.log_likelihood(x, center, spread)
+    assert total == pytest.approx(logs.sum().item(), rel=1e-10)
+
+
+def test_gap_to_normal_tells_normal_from_other(statistics_and_probability):
+    z = torch.linspace(0.005, 0.995, 100, dtype=torch.float64)
+    quantiles = torch.special.ndtri(z).numpy()
+    assert statistics_and_probability.gap_to_normal(5 + 3 * quantiles) < 0.01
+    assert statistics_and_probability.gap_to_normal(np.array([-1.0, -1, 1, 1])) == pytest.approx(
+        torch.special.ndtr(torch.tensor(1.0)).item() - 0.75, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("n_dice", [1, 2, 3])
+def test_dice_sums_match_counting(statistics_and_probability, n_dice):
+    sums, probabilities = statistics_and_probability.dice_sums(n_dice)
+    thrown = [sum(dice) for dice in itertools.product(range(1, 7), repeat=n_dice)]
+    assert sums.tolist() == list(range(n_dice, 6 * n_dice + 1))
+    np.testing.assert_allclose(probabilities, [thrown.count(k) / 6**n_dice for k in sums], rtol=1e-12)
+
+
+def test_the_average_wobbles_by_one_over_root_n(statistics_and_probability):
+    stats = statistics_and_probability
+    slope = np.polyfit(np.log(stats.sizes), np.log(stats.errors), 1)[0]
+    assert slope == pytest.approx(-0.5, abs=0.02)
+    over_n, over_less = (np.array([ratio for ratio, _ in stats.ratios[k]]) for k in (0, 1))
+    assert np.all(over_n < 1) and over_n[0] == pytest.approx(0.5, abs=0.03)
+    np.testing.assert_allclose(over_less, 1, atol=0.05)
+
+
+def test_bayes_agrees_with_counting(statistics_and_probability):
+    counts = np.random.default_rng(0).integers(1, 20, size=(4, 3))  # causes by what was seen
+    prior = counts.sum(axis=1) / counts.sum()
+    likelihood = counts / counts.sum(axis=1, keepdims=True)
+    expected = (counts / counts.sum(axis=0)).T
+    np.testing.assert_allclose(
+        statistics_and_probability.posterior(prior, likelihood.T), expected, rtol=1e-12
+    )
+    one = statistics_and_probability.posterior(prior, likelihood[:, 0])
+    np.testing.assert_allclose(one, expected[0], rtol=1e-12)
+    assert statistics_and_probability.accuracy > 0.7
+
+
+def test_the_most_likely_mean_is_the_mean(statistics_and_probability):
+    assert statistics_and_probability.logs.argmax() == statistics_and_probability.squares.argmin()
+
+
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_entropies_match_torch(statistics_and_probability, k):
+    p, q = np.random.default_rng(k).dirichlet(np.ones(k), size=2)
+    expected = torch.distributions.Categorical(torch.from_numpy(p)).entropy().item()
+    assert statistics_and_probability.entropy(p) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    crossed = F.cross_entropy(torch.from_numpy(np.log(q)), torch.from_numpy(p)).item()
+    assert statistics_and_probability.cross_entropy(p, q) == pytest.approx(crossed, rel=1e-10, abs=1e-12)
+    assert statistics_and_probability.cross_entropy([0.0, 1.0], [0.5, 0.5]) == pytest.approx(math.log(2))
 
 
 # benchmarks
