@@ -408,8 +408,8 @@ assert differences["bill length only"][0] > 0.05
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for i, (name, (low, high, means)) in enumerate(differences.items()):
     style = {"color": f"C{i}", "hatch": ("", "//")[i], "edgecolor": "white", "alpha": 0.8}
-    ax.hist(means, bins=np.arange(-0.105, 0.56, 0.01), label=f"against {name}", **style)
-    ax.plot([low, high], [-25 - 25 * i] * 2, linewidth=4, color=f"C{i}")
+    ax.hist(means, bins=(np.arange(-14, 70, 2) - 0.5) / len(test), label=f"against {name}", **style)
+    ax.plot([low, high], [-20 - 20 * i] * 2, linewidth=4, color=f"C{i}")
 ax.axvline(0, color="black", linewidth=1)
 ax.set(xlabel="difference in accuracy, all four measurements minus fewer", ylabel="resamples")
 ax.set_title("One difference is real, the other may be luck")

@@ -26,6 +26,11 @@ def evaluation(lesson):
     return lesson("evaluation")
 
 
+@pytest.fixture
+def xor_numpy(lesson):
+    return lesson("xor_numpy")
+
+
 # 3.1 dataset
 
 HEADER = "species,bill_length_mm,body_mass_g"
@@ -540,6 +545,109 @@ def test_new_birds_unlike_any_seen_are_refused(evaluation, name, column):
         evaluation.predict_male({key: value for key, value in evaluation.new_bird.items() if key != name})
 
 
+# 3.5 xor_numpy
+
+
+def random_network(hidden_size, rng):
+    return [rng.normal(size=shape) for shape in ((hidden_size, 2), (hidden_size,), (1, hidden_size), (1,))]
+
+
+@pytest.mark.parametrize("hidden_size", [1, 4, 7])
+@pytest.mark.parametrize("n", [1, 4, 13])
+def test_network_matches_autograd(xor_numpy, hidden_size, n):
+    rng = np.random.default_rng(n)
+    parameters = random_network(hidden_size, rng)
+    x, y = rng.normal(size=(n, 2)), rng.integers(2, size=n)
+    hidden, scores = xor_numpy.forward(parameters, x)
+    tensors = [torch.from_numpy(parameter).requires_grad_() for parameter in parameters]
+    expected_hidden = torch.tanh(F.linear(torch.from_numpy(x), *tensors[:2]))
+    expected_scores = F.linear(expected_hidden, *tensors[2:])[:, 0]
+    loss = F.binary_cross_entropy_with_logits(expected_scores, torch.from_numpy(y).double())
+    expected = [expected_hidden, expected_scores, loss, *torch.autograd.grad(loss, tensors)]
+    ours = [
+        hidden,
+        scores,
+        xor_numpy.loss_of(scores, y),
+        *xor_numpy.backward(parameters, x, y, hidden, scores),
+    ]
+    for mine, theirs in zip(ours, expected, strict=True):
+        assert np.shape(mine) == theirs.shape
+        np.testing.assert_allclose(mine, theirs.detach(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("n_networks, hidden_size", [(1, 1), (3, 5)])
+def test_stack_matches_sgd_one_network_at_a_time(xor_numpy, activation, n_networks, hidden_size):
+    rng = np.random.default_rng(0)
+    networks = [random_network(hidden_size, rng) for _ in range(n_networks)]
+    x, y = rng.normal(size=(7, 2)), rng.integers(2, size=7)
+    stack = xor_numpy.stacked(networks)
+    scores = xor_numpy.train_stack(stack, x, y, 30, 0.3, activation)
+    for i, network in enumerate(networks):
+        tensors = [torch.from_numpy(parameter).requires_grad_() for parameter in network]
+        optimizer = torch.optim.SGD(tensors, lr=0.3)
+        for step in range(31):
+            hidden = getattr(torch, activation)(F.linear(torch.from_numpy(x), *tensors[:2]))
+            expected = F.linear(hidden, *tensors[2:])[:, 0]
+            if step < 30:
+                loss = F.binary_cross_entropy_with_logits(expected, torch.from_numpy(y).double())
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        np.testing.assert_allclose(scores[i], expected.detach(), rtol=1e-9, atol=1e-12)
+        for ours, theirs in zip(stack, tensors, strict=True):
+            np.testing.assert_allclose(ours[i], theirs.detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_loss_is_finite_at_hopeless_scores_and_names_the_shapes(xor_numpy):
+    assert xor_numpy.loss_of(np.array([-1e4, 1e4]), np.array([1, 0])) == 1e4
+    with pytest.raises(ValueError, match=r"\(4, 1\).*\(4,\)"):
+        xor_numpy.loss_of(np.zeros((4, 1)), xor_numpy.y)
+
+
+def test_starts_have_zero_biases_and_normal_weights(xor_numpy):
+    weight1, bias1, weight2, bias2 = xor_numpy.initial(2000, np.random.default_rng(0))
+    assert weight1.shape == (2000, 2) and weight2.shape == (1, 2000)
+    assert not bias1.any() and not bias2.any() and bias1.shape == (2000,) and bias2.shape == (1,)
+    for weight in (weight1, weight2):
+        assert abs(weight.mean()) < 4 / np.sqrt(weight.size) and abs(weight.std() - 1) < 4 / np.sqrt(
+            2 * weight.size
+        )
+
+
+def test_no_line_gets_four_points(xor_numpy):
+    assert xor_numpy.points_right.max() == 3
+    assert xor_numpy.linear_losses[-1] == pytest.approx(np.log(2), abs=1e-9)
+    for w1, w2, b in np.random.default_rng(0).normal(size=(1000, 3)):
+        assert np.sum((xor_numpy.x @ [w1, w2] + b > 0) == xor_numpy.y) <= 3
+
+
+def test_the_network_gets_all_four_with_margin(xor_numpy):
+    np.testing.assert_array_equal(xor_numpy.forward(xor_numpy.parameters, xor_numpy.x)[1] > 0, [0, 1, 1, 0])
+    assert xor_numpy.margin > 3 and xor_numpy.losses[-1] < 0.01
+
+
+def test_spare_neurons_make_success_likely(xor_numpy):
+    for activation in ("tanh", "relu"):
+        rates = [xor_numpy.success[activation, size] for size in (1, 2, 3, 4, 8)]
+        assert rates[0] == 0 and rates == sorted(rates) and rates[-1] > 75
+        assert xor_numpy.success["tanh", 2] > xor_numpy.success["relu", 2]
+    levels = xor_numpy.stuck_losses["tanh", 2]
+    assert len(levels) == 100 - xor_numpy.success["tanh", 2]
+    assert np.median(levels) == pytest.approx(np.log(2) / 2, abs=0.01)
+
+
+def test_noisy_points_have_the_corners_label(xor_numpy):
+    x, y = xor_numpy.noisy_xor(4000, 0.1, np.random.default_rng(0))
+    corners = np.round(x)
+    assert np.mean((corners.sum(axis=1) == 1) == y) > 0.999
+    assert (x - corners).std() == pytest.approx(0.1, rel=0.05)
+    assert abs(y.mean() - 0.5) < 4 * 0.5 / np.sqrt(4000) and abs(x[:, 0].mean() - 0.5) < 4 * 0.51 / np.sqrt(
+        4000
+    )
+    assert xor_numpy.test_accuracy > 0.9 > xor_numpy.line_accuracy
+
+
 # benchmarks
 
 
@@ -595,4 +703,50 @@ def test_softmax_step_speed(training_loop, benchmark, timed, device, implementat
         loss = timed(
             explicit if "explicit" in implementation else library, flops=flops, dtype=torch.float64
         ).item()
+    assert loss == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.benchmark(group="-")
+@pytest.mark.parametrize("batch_size", [4, 4096])
+@pytest.mark.parametrize("implementation", ["numpy", "torch, explicit", "torch, library"])
+def test_xor_step_speed(xor_numpy, benchmark, timed, device, implementation, batch_size):
+    if implementation == "numpy" and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    benchmark.group = f"step of the 2-4-1 XOR network, batch {batch_size}, float64"
+    parameters = random_network(4, np.random.default_rng(0))
+    x, y = np.resize(xor_numpy.x, (batch_size, 2)), np.resize(xor_numpy.y, batch_size)
+    expected = xor_numpy.loss_of(xor_numpy.forward(parameters, x)[1], y)
+    inputs, targets = torch.tensor(x, device=device), torch.tensor(y, dtype=torch.float64, device=device)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+    with torch.no_grad():
+        for theirs, ours in zip(model.parameters(), parameters, strict=True):
+            theirs.copy_(torch.from_numpy(ours))
+    model = model.to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    weight1, bias1, weight2, bias2 = tensors = [p.detach() for p in model.parameters()]
+
+    def explicit():
+        hidden = torch.tanh(inputs @ weight1.T + bias1)
+        scores = (hidden @ weight2.T + bias2)[:, 0]
+        loss = (F.softplus(scores) - targets * scores).mean()
+        delta = ((scores.sigmoid() - targets) / batch_size)[:, None]
+        sums_grad = delta @ weight2 * (1 - hidden * hidden)
+        gradients = [sums_grad.T @ inputs, sums_grad.sum(dim=0), delta.T @ hidden, delta.sum(dim=0)]
+        for tensor, gradient in zip(tensors, gradients):
+            tensor.sub_(0.0 * gradient)
+        return loss
+
+    def library():
+        loss = F.binary_cross_entropy_with_logits(model(inputs)[:, 0], targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    flops = batch_size * 2 * (2 * 8 + 3 * 4)  # products with (4, 2) twice and with (1, 4) three times a point
+    if implementation == "numpy":
+        loss = timed(xor_numpy.train, parameters, x, y, 1, 0.0, flops=flops, dtype=torch.float64)[0]
+    else:
+        step = explicit if "explicit" in implementation else library
+        loss = timed(step, flops=flops, dtype=torch.float64).item()
     assert loss == pytest.approx(expected, rel=1e-10)
