@@ -23,6 +23,11 @@ def learning_paradigms(lesson):
     return lesson("learning_paradigms")
 
 
+@pytest.fixture
+def project_lifecycle(lesson):
+    return lesson("project_lifecycle")
+
+
 # 1.1 what_is_ai
 
 
@@ -352,6 +357,88 @@ def test_learning_rate_corrects_by_its_share(learning_paradigms):
 def test_good_news_creeps_back(learning_paradigms):
     hopeful = list(learning_paradigms.hopeful.values())
     assert hopeful[0] == 1 and hopeful == sorted(hopeful) and hopeful[-1] > 15
+
+
+# 1.4 project_lifecycle
+
+
+@pytest.mark.parametrize("n, d", [(1, 1), (13, 1), (37, 5)])
+def test_fit_matches_logistic_regression_in_pytorch(project_lifecycle, n, d):
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(loc=3, scale=7, size=(n + 1, d)), np.arange(n + 1) % 2 == 0
+    inputs = torch.from_numpy((x - x.mean(axis=0)) / x.std(axis=0))
+    knobs = torch.zeros(d + 1, dtype=torch.float64, requires_grad=True)
+    for _ in range(25):
+        score = inputs @ knobs[:d] + knobs[d]
+        loss = F.binary_cross_entropy_with_logits(score, torch.from_numpy(y).double())
+        knobs.data -= 0.3 * torch.autograd.grad(loss, knobs)[0]
+    expected = torch.sigmoid(inputs @ knobs[:d] + knobs[d]).detach()
+    ours = project_lifecycle.fit(x, y, n_steps=25, learning_rate=0.3)
+    np.testing.assert_allclose(ours(x), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(ours(x[:1]), expected[:1], rtol=1e-10)  # as it was scaled when it learned
+
+
+def test_no_evening_knows_tomorrow(project_lifecycle):
+    lesson = project_lifecycle
+    day = 100
+    row = lesson.diary[lesson.today[day]]
+    rain = float(row["precipitation"])
+    measured = [float(row[name]) for name in ("temp_max", "temp_min", "wind")]
+    before = float(lesson.diary[lesson.today[day] - 1]["precipitation"]) > 0
+    np.testing.assert_allclose(lesson.known[day], [rain > 0, math.log1p(rain), before, *measured])
+    after = lesson.diary[lesson.today[day] + 1]
+    assert lesson.tomorrow[day] == (float(after["precipitation"]) > 0)
+    dates = np.array(lesson.dates)[lesson.today + 1]
+    assert dates[lesson.learn].max() < dates[lesson.decide].min()
+    assert dates[lesson.decide].max() < dates[lesson.future].min()
+
+
+def test_the_diary_is_whole_and_contradicts_itself(project_lifecycle):
+    lesson = project_lifecycle
+    assert len(set(lesson.dates)) == len(lesson.diary) == 1461
+    assert lesson.wet_days.sum() == lesson.rained.sum()
+    assert lesson.wet_days[0] > 50 and lesson.dry_days[3] > 30
+
+
+def test_the_learner_does_not_beat_same_as_today(project_lifecycle):
+    dry, same, learner = project_lifecycle.marks.values()
+    assert dry + 0.1 < learner <= same
+
+
+def test_the_leak_shines_in_the_exam_and_fails_at_work(project_lifecycle):
+    honest = project_lifecycle.marks["the learner"]
+    assert project_lifecycle.use + 0.03 < honest < project_lifecycle.exam - 0.05
+    later = project_lifecycle.with_leak[:-1, 6:] - project_lifecycle.in_use[1:, 6:]
+    assert not later.any()  # what is known tomorrow evening is what the leak knows today
+
+
+def test_cost_counts_coins_by_hand(project_lifecycle):
+    covered, wet = np.array([True, True, False, False, False]), np.array([True, False, True, True, False])
+    assert project_lifecycle.cost(covered, wet) == (2 + 2 + 10 + 10 + 0) / 5
+
+
+def test_used_with_care_the_learner_saves_coins(project_lifecycle):
+    lesson = project_lifecycle
+    assert lesson.daily < 0.95 * min(lesson.rivals.values())
+    assert lesson.rivals["always cover"] == 2 and lesson.limit == 0.2
+    assert lesson.costs.min() > 0.9 * lesson.daily  # the limit from the coins is near the best one
+    assert lesson.launch_cost < lesson.launch_always
+    assert np.all(np.diff(lesson.came) > 0) and np.abs(lesson.said - lesson.came).max() < 0.15
+
+
+def test_taught_on_winter_it_is_helpless_in_summer(project_lifecycle):
+    lesson = project_lifecycle
+    assert set(lesson.month[lesson.today[lesson.winter] + 1]) == {11, 12, 1, 2}
+    june_to_august = slice(5, 8)
+    assert lesson.monthly["taught on winter only"][june_to_august].max() < 0.3
+    assert lesson.monthly["the learner"][june_to_august].min() > 0.7
+
+
+def test_wet_goods_fall_on_days_that_turn(project_lifecycle):
+    lesson = project_lifecycle
+    assert sum(lesson.fate_days.values()).sum() == lesson.future.sum()
+    assert lesson.fate_days["goods wet"][[0, 2]].tolist() == [0, 0]  # no rain, no wet goods
+    assert lesson.wet_goods[1] > 0.8 * lesson.wet_goods.sum()
 
 
 # benchmarks
