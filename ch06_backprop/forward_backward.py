@@ -53,19 +53,20 @@ assert loss == 4 and grad_weight2.tolist() == [[8, 0]] and grad_weight1.tolist()
 #
 # Read the cell above from its middle outward, and the partners face each other:
 #
-# | forward | backward | must have been kept | | --- | --- | --- | | $Y = X W^\top + b$ |
-# $\bar X = \bar Y W$, $\;\bar W = \bar Y^\top X$, $\;\bar b = \sum_i \bar Y_i$ | $X$ | | $H = \max(Z, 0)$
-# | $\bar Z = \bar H \odot [Z > 0]$ | where $Z > 0$ | | $L = \overline{(Y - T)^2}$ |
-# $\bar Y = 2 (Y - T) / \text{size}$ | $Y - T$ |
+# | forward | backward | must have been kept |
+# | --- | --- | --- |
+# | $Y = X W^\top + b$ | $\bar X = \bar Y W$, $\;\bar W = \bar Y^\top X$, $\;\bar b = \sum_i \bar Y_i$ | $X$ |
+# | $H = \max(Z, 0)$ | $\bar Z = \bar H \odot [Z > 0]$ | where $Z > 0$ |
+# | $L = \text{mean}\, (Y - T)^2$ | $\bar Y = 2 (Y - T) / \text{size}$ | $Y - T$ |
 #
 # As in lesson 6.1, a bar means "derivative of the loss along". Lesson 5.6 derived the rows; they hold for
 # any network made of such lines.
 #
 # ## Layers that run both ways
 #
-# So put both lines into one object, and what the second needs from the first into its memory. A *layer* is
-# then a thing with a `forward` and a `backward`. Every matrix product goes through one function, which
-# notes how many multiplications it took: we will ask for the bill later.
+# Put both lines into one object, with a memory for what the second needs from the first. Every matrix
+# product goes through one function, which notes how many multiplications it took: we ask for the bill
+# later.
 
 # %%
 products = []  # multiplications in each matrix product since the last clear()

@@ -6,7 +6,8 @@
 # was made from, and can pass blame back along the way it came.
 #
 # **You will build** `Value`, a number that differentiates itself, a network on top of it, and a picture of
-# both. **You need** the chain rule (6.1) and backpropagation (6.2).
+# the graph: Andrej Karpathy's *micrograd*, with a few of its corners mended. **You need** the chain rule
+# (6.1) and backpropagation (6.2).
 
 # %%
 import csv
@@ -137,8 +138,9 @@ assert c.grad == 2.0
 # ## Going back twice
 #
 # Zero the leaves, go backward through the same graph again: the answer must not change. It does in an
-# engine that forgets its inner nodes, which still hold the first pass's blame and pass it on as well. How
-# wrong is that? We count on a chain of additions, where the true slope is one.
+# engine that forgets its inner nodes, as the original micrograd does: they still hold the first pass's
+# blame and pass it on as well. How wrong is that? We count on a chain of additions, where the true slope
+# is one.
 
 
 # %%
@@ -194,9 +196,9 @@ Value.__radd__ = Value.__add__
 Value.__rmul__ = Value.__mul__
 
 # %% [markdown]
-# Four functions complete it. Two of them find their slope in their own output: $(e^x)' = e^x$ and $(\tanh
-# x)' = 1 - \tanh^2 x$. ReLU's slope is one where it lets the number through and zero elsewhere, also at the
-# kink, as PyTorch has it.
+# Four functions complete it. Two of them find their slope in their own output: $(e^x)' = e^x$ and
+# $(\tanh x)' = 1 - \tanh^2 x$. ReLU's slope is one where it lets the number through and zero elsewhere,
+# also at the kink, as PyTorch has it.
 
 
 # %%
@@ -243,7 +245,7 @@ for numbers in rng.normal(size=(5, 2)).tolist():
 
 # %% [markdown]
 # Deep graphs must survive too. A hundred thousand additions in a row make a graph that deep, which a
-# recursive walk could not finish.
+# recursive walk, the original's, could not finish.
 
 # %%
 x = total = Value(1.0)
@@ -256,9 +258,9 @@ assert x.grad == 100_001
 # %% [markdown]
 # ## Seeing the graph
 #
-# A column for each step away from the leaves. Leaves are stacked in the first; every later node wants to be
-# level with the middle of its parents, and moves up where the place is taken. That is all a small graph needs
-# to be readable.
+# A column for each step away from the leaves. Leaves are stacked in the first; every later node wants to
+# be level with the middle of its parents, and moves up where the place is taken. That is all a small graph
+# needs to be readable.
 
 
 # %%
@@ -324,9 +326,8 @@ plt.show()
 # ## A network of values
 #
 # A neuron weighs its inputs, adds a bias, and may bend the result; a layer is a list of neurons; an MLP is
-# a list of layers. The names are those of Andrej Karpathy's micrograd, so what you read about one works
-# with the other. `Module` is the part they share: a way to list the parameters and to reset their
-# gradients.
+# a list of layers. The names are the original's, so that a program written for it runs here. `Module` is
+# the part that all three share: a way to list the parameters and to reset their gradients.
 
 
 # %%
@@ -404,8 +405,8 @@ class MLP(Module):
 # %% [markdown]
 # ## Two penguins
 #
-# Adélie and chinstrap penguins differ in the bill. We give the network its length and its depth and ask for
-# the species, $+1$ for a chinstrap.
+# Adélie and chinstrap penguins differ in the bill. We give the network its length and its depth and ask
+# for the species, $+1$ for a chinstrap.
 
 # %%
 COLUMNS = ("bill_length_mm", "bill_depth_mm")
@@ -419,7 +420,8 @@ labels = np.array([SPECIES.index(row["species"]) for row in birds])  # (n,)
 
 # %% [markdown]
 # A hundred birds, drawn by lot, are for training, the others are held out. Each measurement is shifted and
-# scaled by the training birds' mean and spread. The engine takes plain numbers, so the arrays become lists.
+# scaled by the training birds' mean and spread. The engine takes plain numbers, so the arrays become
+# lists.
 
 # %%
 n_train = 100
@@ -431,8 +433,8 @@ targets = (2.0 * labels - 1).tolist()  # n numbers, +1 or -1
 print(f"{n_train} birds to train on, {len(birds) - n_train} held out")
 
 # %% [markdown]
-# The loss asks for more than the right sign. For target $t$ and score $s$ the *hinge loss* is zero once $ts$
-# has reached one, and grows with every bit that is missing:
+# The loss asks for more than the right sign. For target $t$ and score $s$ the *hinge loss* is zero once
+# $ts$ has reached one, and grows with every bit that is missing:
 #
 # $$L = \frac1n \sum_i \max(0,\; 1 - t_i s_i) + \lambda \sum_p p^2 .$$
 #
@@ -466,7 +468,8 @@ def training_step(model, inputs, targets, learning_rate, price=1e-4):
 
 
 # %% [markdown]
-# Every number on the way from a bird to the loss is a node. How many is that, and how long does a step take?
+# Every number on the way from a bird to the loss is a node. How many is that, and how long does a step
+# take?
 
 # %%
 model = MLP(2, [16, 16, 1])
@@ -508,9 +511,9 @@ print(
 )
 
 # %% [markdown]
-# All for nothing: nodes point only backward, to their parents, so there is no circle to find. An engine whose
-# nodes keep a function that remembers the node itself has one in every node, and lives on the collector. We
-# build a thousand of each kind, let go, and ask the collector what it had to clear away.
+# All for nothing: nodes point only backward, to their parents, so there is no circle to find. An engine
+# whose nodes keep a function that remembers the node itself has one in every node, and lives on the
+# collector. We build a thousand of each kind, let go, and ask the collector what it had to clear away.
 
 
 # %%
@@ -601,8 +604,8 @@ np.testing.assert_allclose(*gradients, rtol=1e-10, atol=1e-12)
 # %% [markdown]
 # ## Training
 #
-# We train the fast network. Along the way we keep the loss, and a few snapshots of the score over the whole
-# plane: where it is zero, the network cannot decide. That line is the *decision boundary*.
+# We train the fast network. Along the way we keep the loss, and a few snapshots of the score over the
+# whole plane: where it is zero, the network cannot decide. That line is the *decision boundary*.
 
 
 # %%
@@ -669,9 +672,9 @@ plt.show()
 # %% [markdown]
 # ## Did that need hidden layers?
 #
-# The line in the last picture is nearly straight, and a single neuron can draw a straight line. Let it try:
-# `MLP(2, [1])` is a network that ends where it begins, at one linear neuron. Then both try a harder case, two
-# half circles that reach into each other: the *two moons*.
+# The line in the last picture is nearly straight, and a single neuron can draw a straight line. Let it
+# try: `MLP(2, [1])` is a network that ends where it begins, at one linear neuron. Then both try a harder
+# case, two half circles that reach into each other: the *two moons*.
 
 # %%
 neuron = MLP(2, [1], neuron=DotNeuron)
@@ -780,7 +783,8 @@ assert largest < 1e-9
 # ## Sources
 #
 # - A. Karpathy, *micrograd*, 2020: the names, the loss, and the idea of an engine on single numbers.
-# - S. Linnainmaa, "Taylor expansion of the accumulated rounding error", *BIT* 16, 1976: reverse accumulation.
+# - S. Linnainmaa, "Taylor expansion of the accumulated rounding error", *BIT* 16, 1976: reverse
+#   accumulation.
 # - D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors",
 #   *Nature* 323, 1986.
 # - A. M. Horst, A. P. Hill, K. B. Gorman, *palmerpenguins*, 2020: the data.

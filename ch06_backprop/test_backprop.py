@@ -377,6 +377,8 @@ def test_value_has_the_interface_of_micrograd(micrograd):
     out = a * 3
     out += 1
     assert [node._op for node in (out, out._prev[0])] == ["+", "*"]
+    numpy_target = np.array([1, -1])[1]
+    assert isinstance(1 + -numpy_target * a, Value) and (1 + -numpy_target * a).data == 3.0
 
     model = MLP(3, [4, 4, 1])
     assert [len(layer.neurons) for layer in model.layers] == [4, 4, 1]
