@@ -111,7 +111,7 @@ for power in (0.1, 2.0, 30.0):
     np.testing.assert_allclose(np.abs(ends), [(1 - 2e-6) ** 2000, (1 + 2e-6) ** 2000], rtol=1e-6)
 
 # %% [markdown]
-# Ten steps at many rates: what is left is the tenth power of the factor. On the logarithmic axis
+# Now the same walk at many rates: what is left is a power of the factor. On the logarithmic axis
 # everything below $10^{-12}$ is drawn there, the exact zero at $1/\lambda$ included.
 
 # %%

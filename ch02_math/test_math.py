@@ -623,7 +623,8 @@ def test_simpson_turns_the_correlation_round(statistics_and_probability):
 @pytest.mark.parametrize("center, spread", [(0.0, 1.0), (3.0, 0.2), (-1.0, 5.0)])
 def test_normal_curve_matches_torch(statistics_and_probability, center, spread):
     x = np.random.default_rng(0).normal(size=7)
-    logs = torch.distributions.Normal(center, spread).log_prob(torch.from_numpy(x))
+    parameters = torch.tensor([center, spread], dtype=torch.float64)
+    logs = torch.distributions.Normal(*parameters).log_prob(torch.from_numpy(x))
     ours = statistics_and_probability.normal_density(x, center, spread)
     np.testing.assert_allclose(ours, logs.exp(), rtol=1e-10)
     total = statistics_and_probability.log_likelihood(x, center, spread)
