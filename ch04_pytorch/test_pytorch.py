@@ -24,6 +24,11 @@ def nn_module(lesson):
     return lesson("nn_module")
 
 
+@pytest.fixture
+def training_cycle(lesson):
+    return lesson("training_cycle")
+
+
 # 4.1 tensor_basics: random chains of views, the same for our class and for torch
 
 
@@ -363,3 +368,166 @@ def test_mlp_matches_sequential(nn_module, sizes):
     assert str(sizes) in repr(mlp)
     with pytest.raises(ValueError, match=r"\(B, 6\), got \(3, 4\)"):
         mlp(torch.zeros(3, 2, 2))
+
+
+# 4.4 training_cycle
+
+
+@pytest.fixture
+def cycle_parts(training_cycle):
+    """A small network, an optimizer with a memory, and batches of random examples, made from a seed."""
+
+    def make(seed):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 10))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        data = np.random.default_rng(0)
+        x, y = (
+            torch.from_numpy(data.normal(size=(37, 2, 3))).float(),
+            torch.from_numpy(data.integers(10, size=37)),
+        )
+        return model, optimizer, training_cycle.TensorBatches(x, y, 5, torch.Generator().manual_seed(seed))
+
+    return make
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 10])
+def test_own_loader_yields_what_the_library_yields(training_cycle, batch_size):
+    t = training_cycle
+    data = t.Pictures(torch.randn(7, 2, 3), torch.arange(7), lambda image: 2 * image)
+    for epochs in (1, 2):
+        ours, theirs = (
+            make(data, batch_size, sampler=t.Shuffle(7, torch.Generator().manual_seed(3)))
+            for make in (t.Loader, torch.utils.data.DataLoader)
+        )
+        for _ in range(epochs):
+            mine, library = list(ours), list(theirs)
+            assert len(mine) == len(library) == len(ours) == len(theirs)
+            for (x, y), (torch_x, torch_y) in zip(mine, library):
+                assert torch.equal(x, torch_x) and torch.equal(y, torch_y) and y.dtype == torch_y.dtype
+            assert torch.cat([y for _, y in mine]).sort().values.tolist() == list(range(7))
+
+
+def test_shuffle_draws_a_new_order_each_epoch(training_cycle):
+    shuffle = training_cycle.Shuffle(50, torch.Generator().manual_seed(0))
+    first, second = list(shuffle), list(shuffle)
+    assert first != second and sorted(first) == sorted(second) == list(range(50)) and len(shuffle) == 50
+
+
+def test_tensor_batches_cover_everything_once(training_cycle):
+    images, labels = torch.randn(11, 2), torch.arange(11)
+    stored = training_cycle.TensorBatches(images, labels, 4)
+    assert [y.tolist() for _, y in stored] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    mixed = training_cycle.TensorBatches(images, labels, 4, torch.Generator().manual_seed(0))
+    for _ in range(2):
+        x, y = (torch.cat(parts) for parts in zip(*mixed))
+        assert y.tolist() != labels.tolist() and torch.equal(x, images[y])
+    for make in (training_cycle.Pictures, training_cycle.TensorBatches):
+        with pytest.raises(ValueError, match="11 images but 10 labels"):
+            make(images, labels[:10], 4)
+
+
+@pytest.mark.parametrize("n, n_classes", [(0, 2), (1, 1), (50, 7)])
+def test_confusion_matrix_matches_counting(training_cycle, n, n_classes):
+    rng = np.random.default_rng(n)
+    labels, predictions = rng.integers(n_classes, size=(2, n))
+    expected = np.zeros((n_classes, n_classes))
+    np.add.at(expected, (labels, predictions), 1)
+    ours = training_cycle.confusion_matrix(torch.from_numpy(labels), torch.from_numpy(predictions), n_classes)
+    np.testing.assert_array_equal(ours, expected)
+
+
+def test_metrics_by_hand(training_cycle):
+    confusion = torch.tensor([[3, 1, 0], [2, 2, 0], [0, 0, 0]])
+    assert training_cycle.accuracy(confusion) == 5 / 8
+    recalls = training_cycle.recalls(confusion).tolist()
+    assert recalls[:2] == [0.75, 0.5] and math.isnan(recalls[2])
+
+
+def test_confusion_matrix_names_the_fault(training_cycle):
+    confusion_matrix, ok = training_cycle.confusion_matrix, torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=r"\(2,\).*\(2, 1\)"):
+        confusion_matrix(ok, ok[:, None], 3)
+    for bad in (torch.tensor([0, 3]), torch.tensor([-1, 0])):
+        with pytest.raises(ValueError, match="a label lies outside 0 to 2"):
+            confusion_matrix(bad, ok, 3)
+        with pytest.raises(ValueError, match="a prediction lies outside 0 to 2"):
+            confusion_matrix(ok, bad, 3)
+
+
+def test_loops_match_plain_formulas(training_cycle, cycle_parts):
+    model, optimizer, batches = cycle_parts(0)
+    assert training_cycle.evaluate(model, batches)[1].sum() == 37 and not model.training
+    x, y = batches.images, batches.labels
+    loss, confusion = training_cycle.evaluate(model, batches)
+    with torch.no_grad():
+        scores = model(x)
+    assert loss == pytest.approx(F.cross_entropy(scores, y).item(), rel=1e-5)
+    assert training_cycle.accuracy(confusion) == pytest.approx((scores.argmax(1) == y).double().mean().item())
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    assert training_cycle.train_epoch(model, optimizer, batches) == pytest.approx(loss, rel=1e-5)
+    assert model.training
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_resuming_equals_not_stopping(training_cycle, cycle_parts, tmp_path, stop):
+    path = tmp_path / "last.pt"
+    whole, optimizer, batches = cycle_parts(0)
+    validation = training_cycle.TensorBatches(batches.images, batches.labels, 10)
+    history = training_cycle.fit(whole, optimizer, batches, validation, 4, path)
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["best.pt", "last.pt"]
+
+    training_cycle.fit(*cycle_parts(0), validation, stop, path)
+    model, optimizer, batches = cycle_parts(5)
+    assert training_cycle.fit(model, optimizer, batches, validation, 4, path, resume=True) == history
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), whole.parameters()))
+    again = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert all(torch.equal(best[name], again[name]) for name in best)
+    scores = [accuracy for *_, accuracy in history]
+    model.load_state_dict(best)
+    assert training_cycle.accuracy(training_cycle.evaluate(model, validation)[1]) == max(scores)
+    assert training_cycle.load_checkpoint(path)["epoch"] == 4
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_load_checkpoint_names_a_truncated_file(training_cycle, cycle_parts, tmp_path, share):
+    path = tmp_path / "last.pt"
+    model, optimizer, batches = cycle_parts(0)
+    training_cycle.save_checkpoint(path, model, optimizer, 1, batches.generator, [])
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match="last.pt is damaged"):
+        training_cycle.load_checkpoint(path)
+
+
+def test_load_checkpoint_names_a_foreign_file(training_cycle, cycle_parts, tmp_path):
+    path = tmp_path / "other.pt"
+    for content, words in (
+        (torch.zeros(3), "holds a Tensor"),
+        ({"model": {}, "epoch": 3}, r"lacks \['generator', 'history', 'optimizer'\]"),
+    ):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=words):
+            training_cycle.load_checkpoint(path)
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros(3))  # a zip archive, but not torch's
+    with pytest.raises(ValueError, match="damaged"):
+        training_cycle.load_checkpoint(path)
+    model, optimizer, batches = cycle_parts(0)
+    training_cycle.save_checkpoint(path, nn.Linear(2, 2), optimizer, 1, batches.generator, [])
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        training_cycle.restore(path, model, optimizer, batches.generator)
+
+
+def test_hidden_layer_beats_the_linear_baseline_by_a_point(training_cycle):
+    assert training_cycle.test_accuracy["hidden layer"] - training_cycle.test_accuracy["linear"] > 0.01
+    assert all(len(history) == 10 for history in training_cycle.histories.values())
+    linear, _, batches = training_cycle.start("linear", 1)
+    deep, optimizer, _ = training_cycle.start("hidden layer", 1)
+    assert [p.numel() for p in linear.parameters()] == [7840, 10] and len(list(deep.parameters())) == 4
+    assert len(batches.labels) == 4000 and optimizer.param_groups[0]["lr"] == 0.1
+    assert (
+        abs(training_cycle.train_set[0].mean()) < 1e-4 and abs(training_cycle.train_set[0].std() - 1) < 1e-4
+    )
