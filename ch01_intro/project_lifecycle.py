@@ -16,7 +16,7 @@
 # "Predict the weather" is no question yet. Ours is: *will it rain tomorrow, asked this evening, so that we
 # can decide about the cover?* Putting it up costs two coins, the work of an hour. Goods that get wet cost
 # ten. With the question come its limits: only what is known this evening may be used, and a wrong "dry"
-# costs more than a wrong "wet". Most failed projects fail here.
+# costs more than a wrong "wet".
 #
 # ## 2. The data
 #
