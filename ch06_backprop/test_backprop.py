@@ -1055,6 +1055,16 @@ def test_names_loss_matches_the_library(tensor_autograd):
         np.testing.assert_allclose(ours.grad, theirs.grad, rtol=1e-8, atol=1e-12)
 
 
+def test_names_loss_is_finite_for_huge_logits(tensor_autograd):
+    rng = np.random.default_rng(0)
+    parameters = [tensor_autograd.Tensor(rng.normal(size=shape)) for shape in tensor_autograd.shapes]
+    parameters[5].data *= 1e4
+    loss = tensor_autograd.names_loss(parameters, rng.integers(27, size=(9, 3)), rng.integers(27, size=9))
+    loss.backward()
+    assert 1e3 < loss.data < 1e6
+    assert all(np.isfinite(parameter.grad).all() for parameter in parameters)
+
+
 def test_milliseconds_measures_and_leaves_the_collector_as_it_was(tensor_autograd):
     seen = []
     spent = tensor_autograd.milliseconds(lambda: (seen.append(gc.isenabled()), time.sleep(0.02)))
