@@ -326,7 +326,7 @@ def judge(params, split):
 # rate of the lowest loss and divides by a few.
 
 # %%
-lowest_rate, factor = 1e-4, 1e5 ** (1 / 200)
+lowest_rate, factor = 1e-5, 1e6 ** (1 / 200)
 rates = lowest_rate * factor ** np.arange(200)
 _, history = train(momentum_step, lambda step: factor**step, [lowest_rate] * 8, range(8), n_steps=200)
 range_losses = np.median(history, axis=1)  # (200,)
@@ -341,8 +341,8 @@ assert range_losses[-1] > 2 * range_losses[0]
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.semilogx(rates[4:-4], smooth, color="C1")
 ax.axvline(suggested, color="0.7", linewidth=0.8, zorder=0)
-ax.annotate(" a third of the best", (suggested, 2.6), color="0.3")
-ax.set(xlabel="learning rate", ylabel="batch loss (nats)", ylim=(0, 3), title="Flat, falling, exploding")
+ax.annotate(" a third of the best", (suggested, 4), color="0.3")
+ax.set(xlabel="learning rate", ylabel="batch loss (nats)", ylim=(0, 5), title="Flat, falling, exploding")
 plt.show()
 
 # %% [markdown]

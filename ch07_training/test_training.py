@@ -21,6 +21,11 @@ def lr_schedules(lesson):
     return lesson("lr_schedules")
 
 
+@pytest.fixture
+def diagnostics(lesson):
+    return lesson("diagnostics")
+
+
 # 7.1 loss_surface_and_sgd
 
 
@@ -371,6 +376,97 @@ def test_smooth_falls_beat_the_constant_rate(lr_schedules):
 def test_first_steps_of_adam_are_its_wildest(lr_schedules):
     assert lr_schedules.noise[0] > 2 * lr_schedules.noise[-1]
     assert np.all(np.diff(lr_schedules.rate_spread[:20]) < 0)
+
+
+# 7.4 diagnostics
+
+
+def test_expected_table_is_the_computed_one(diagnostics):
+    assert diagnostics.alarms == diagnostics.expected
+    assert diagnostics.alarms["healthy"] == []
+    assert all(diagnostics.alarms[name] for name in diagnostics.patients)
+
+
+def test_cures_restore_every_patient(diagnostics):
+    assert set(diagnostics.cured) == set(diagnostics.patients)
+    assert min(diagnostics.cured.values()) > 0.88
+
+
+def test_step_matches_sgd(diagnostics):
+    m = diagnostics
+    model, theirs = m.new_model(3), m.new_model(3)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=m.healthy.learning_rate)
+    for rows in (torch.arange(7), torch.arange(100, 132)):
+        loss = F.cross_entropy(theirs(m.x_train[rows]), m.y_train[rows])
+        assert m.step(m.healthy, model, rows) == pytest.approx(loss.item(), rel=1e-5)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for w, v in zip(model.parameters(), theirs.parameters()):
+        torch.testing.assert_close(w, v)
+
+
+def test_epochs_see_every_row_once(diagnostics):
+    batches = diagnostics.shuffled_batches(100, torch.Generator().manual_seed(0))
+    assert [len(rows) for rows in batches] == [32, 32, 32, 4]
+    assert torch.equal(torch.cat(batches).sort().values, torch.arange(100))
+    _, losses, validation = diagnostics.train(diagnostics.healthy, n_epochs=2)
+    assert len(losses) == 64 and len(validation) == 3
+
+
+def test_update_ratios_match_their_definition(diagnostics):
+    m = diagnostics
+    ratios, model = m.update_ratios(m.healthy), m.new_model()
+    rows = m.shuffled_batches(1000, torch.Generator().manual_seed(0))[0]
+    F.cross_entropy(model(m.x_train[rows]), m.y_train[rows]).backward()
+    expected = [
+        m.healthy.learning_rate * (w.grad.norm() / w.norm()).item()
+        for w in (model[0].weight, model[2].weight)
+    ]
+    np.testing.assert_allclose(ratios[0], expected, rtol=1e-3)
+    assert ratios.shape == (32, 2)
+
+
+def test_faulty_losses_are_what_they_claim(diagnostics):
+    logits, y = torch.randn(5, 10, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 9, 3, 3, 1])
+    losses = diagnostics.losses_on_axis_0(logits, y)
+    for i in range(5):
+        expected = -logits[i, y[i]] + logits[:, y[i]].logsumexp(dim=0)
+        torch.testing.assert_close(losses[i], expected)
+
+
+@pytest.mark.parametrize(
+    "name, loop, ill",
+    [
+        ("class_mix", {"batches": lambda n, _: torch.arange(n).split(4)}, True),
+        ("class_mix", {"batches": lambda n, _: torch.arange(n).split(16)}, False),
+        ("first_loss", {"losses": lambda logits, y: 2 * F.cross_entropy(logits, y, reduction="none")}, True),
+        ("mixing", {"losses": lambda logits, y: (logits - logits.mean(dim=0)).square().sum(dim=1)}, True),
+        ("mixing", {"losses": lambda logits, y: logits.square().sum(dim=1)}, False),
+        ("update_ratio", {"learning_rate": 1e-4}, True),
+        ("update_ratio", {"learning_rate": 0.2}, True),
+        ("update_ratio", {"learning_rate": 0.02}, False),
+        ("stale_gradient", {"learning_rate": 0.2}, False),
+    ],
+)
+def test_checks_on_other_loops(diagnostics, name, loop, ill):
+    loop = diagnostics.replace(diagnostics.healthy, **loop)
+    assert bool(getattr(diagnostics, name)(loop)) == ill
+
+
+def test_neighbours_forgive_a_tenth_of_wrong_labels(diagnostics):
+    m = diagnostics
+    y = m.y_train.clone()
+    y[:100] = (y[:100] + 1) % 10
+    assert not m.neighbours(m.replace(m.healthy, y=y))
+    y[:600] = (m.y_train[:600] + torch.arange(600) % 9 + 1) % 10
+    assert m.neighbours(m.replace(m.healthy, y=y))
+
+
+def test_leaks_are_counted(diagnostics):
+    x = torch.arange(12.0).reshape(6, 2)
+    assert diagnostics.leaked(x[:4], x[3:]) == 1
+    assert diagnostics.leaked(x[:4], x[4:]) == 0
 
 
 # benchmarks
