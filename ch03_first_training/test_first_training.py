@@ -31,6 +31,11 @@ def xor_numpy(lesson):
     return lesson("xor_numpy")
 
 
+@pytest.fixture
+def xor_pytorch(lesson):
+    return lesson("xor_pytorch")
+
+
 # 3.1 dataset
 
 HEADER = "species,bill_length_mm,body_mass_g"
@@ -646,6 +651,98 @@ def test_noisy_points_have_the_corners_label(xor_numpy):
         4000
     )
     assert xor_numpy.test_accuracy > 0.9 > xor_numpy.line_accuracy
+
+
+# 3.6 xor_pytorch
+
+
+@pytest.mark.parametrize("hidden_size", [1, 5])
+@pytest.mark.parametrize("n", [1, 7])
+def test_the_three_spellings_agree(xor_pytorch, hidden_size, n):
+    rng = np.random.default_rng(n)
+    parameters = random_network(hidden_size, rng)
+    x, y = rng.normal(size=(n, 2)), rng.integers(2, size=n).astype(np.float64)
+    loss, gradients = xor_pytorch.numpy_gradients(parameters, x, y)
+    tensors = [torch.from_numpy(parameter).clone().requires_grad_() for parameter in parameters]
+    explicit = xor_pytorch.torch_loss(tensors, torch.from_numpy(x), torch.from_numpy(y))
+    model = xor_pytorch.XorNetwork(hidden_size).double()
+    with torch.no_grad():
+        for theirs, ours in zip(model.parameters(), parameters, strict=True):
+            theirs.copy_(torch.from_numpy(ours))
+    library = F.binary_cross_entropy_with_logits(model(torch.from_numpy(x)), torch.from_numpy(y))
+    for other, leaves in ((explicit, tensors), (library, list(model.parameters()))):
+        assert loss == pytest.approx(other.item(), rel=1e-12)
+        for ours, theirs in zip(gradients, torch.autograd.grad(other, leaves), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_numpy_and_torch_survive_hopeless_scores(xor_pytorch):
+    parameters = [np.zeros((1, 2)), np.ones(1) * 20.0, np.full((1, 1), 1e4), np.zeros(1)]
+    loss, gradients = xor_pytorch.numpy_gradients(parameters, xor_pytorch.x, xor_pytorch.y)
+    assert loss == pytest.approx(5e3) and all(np.isfinite(gradient).all() for gradient in gradients)
+    tensors = [torch.from_numpy(parameter) for parameter in parameters]
+    assert xor_pytorch.torch_loss(tensors, xor_pytorch.inputs, xor_pytorch.targets).item() == pytest.approx(
+        5e3
+    )
+
+
+def test_loss_curves_are_equal_at_every_step(xor_pytorch):
+    assert len(xor_pytorch.losses) == xor_pytorch.n_steps
+    np.testing.assert_allclose(xor_pytorch.explicit_losses, xor_pytorch.losses, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(xor_pytorch.torch_losses, xor_pytorch.losses, rtol=0, atol=1e-9)
+    assert xor_pytorch.losses[-1] < 0.05 < 0.5 < xor_pytorch.losses[0]
+
+
+@pytest.mark.parametrize("hidden_size", [0, 3])
+def test_classifier_scales_what_it_is_given(xor_pytorch, hidden_size):
+    center, spread = torch.tensor([40.0, 200.0]), torch.tensor([5.0, 10.0])
+    model = xor_pytorch.PenguinClassifier(hidden_size, center, spread)
+    x = torch.randn(7, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model(center + spread * x), model.layers(x), rtol=1e-4, atol=1e-4)
+    assert model(x).shape == (7, 3)
+    assert sum(p.numel() for p in model.parameters()) == (
+        9 if hidden_size == 0 else 3 * hidden_size + 3 * hidden_size + 3
+    )
+    assert any(isinstance(layer, torch.nn.Tanh) for layer in model.modules()) == (hidden_size > 0)
+
+
+def test_penguin_sets_are_disjoint_stratified_and_cover_everything(xor_pytorch):
+    parts = [part.numpy() for part in (xor_pytorch.train, xor_pytorch.validation, xor_pytorch.test)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(342))
+    counts = np.bincount(xor_pytorch.labels)
+    for part, share in zip(parts, (0.6, 0.2, 0.2)):
+        np.testing.assert_allclose(np.bincount(xor_pytorch.labels[part]), share * counts, atol=1)
+    train = xor_pytorch.measurements[xor_pytorch.train]
+    torch.testing.assert_close(xor_pytorch.classifier.center, train.mean(dim=0))
+    torch.testing.assert_close(xor_pytorch.classifier.spread, train.std(dim=0))
+
+
+def test_grade_matches_a_model_of_known_logits(xor_pytorch):
+    model = xor_pytorch.PenguinClassifier(0, torch.zeros(2), torch.ones(2))
+    model.load_state_dict(
+        {**model.state_dict(), "layers.weight": torch.zeros(3, 2), "layers.bias": torch.tensor([9.0, 0, 0])}
+    )
+    loss, accuracy = xor_pytorch.grade(model, xor_pytorch.test)
+    share = (xor_pytorch.labels[xor_pytorch.test] == 0).float().mean().item()
+    assert accuracy == pytest.approx(share)
+    assert loss == pytest.approx(np.log(np.exp(9) + 2) - 9 * share, rel=1e-5)
+
+
+def test_fit_reports_a_line_an_epoch_and_learns(xor_pytorch):
+    model, curves = xor_pytorch.fit(0, n_epochs=3)
+    assert curves.shape == (3, 2)
+    assert curves[-1].tolist() == [
+        xor_pytorch.grade(model, part)[0] for part in (xor_pytorch.train, xor_pytorch.validation)
+    ]
+    assert xor_pytorch.test_accuracy > 0.9 and xor_pytorch.test_loss < np.log(3) / 3
+
+
+def test_the_loaded_model_predicts_the_same(xor_pytorch):
+    assert not xor_pytorch.path.exists()
+    assert torch.equal(xor_pytorch.loaded.center, xor_pytorch.center)
+    assert torch.equal(
+        xor_pytorch.loaded(xor_pytorch.measurements), xor_pytorch.classifier(xor_pytorch.measurements)
+    )
 
 
 # benchmarks
