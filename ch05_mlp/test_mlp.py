@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 
@@ -15,6 +16,11 @@ def perceptron(lesson):
 @pytest.fixture
 def activations(lesson):
     return lesson("activations")
+
+
+@pytest.fixture
+def universal_approximation(lesson):
+    return lesson("universal_approximation")
 
 
 # 5.1 perceptron
@@ -211,3 +217,108 @@ def test_flat_activations_do_not_train(activations):
 def test_tanh_saturates_at_half_the_loudness(activations):
     np.testing.assert_allclose(activations.shares["tanh"][:-1], activations.shares["sigmoid"][1:], atol=0.01)
     assert activations.one_sign == {"sigmoid": 1, "ReLU": 1, "tanh": 0}
+
+
+# 5.3 universal_approximation
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 5), (2, 7, 1), (5, 1, 3, 11)])
+def test_collapse_matches_a_stack_of_linear_layers(universal_approximation, sizes):
+    torch.manual_seed(0)
+    model = nn.Sequential(*[nn.Linear(a, b, dtype=torch.float64) for a, b in zip(sizes, sizes[1:])])
+    layers = [(linear.weight.detach().numpy(), linear.bias.detach().numpy()) for linear in model]
+    x = np.random.default_rng(0).normal(size=(7, sizes[0]))
+    weight, bias = universal_approximation.collapse(layers)
+    assert weight.shape == (sizes[-1], sizes[0])
+    expected = model(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(x @ weight.T + bias, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n, width", [(1, 1), (7, 1), (5, 11)])
+def test_network_matches_torch(universal_approximation, n, width):
+    rng = np.random.default_rng(width)
+    x, (weight, bias, out_weight), out_bias = rng.normal(size=n), rng.normal(size=(3, width)), rng.normal()
+    for ours, theirs in (
+        (universal_approximation.sigmoid, torch.sigmoid),
+        (universal_approximation.relu, torch.relu),
+    ):
+        hidden = theirs(F.linear(torch.tensor(x)[:, None], torch.tensor(weight)[:, None], torch.tensor(bias)))
+        expected = F.linear(hidden, torch.tensor(out_weight)[None], torch.from_numpy(np.array([out_bias])))[
+            :, 0
+        ]
+        mine = universal_approximation.network(x, ours, weight, bias, out_weight, out_bias)
+        np.testing.assert_allclose(mine, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_sigmoid_is_stable(universal_approximation):
+    x = np.array([-1e4, -3.0, 0.0, 2.0, 1e4])
+    with np.errstate(over="raise", invalid="raise"):
+        ours = universal_approximation.sigmoid(x)
+    np.testing.assert_allclose(ours, torch.sigmoid(torch.from_numpy(x)), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_staircase_stands_at_the_middles(universal_approximation, n):
+    middles = (np.arange(n) + 0.5) / n
+    weights = universal_approximation.staircase(np.cos, n)
+    assert all(len(part) == n - 1 for part in weights[:3])
+    heights = universal_approximation.network(middles, universal_approximation.sigmoid, *weights)
+    np.testing.assert_allclose(heights, np.cos(middles), rtol=1e-10, atol=1e-12)
+    edges = np.arange(1, n) / n
+    on_edge = universal_approximation.network(edges, universal_approximation.sigmoid, *weights)
+    np.testing.assert_allclose(on_edge, (np.cos(middles[1:]) + np.cos(middles[:-1])) / 2, rtol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_hinges_match_linear_interpolation(universal_approximation, n):
+    x, knots = np.linspace(0, 1, 101), np.linspace(0, 1, n + 1)
+    weights = universal_approximation.hinges(np.exp, n)
+    ours = universal_approximation.network(x, universal_approximation.relu, *weights)
+    np.testing.assert_allclose(ours, np.interp(x, knots, np.exp(knots)), rtol=1e-10, atol=1e-12)
+
+
+def test_bump_and_tower_stand_where_they_should(universal_approximation):
+    x = np.array([0.1, 0.3, 0.45, 0.6, 0.9])
+    np.testing.assert_allclose(universal_approximation.bump(x, 0.3, 0.6, 1e3), [0, 0.5, 1, 0.5, 0], atol=1e-9)
+    centres = (np.arange(3) + 0.5) / 3
+    x, y = centres[:2], centres  # not square
+    heights = universal_approximation.towers(lambda u, v: 1 + 2 * u + v * v, 3, x, y)
+    np.testing.assert_allclose(heights, 1 + 2 * x[:, None] + y * y, rtol=1e-4)
+
+
+def test_errors_fall_at_the_predicted_rates(universal_approximation):
+    assert universal_approximation.rates["staircase"] == pytest.approx(-1, abs=0.05)
+    assert universal_approximation.rates["hinges"] == pytest.approx(-2, abs=0.05)
+    f = universal_approximation.curve
+
+    def slope(x):
+        return (f(x + 1e-5) - f(x - 1e-5)) / 2e-5
+
+    x = np.linspace(1e-4, 1 - 1e-4, 5001)
+    assert universal_approximation.steepest == pytest.approx(np.abs(slope(x)).max(), rel=1e-3)
+    bend = (slope(x + 1e-4) - slope(x - 1e-4)) / 2e-4
+    assert universal_approximation.sharpest == pytest.approx(np.abs(bend).max(), rel=1e-2)
+
+
+def test_training_does_not_find_what_exists(universal_approximation):
+    errors, trained = universal_approximation.errors["hinges"], universal_approximation.trained_errors
+    assert trained[4].min() < errors[0]  # knots that move beat knots that do not
+    assert trained[64].min() > 5 * errors[4]
+    assert 0.02 < trained[64].max() < 0.5  # and yet it learned
+    assert universal_approximation.outside.min() > 5 * trained[64].max()
+
+
+def test_linear_networks_fit_only_the_line(universal_approximation):
+    x = np.linspace(0, 1, 101)
+    design = np.column_stack([x, np.ones(101)])
+    _, residual, _, _ = np.linalg.lstsq(design, universal_approximation.curve(x))
+    assert universal_approximation.line_loss == pytest.approx(residual.item() / 101)
+    for loss in universal_approximation.linear_losses.values():
+        assert residual.item() / 101 - 1e-12 < loss < 1.05 * residual.item() / 101
+
+
+def test_curve_and_surface_have_the_drawn_heights(universal_approximation):
+    np.testing.assert_allclose(
+        universal_approximation.curve(np.array([0, 0.2, 1])), [0, np.sin(0.4 * np.pi) - 0.1, -0.5], atol=1e-12
+    )
+    np.testing.assert_allclose(universal_approximation.surface(0.3, 0.7), np.sin(1.5) * np.cos(2.8) + 0.21)
