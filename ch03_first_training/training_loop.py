@@ -243,7 +243,7 @@ weight, bias = rng.normal(size=(3, 2)), rng.normal(size=3)
 loss, weight_grad, bias_grad = softmax_regression(weight, bias, x_train, y_train)
 expected_loss = -np.mean(
     np.log(softmax(x_train @ weight.T + bias)[np.arange(n_train), y_train])
-)  # (n, 2) @ (2, 3)
+)  # (n, 2) @ (2, 3) -> (n, 3)
 np.testing.assert_allclose(loss, expected_loss, rtol=1e-10)
 for grad, parameter in ((weight_grad, weight), (bias_grad, bias)):
     slopes = nudged_slope(lambda: softmax_regression(weight, bias, x_train, y_train)[0], parameter)
@@ -349,7 +349,9 @@ wrong = []
 for ax, step in zip(axes, shown):
     step_weight, step_bias = snapshots[step]
     region = (grid @ step_weight.T + step_bias).argmax(axis=-1)  # (300, 300, 2) @ (2, 3) -> (300, 300)
-    wrong.append(np.sum((x_train @ step_weight.T + step_bias).argmax(axis=1) != y_train))  # (n, 2) @ (2, 3)
+    wrong.append(
+        np.sum((x_train @ step_weight.T + step_bias).argmax(axis=1) != y_train)
+    )  # (n, 2) @ (2, 3) -> (n, 3)
     mm_x, mm_y = center[0] + spread[0] * grid_x, center[1] + spread[1] * grid_y
     ax.contourf(mm_x, mm_y, region, levels=(-0.5, 0.5, 1.5, 2.5), cmap="RdBu", alpha=0.5)
     ax.contour(mm_x, mm_y, region, levels=(0.5, 1.5), colors="black", linewidths=1)

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 3.6 XOR in PyTorch: the same stitches, by machine
 #
-# Whoever has sewn a shirt by hand knows what a sewing machine does: the same stitches, faster, and without
-# counting them. You have trained a network by hand. Here each of your lines is handed to PyTorch, one at a
+# Whoever has sewn a shirt by hand knows what a sewing machine does: the same stitches, without a thought for
+# each. You have trained a network by hand. Here each of your lines is handed to PyTorch, one at a
 # time, and after each we check that the seam is the same to the last digit.
 #
 # **You will build** the network of lesson 3.5 twice more, and a penguin classifier from file to saved
