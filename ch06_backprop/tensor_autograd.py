@@ -97,8 +97,8 @@ def topological_order(root):
 #
 # A `Value` kept one slope for each parent. The slope of an array by an array would be a Jacobian, which
 # nobody builds (6.1). A `Tensor` keeps a function instead, its *vector-Jacobian product*: from the gradient
-# of the result it makes those of the parents. It remembers arrays, never its own tensor, so no node becomes
-# a circle. For $C = AB$ and the gradient $G$ of $C$
+# of the result it makes those of the parents. It remembers arrays, never its own tensor, so no node closes
+# a circle (6.3). For $C = AB$ and the gradient $G$ of $C$
 #
 # $$\frac{\partial L}{\partial A} = G B^\top, \qquad \frac{\partial L}{\partial B} = A^\top G .$$
 

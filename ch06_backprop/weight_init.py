@@ -377,8 +377,8 @@ plt.show()
 # ## The same in PyTorch
 #
 # `nn.init` fills a tensor in place, and counts $n_\text{in}$ and $n_\text{out}$ from its shape. It draws
-# other numbers than NumPy, so we compare distributions: the variance, and the largest gap between the two
-# sorted samples in units of the spread.
+# other numbers than NumPy, so we compare distributions: the variance, the largest weight, and the largest gap
+# between the two sorted samples in units of the spread.
 
 # %%
 shape = (300, 700)  # (n_out, n_in)
@@ -394,6 +394,10 @@ for name, (ours, theirs) in pairs.items():
     gap = np.abs(a - b)[middle].max() / b.std()
     print(f"{name:20s}variance ratio {a.var() / b.var():.4f}   largest gap {gap:.4f}")
     assert abs(a.var() / b.var() - 1) < 0.02 and gap < 0.05
+    if name == "xavier_uniform":
+        bound = np.sqrt(6 / sum(shape))
+        print(f"{'bound':20s}{bound:.5f}, largest weight {b[-1]:.5f}, ours {a[-1]:.5f}")
+        assert 0.999 * bound < min(a[-1], b[-1]) <= max(a[-1], b[-1]) <= bound
 
 # %% [markdown]
 # Beware of the default. An `nn.Linear` fresh from the box is neither Xavier nor He: its weights have
