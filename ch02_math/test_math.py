@@ -494,7 +494,7 @@ def test_fit_is_least_squares(gradient_descent):
 
 def test_fit_names_the_fault(gradient_descent):
     x, y = gradient_descent.scaled, gradient_descent.mass
-    with pytest.raises(ValueError, match="diverges: lost after 38 steps"):  # 1.2 ** 38 is the first above 1000
+    with pytest.raises(ValueError, match="diverges: lost after 38 steps"):  # 1.2 ** 38 > 1000
         gradient_descent.fit(x, y, 1.1)
     with pytest.raises(ValueError, match="after 7 steps"):
         gradient_descent.fit(x, y, 0.01, most=7)
