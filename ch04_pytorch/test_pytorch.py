@@ -1,12 +1,14 @@
 """Chapter 4: what the lessons computed, and how fast their kernels are."""
 
 import math
+import types
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 
 @pytest.fixture
@@ -27,6 +29,11 @@ def nn_module(lesson):
 @pytest.fixture
 def training_cycle(lesson):
     return lesson("training_cycle")
+
+
+@pytest.fixture
+def gpu(lesson):
+    return lesson("gpu")
 
 
 # 4.1 tensor_basics: random chains of views, the same for our class and for torch
@@ -527,7 +534,110 @@ def test_hidden_layer_beats_the_linear_baseline_by_a_point(training_cycle):
     linear, _, batches = training_cycle.start("linear", 1)
     deep, optimizer, _ = training_cycle.start("hidden layer", 1)
     assert [p.numel() for p in linear.parameters()] == [7840, 10] and len(list(deep.parameters())) == 4
+    assert training_cycle.start("linear", 1)[1].param_groups[0]["lr"] == 0.03
     assert len(batches.labels) == 4000 and optimizer.param_groups[0]["lr"] == 0.1
     assert (
         abs(training_cycle.train_set[0].mean()) < 1e-4 and abs(training_cycle.train_set[0].std() - 1) < 1e-4
     )
+
+
+# 4.5 gpu
+
+
+@pytest.mark.parametrize("intensity, expected", [(0.25, 0.5), (1.5, 3.0), (2.0, 4.0), (100.0, 4.0)])
+def test_attainable_is_the_lower_of_two_roofs(gpu, intensity, expected):
+    assert gpu.attainable(intensity, peak=4.0, bandwidth=2.0) == expected
+
+
+@pytest.mark.parametrize("batch_size, n_in, n_out", [(1, 1, 1), (7, 3, 5), (64, 20, 30)])
+def test_layer_work_matches_counting(gpu, batch_size, n_in, n_out):
+    x, weight = torch.zeros(batch_size, n_in), torch.zeros(n_out, n_in)
+    with FlopCounterMode(display=False) as counter:
+        out = x @ weight.T  # (B, n_in) @ (n_in, n_out) -> (B, n_out)
+    operations, traffic = gpu.layer_work(batch_size, n_in, n_out)
+    assert operations == counter.get_total_flops()
+    assert traffic == x.nbytes + weight.nbytes + out.nbytes
+    assert gpu.layer_work(batch_size, n_in, n_out, bytes_each=2) == (operations, traffic / 2)
+
+
+def test_toy_device_works_in_order_and_only_when_waited_for(gpu):
+    toy, done = gpu.ToyDevice(), []
+    for i in range(3):
+        toy.launch(done.append, i)
+    assert done == [] and len(toy.queue) == 3
+    toy.launch(lambda a, b: a - b, 7, 2)
+    toy.synchronize()
+    assert done == [0, 1, 2] and toy.results == [None, None, None, 5] and not toy.queue
+
+
+def test_stopwatch_is_warm_and_takes_the_median(gpu, monkeypatch):
+    """With a clock of our own: calls of 1, 9, 2, 3 and 4 ticks after a first one that is not counted."""
+    now, calls, lengths = [0.0], [], [100, 1, 9, 2, 3, 4]
+
+    def work():
+        now[0] += lengths[len(calls)]
+        calls.append(None)
+
+    monkeypatch.setattr(gpu, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
+    assert gpu.seconds(work, torch.device("cpu"), rounds=5) == 3 and len(calls) == 6
+    calls.clear()
+    assert gpu.naive_seconds(work) == 1 and len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    "home, away, expected",
+    [
+        ([1, 2, 3], [2, 1, 1], 20),
+        ([1, 1, 1], [2, 2, 2], None),
+        ([3, 3, 3], [1, 1, 1], 10),
+        ([1, 3, 5], [0, 4, 0], 30),
+        ([1, 1, 1], [0, 0, 1], None),
+    ],
+)
+def test_crossover_is_the_size_from_which_on_it_pays(gpu, home, away, expected):
+    assert gpu.crossover([10, 20, 30], home, away) == expected
+
+
+def test_assumed_gpu_by_hand(gpu):
+    assert gpu.assumed_gpu(100, False, order=1.0, bus=1e3, peak=1e6) == pytest.approx(1 + 2)
+    assert gpu.assumed_gpu(100, True, order=1.0, bus=1e3, peak=1e6) == pytest.approx(3 + 3 * (1 + 40))
+    assert gpu.assumed_gpu(1, False) == pytest.approx(1e-5, rel=1e-3)
+    assert gpu.assumed_gpu(10_000, True) == pytest.approx(4e-5 + 0.06 + 0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_saved_bytes_match_the_formula(gpu, batch_size):
+    x = torch.randn(batch_size, 5, dtype=torch.float32)
+    model = nn.Sequential(nn.Linear(5, 3), nn.Tanh(), nn.Tanh(), nn.Linear(3, 2))
+    assert gpu.saved_bytes(model, x) == 4 * batch_size * (5 + 3 + 3)  # the input and both tanh's outputs
+    assert gpu.saved_bytes(nn.Linear(5, 3), x) == 4 * batch_size * 5
+    assert gpu.saved_bytes(nn.Linear(5, 3).double(), x.double()) == 8 * batch_size * 5
+
+
+def test_speeds_count_what_they_time(gpu, monkeypatch):
+    monkeypatch.setattr(gpu, "seconds", lambda function, device: 2.0 if function() is not None else None)
+    assert gpu.speeds(torch.device("cpu"), 10, 400) == (2 * 10**3 / 2.0, 2 * 400 / 2.0)
+
+
+def test_train_losses_match_plain_steps(gpu):
+    weights = [parameter.detach().requires_grad_() for parameter in gpu.make_model().parameters()]
+    assert [tuple(weight.shape) for weight in weights] == [(64, 196), (64,), (10, 64), (10,)]
+    generator, expected = torch.Generator().manual_seed(0), []
+    for _ in range(4):
+        chosen = torch.randint(5000, (64,), generator=generator)
+        hidden = F.linear(gpu.pictures[chosen], *weights[:2]).relu()
+        loss = F.cross_entropy(F.linear(hidden, *weights[2:]), gpu.train_labels[chosen])
+        expected.append(loss.item())
+        grads = torch.autograd.grad(loss, weights)
+        weights = [(weight - 0.2 * grad).detach().requires_grad_() for weight, grad in zip(weights, grads)]
+    np.testing.assert_allclose(gpu.train_losses(torch.device("cpu"), 4), expected, rtol=1e-5)
+
+
+def test_both_devices_and_both_precisions_agree(gpu, device):
+    reference = gpu.train_losses(torch.device("cpu"), 30)
+    np.testing.assert_allclose(gpu.train_losses(device, 30), reference, rtol=1e-3)
+    mixed = gpu.train_losses(device, 30, mixed=True)
+    np.testing.assert_allclose(mixed, reference, atol=0.05)
+    assert mixed != reference
+    x = torch.linspace(-2, 2, 9, device=device)
+    torch.testing.assert_close(gpu.chain(x).cpu(), torch.tanh(2 * x.cpu() + 1).clamp(min=0))
