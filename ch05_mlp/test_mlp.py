@@ -23,6 +23,11 @@ def universal_approximation(lesson):
     return lesson("universal_approximation")
 
 
+@pytest.fixture
+def forward_pass(lesson):
+    return lesson("forward_pass")
+
+
 # 5.1 perceptron
 
 
@@ -322,3 +327,81 @@ def test_curve_and_surface_have_the_drawn_heights(universal_approximation):
         universal_approximation.curve(np.array([0, 0.2, 1])), [0, np.sin(0.4 * np.pi) - 0.1, -0.5], atol=1e-12
     )
     np.testing.assert_allclose(universal_approximation.surface(0.3, 0.7), np.sin(1.5) * np.cos(2.8) + 0.21)
+
+
+# 5.4 forward_pass
+
+
+def sequential(sizes, dtype=torch.float64):
+    """nn.Sequential with ReLU between its layers, and the same weights as a list of arrays."""
+    modules = []
+    for n_in, n_out in zip(sizes, sizes[1:]):
+        modules += [nn.Linear(n_in, n_out, dtype=dtype), nn.ReLU()]
+    linears = modules[::2]
+    layers = [(linear.weight.detach().numpy(), linear.bias.detach().numpy()) for linear in linears]
+    return nn.Sequential(*modules[:-1]), layers
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize("sizes", [(1, 1), (5, 3), (2, 7, 1), (11, 5, 13, 3)])
+def test_all_forms_of_the_forward_pass_match_torch(forward_pass, batch_size, sizes):
+    torch.manual_seed(len(sizes))
+    network, layers = sequential(sizes)
+    model = forward_pass.MLP(sizes, np.random.default_rng(0))
+    assert [(w.shape, b.shape) for w, b in model.layers] == [(w.shape, b.shape) for w, b in layers]
+    model.layers = layers
+    x = np.random.default_rng(batch_size).normal(size=(batch_size, sizes[0]))
+    expected = network(torch.from_numpy(x)).detach().numpy()
+    for ours in (forward_pass.forward_loops(x, layers), forward_pass.forward(x, layers), model(x)):
+        np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+    h, after = torch.from_numpy(x), []
+    for module in network:
+        h = module(h)
+        after.append(h.detach().numpy())
+    for ours, theirs in zip(model.outputs, [*after[1::2], after[-1]], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (64, 32, 16, 10), (3, 7, 2)])
+def test_counts_match_torch(forward_pass, sizes):
+    network, _ = sequential(sizes)
+    model = forward_pass.MLP(sizes, np.random.default_rng(0))
+    assert model.n_parameters() == sum(p.numel() for p in network.parameters())
+    assert model.n_operations(5) == 5 * sum(2 * w.numel() for w in network.parameters() if w.ndim == 2)
+
+
+def test_weights_are_drawn_within_their_bounds(forward_pass):
+    model = forward_pass.MLP((100, 400, 100), np.random.default_rng(0), dtype=np.float32)
+    for (weight, bias), n_in in zip(model.layers, (100, 400)):
+        assert weight.dtype == bias.dtype == np.float32
+        assert 0.99 < np.abs(weight).max() * np.sqrt(n_in) <= 1.0001
+        assert 0.9 < np.abs(bias).max() * np.sqrt(n_in) <= 1.0001
+        for drawn in (weight, bias):
+            assert 0.5 < drawn.std() * np.sqrt(3 * n_in) < 1.5
+            assert abs(drawn.mean()) < 4 * drawn.std() / np.sqrt(drawn.size)
+
+
+@pytest.mark.parametrize(
+    "x, weight, bias", [((2, 3), (4, 5), (4,)), ((2, 3), (4, 3), (1,)), ((3,), (4, 3), (4,))]
+)
+def test_forward_names_the_shapes(forward_pass, x, weight, bias):
+    with pytest.raises(
+        ValueError,
+        match="layer 0.*"
+        + ".*".join(str(s).replace("(", r"\(").replace(")", r"\)") for s in (x, weight, bias)),
+    ):
+        forward_pass.forward(np.ones(x), [(np.ones(weight), np.ones(bias))])
+
+
+def test_digits_are_read_by_every_form(forward_pass):
+    assert forward_pass.test_accuracy > 0.88
+    logits = forward_pass.forward(forward_pass.images[forward_pass.test], forward_pass.model.layers)
+    read = np.mean(logits.argmax(axis=1) == forward_pass.labels[forward_pass.test])
+    assert read == forward_pass.test_accuracy
+    assert not set(forward_pass.train) & set(forward_pass.test)
+    assert forward_pass.best_seconds(lambda: None) < 1
+
+
+def test_digits_look_less_alike_to_hidden_neurons(forward_pass):
+    pixels, *hidden = forward_pass.likeness
+    assert max(hidden) < pixels - 0.1
