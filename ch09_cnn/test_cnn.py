@@ -40,6 +40,112 @@ def convolution_backward(lesson):
 # 9.1 convolution
 
 
+def torch_conv(x, weight, bias, *settings):
+    bias = None if bias is None else torch.from_numpy(bias)
+    return F.conv2d(torch.from_numpy(x), torch.from_numpy(weight), bias, *settings).numpy()
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize(
+    "batch_size, size, kernel_size", [(1, (7, 11), (3, 2)), (3, (5, 5), (1, 5)), (2, (13, 6), (2, 1))]
+)
+def test_conv2d_matches_pytorch(convolution, batch_size, size, kernel_size, groups):
+    rng = np.random.default_rng(groups)
+    x, bias = rng.normal(size=(batch_size, 6, *size)), rng.normal(size=12)
+    weight = rng.normal(size=(12, 6 // groups, *kernel_size))
+    for stride, padding, dilation in np.ndindex(4, 4, 3):
+        settings = stride + 1, padding, dilation + 1, groups
+        try:
+            expected = torch_conv(x, weight, bias, *settings)
+        except RuntimeError:  # the filter does not fit
+            for ours in (convolution.conv2d, convolution.conv2d_loops):
+                with pytest.raises(ValueError, match="does not fit"):
+                    ours(x, weight, bias, *settings)
+            continue
+        ours = convolution.conv2d(x, weight, bias, *settings)
+        assert ours.dtype == np.float64 and ours.flags.c_contiguous
+        np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+        if stride == padding == dilation:
+            loops = convolution.conv2d_loops(x, weight, None, *settings)
+            np.testing.assert_allclose(loops, torch_conv(x, weight, None, *settings), rtol=1e-10, atol=1e-12)
+
+
+def test_conv2d_keeps_float32(convolution):
+    x = np.ones((1, 2, 4, 4), dtype=np.float32)
+    assert convolution.conv2d(x, x[:, :, :3, :3], x[0, 0, 0, :1], padding=1).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "x, weight, groups",
+    [((1, 2, 5, 5), (4, 3, 3, 3), 1), ((1, 4, 5, 5), (3, 2, 3, 3), 2), ((2, 5, 5), (4, 2, 3, 3), 1)],
+)
+def test_conv2d_names_the_shapes(convolution, x, weight, groups):
+    for conv in (convolution.conv2d, convolution.conv2d_loops):
+        with pytest.raises(ValueError) as caught:
+            conv(np.ones(x), np.ones(weight), groups=groups)
+        assert str(x) in str(caught.value) and str(weight) in str(caught.value)
+
+
+@pytest.mark.parametrize("height, width", [(5, 5), (4, 7)])
+def test_matrix_of_a_filter_is_the_filter(convolution, height, width):
+    rng = np.random.default_rng(0)
+    weight, x = rng.normal(size=(2, 1, 3, 2)), rng.normal(size=(height, width))
+    matrix = convolution.matrix_of(
+        lambda images: convolution.conv2d(images, weight, padding=1), height, width
+    )
+    expected = torch_conv(x[None, None], weight, None, 1, 1).ravel()
+    np.testing.assert_allclose(matrix @ x.ravel(), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_filters_answer_as_expected(convolution):
+    step = np.repeat([[0.0, 0, 1, 1]], 5, axis=0)
+    assert np.array_equal(convolution.slide(step, convolution.sobel), np.full((3, 2), 4.0))
+    assert not convolution.slide(step.T, convolution.sobel).any()
+    for name, total in [
+        ("blur", 1),
+        ("brighter to the right", 0),
+        ("brighter downwards", 0),
+        ("sharpen", 1),
+        ("emboss", 1),
+    ]:
+        assert convolution.kernels[name].sum() == pytest.approx(total, abs=1e-12)
+    gray, weight = convolution.gray[None, None], convolution.kernels["emboss"][None, None]
+    np.testing.assert_allclose(convolution.maps["emboss"], torch_conv(gray, weight, None)[0, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("rows, columns", [(1, 3), (2, 0), (0, 1)])
+def test_shift_is_a_roll_with_zeros(convolution, rows, columns):
+    x = np.random.default_rng(0).normal(size=(2, 5, 4))
+    expected = np.roll(x, (rows, columns), axis=(1, 2))
+    expected[:, :rows], expected[:, :, :columns] = 0, 0
+    assert np.array_equal(convolution.shift(x, rows, columns), expected)
+
+
+@pytest.mark.parametrize(
+    "layers", [[(3, 1, 1)] * 3, [(7, 2, 1), (3, 2, 1), (2, 1, 1)], [(3, 1, 2), (3, 3, 1), (2, 2, 2)]]
+)
+def test_receptive_field_is_the_least_input_that_fits(convolution, layers):
+    """One output needs exactly as many pixels as it sees."""
+    size = convolution.receptive_field(layers)
+    for extra, fits in ((0, True), (-1, False)):
+        width = size + extra
+        try:
+            for settings in layers:
+                width = convolution.output_size(width, settings[0], settings[1], dilation=settings[2])
+            assert fits and width == 1
+        except ValueError:
+            assert not fits
+
+
+def test_equivariance_holds_inside_only(convolution):
+    assert convolution.inside["stride 1, by 2"] < 1e-12 > convolution.inside["stride 2, by 2"]
+    assert convolution.border["stride 1, by 2"] > 0.1 < convolution.inside["stride 2, by 1"]
+
+
+def test_filter_is_found_from_a_photo(convolution):
+    np.testing.assert_allclose(convolution.found, convolution.kernels["emboss"], atol=0.1)
+
+
 # 9.2 pooling
 
 
@@ -56,3 +162,13 @@ def convolution_backward(lesson):
 
 
 # benchmarks
+
+
+@pytest.mark.benchmark(group="conv2d, forward, (2, 3, 12, 12) * (4, 3, 3, 3), float64")
+@pytest.mark.parametrize("implementation", ["loops", "numpy", "torch, library"])
+def test_small_conv2d_speed(convolution, timed, implementation):
+    rng = np.random.default_rng(0)
+    x, weight, bias = rng.normal(size=(2, 3, 12, 12)), rng.normal(size=(4, 3, 3, 3)), rng.normal(size=4)
+    functions = {"loops": convolution.conv2d_loops, "numpy": convolution.conv2d, "torch, library": torch_conv}
+    out = timed(functions[implementation], x, weight, bias, 1, 1, flops=2 * 2 * 12 * 12 * 4 * 27)
+    np.testing.assert_allclose(out, torch_conv(x, weight, bias, 1, 1), rtol=1e-10, atol=1e-12)
