@@ -26,6 +26,11 @@ def diagnostics(lesson):
     return lesson("diagnostics")
 
 
+@pytest.fixture
+def gradient_health(lesson):
+    return lesson("gradient_health")
+
+
 # 7.1 loss_surface_and_sgd
 
 
@@ -442,6 +447,7 @@ def test_faulty_losses_are_what_they_claim(diagnostics):
         ("class_mix", {"batches": lambda n, _: torch.arange(n).split(16)}, False),
         ("first_loss", {"losses": lambda logits, y: 2 * F.cross_entropy(logits, y, reduction="none")}, True),
         ("mixing", {"losses": lambda logits, y: (logits - logits.mean(dim=0)).square().sum(dim=1)}, True),
+        ("mixing", {"losses": lambda logits, y: logits.sum(dim=1) + logits[1].sum()}, True),
         ("mixing", {"losses": lambda logits, y: logits.square().sum(dim=1)}, False),
         ("update_ratio", {"learning_rate": 1e-4}, True),
         ("update_ratio", {"learning_rate": 0.2}, True),
@@ -467,6 +473,112 @@ def test_leaks_are_counted(diagnostics):
     x = torch.arange(12.0).reshape(6, 2)
     assert diagnostics.leaked(x[:4], x[3:]) == 1
     assert diagnostics.leaked(x[:4], x[4:]) == 0
+
+
+# 7.5 gradient_health
+
+
+def test_gauges_read_gradients_of_every_layer_and_come_off(gradient_health):
+    torch.manual_seed(1)
+    layers = [torch.nn.Linear(5, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1)]
+    model = torch.nn.Sequential(*layers).double()
+    gauges, handles = gradient_health.attach_gauges(layers)
+    x, cotangent = torch.randn(7, 5, dtype=torch.float64), torch.randn(7, 1, dtype=torch.float64)
+    (model(x) * cotangent).sum().backward()
+    h = layers[0](x)
+    a = h.relu()
+    out = layers[2](a)
+    expected = torch.autograd.grad((out * cotangent).sum(), [h, a, out])
+    for gauge, output, grad in zip(gauges, (gauges[0]["output"], a, out), expected, strict=True):
+        torch.testing.assert_close(gauge["output"], output)
+        torch.testing.assert_close(gauge["gradient"], grad, rtol=1e-10, atol=1e-12)
+    with torch.no_grad():
+        model(x)  # no gradient to wait for
+    for handle in handles:
+        handle.remove()
+    assert not any(layer._forward_hooks for layer in layers)
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("shapes", [((1,),), ((3, 2), (7,)), ((2, 3, 5), (1, 1), (4,))])
+def test_clipping_matches_torch(gradient_health, limit, shapes):
+    rng = np.random.default_rng(0)
+    for ours, theirs in (
+        (gradient_health.clip_by_norm, torch.nn.utils.clip_grad_norm_),
+        (gradient_health.clip_by_value, torch.nn.utils.clip_grad_value_),
+    ):
+        grads = [3 * rng.normal(size=shape) for shape in shapes]
+        params = [torch.nn.Parameter(torch.zeros(shape, dtype=torch.float64)) for shape in shapes]
+        for w, g in zip(params, grads):
+            w.grad = torch.from_numpy(g.copy())
+        norm, expected = ours(grads, limit), theirs(params, limit)
+        if expected is not None:
+            assert norm == pytest.approx(expected.item())
+        for w, g in zip(params, grads, strict=True):
+            np.testing.assert_allclose(g, w.grad, rtol=3e-6)
+
+
+@pytest.mark.parametrize("n_times", [1, 7, 50])
+def test_repeated_layer_matches_autograd(gradient_health, n_times):
+    w, b = torch.tensor([[3.0, -1.0], [4.1, 0.5]]).double(), torch.tensor([[-1.0, 2.0], [-2.2, 0.3]]).double()
+    w.requires_grad_()
+    b.requires_grad_()
+    x = torch.full_like(w, 0.5)
+    for _ in range(n_times):
+        x = w * x.sigmoid() + b
+    loss = (x.sigmoid() - 0.7) ** 2
+    expected = [loss, *torch.autograd.grad(loss.sum(), [w, b])]
+    ours = gradient_health.repeated_layer(w.detach().numpy(), b.detach().numpy(), n_times)
+    for a, e in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(a, e.detach(), rtol=1e-8, atol=1e-12)
+
+
+def test_models_have_the_gain_they_are_given(gradient_health):
+    model = gradient_health.new_model(3, torch.nn.ReLU, 1.5)
+    linears = [layer for layer in model if isinstance(layer, torch.nn.Linear)]
+    assert [linear.out_features for linear in linears] == [64, 64, 64, 10] and len(model) == 7
+    for linear in linears:
+        assert linear.weight.std().item() == pytest.approx(1.5 / linear.in_features**0.5, rel=0.1)
+        assert not linear.bias.any()
+
+
+def test_silent_units_are_counted(gradient_health):
+    model = gradient_health.new_model(2, torch.nn.ReLU, 2**0.5)
+    with torch.no_grad():
+        model[0].bias[:16] = -1e4  # a quarter of the first layer, an eighth of all
+    share = gradient_health.silent_share(model)
+    assert 0.125 <= share < 0.16
+    few = gradient_health.accuracy(model)
+    assert few == pytest.approx(
+        (model(gradient_health.x_all).argmax(1) == gradient_health.y_all).float().mean().item()
+    )
+
+
+def test_training_matches_sgd(gradient_health):
+    m, seen = gradient_health, []
+    ours, theirs = (m.new_model(2, torch.nn.Tanh, 1.0, seed=4) for _ in range(2))
+    losses = m.train(ours, 0.1, 3, seed=5, look=seen.append)
+    generator, optimizer = torch.Generator().manual_seed(5), torch.optim.SGD(theirs.parameters(), lr=0.1)
+    for loss in losses:
+        rows = torch.randint(5000, (64,), generator=generator)
+        expected = F.cross_entropy(theirs(m.x_all[rows]), m.y_all[rows])
+        assert loss == pytest.approx(expected.item(), rel=1e-5)
+        optimizer.zero_grad()
+        expected.backward()
+        optimizer.step()
+    assert seen == [0, 1, 2]
+
+
+def test_dead_units_rise_with_the_rate_and_stay(gradient_health):
+    assert gradient_health.dead[0] == 0 and np.all(np.diff(gradient_health.dead) > 0)
+    relu, leaky = (gradient_health.fates[kind, 4.0] for kind in (torch.nn.ReLU, torch.nn.LeakyReLU))
+    assert relu[1] > 0.2 and leaky[2] > relu[2] + 0.1
+
+
+def test_only_the_clipped_walk_arrives(gradient_health):
+    assert gradient_health.walks["clipped"][1][-1] < 0.01 < 0.05 < gradient_health.walks["plain"][1][-1]
+    steps = np.linalg.norm(np.diff(gradient_health.walks["clipped"][0], axis=0), axis=1)
+    assert steps.max() == pytest.approx(0.1)
 
 
 # benchmarks
