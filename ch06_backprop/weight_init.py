@@ -440,10 +440,10 @@ print(f"{'':20s}{'first loss':>12s}{'last loss':>12s}{'held out':>12s}")
 for activation, (name, start) in itertools.product((nn.ReLU, nn.Tanh), starts.items()):
     torch.manual_seed(0)
     model = deep_network(activation, start)
-    losses = train(model, inputs.float(), targets, n_steps=300, learning_rate=0.02)
+    losses = train(model, inputs.float(), targets, n_steps=250, learning_rate=0.02)
     curves[activation.__name__, name] = losses
     accuracy = (model(inputs[n_train:].float()).argmax(dim=1) == targets[n_train:]).double().mean()
-    last = np.mean(losses[-20:])
+    last = np.mean(losses[-50:])
     print(f"{activation.__name__ + ', ' + name:20s}{losses[0]:12.3g}{last:12.3g}{accuracy:12.1%}")
 
 # %% [markdown]
@@ -453,7 +453,7 @@ for activation, (name, start) in itertools.product((nn.ReLU, nn.Tanh), starts.it
 # one, is the faster: the theory of one straight line is not all there is to tanh.
 
 # %%
-late = {run: np.mean(losses[-20:]) for run, losses in curves.items()}
+late = {run: np.mean(losses[-50:]) for run, losses in curves.items()}
 guess = math.log(10)
 for activation, name in itertools.product(("ReLU", "Tanh"), ("zero", "too small")):
     assert abs(late[activation, name] - guess) < 0.05
