@@ -39,7 +39,7 @@ spread = measurements.std(axis=0)  # a step of this size counts the same in both
 
 order = rng.permutation(len(labels))
 known, new = order[:150], order[150:]  # birds with a name, and birds kept back for the exam
-names = ("Adélie", "Chinstrap", "Gentoo")
+names = ("Adélie", "chinstrap", "gentoo")
 axis_labels = {"xlabel": "bill length (mm)", "ylabel": "bill depth (mm)"}
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")

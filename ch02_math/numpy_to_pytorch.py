@@ -86,7 +86,7 @@ for dtype in (np.float64, np.float32):
 # ## Picking: slices, lists, masks
 #
 # A slice picks a range. A list of places picks those. A *mask*, an array of true and false of the same
-# length, picks where it is true. Masks read like questions: which birds are Gentoos, how heavy is their
+# length, picks where it is true. Masks read like questions: which birds are gentoos, how heavy is their
 # average, who is heavier than six kilograms?
 
 # %%
@@ -102,9 +102,9 @@ labels = np.array([SPECIES.index(row["species"]) for row in birds])  # (n,)
 gentoo = labels == 2  # (n,): true or false
 heavy = measurements[:, 1] > 6000  # (n,)
 print(f"shape {measurements.shape}   first two birds {measurements[:2].tolist()}")
-print(f"{gentoo.sum()} Gentoos of {measurements[gentoo, 1].mean():.0f} g on average", end="")
+print(f"{gentoo.sum()} gentoos of {measurements[gentoo, 1].mean():.0f} g on average", end="")
 print(f", {heavy.sum()} birds over 6 kg")
-assert np.all(labels[heavy] == 2)  # the heavy ones are Gentoos
+assert np.all(labels[heavy] == 2)  # the heavy ones are gentoos
 assert np.array_equal(measurements[gentoo], measurements[np.flatnonzero(gentoo)])  # the same, by places
 
 # %% [markdown]

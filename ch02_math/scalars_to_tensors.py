@@ -43,7 +43,7 @@ print(f"a scalar: {arrows[one_each[2], 2]:.1f} mm of flipper more than the avera
 print(f"a vector: {arrows[one_each[2], [0, 2]].round(1)} mm of bill and of flipper")
 
 # %%
-names, markers = ("Adélie", "chinstrap", "Gentoo"), "o^s"
+names, markers = ("Adélie", "chinstrap", "gentoo"), "o^s"
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for k, marker in enumerate(markers):
     of_species = measurements[labels == k]  # (n_k, 4)

@@ -78,7 +78,7 @@ birds = [row for row in birds if "NA" not in [row[name] for name in COLUMNS]]
 measurements = np.array([[float(row[name]) for name in COLUMNS] for row in birds])  # (n, len(COLUMNS))
 labels = np.array([SPECIES.index(row["species"]) for row in birds])  # (n,)
 
-names, markers = ("Adélie", "chinstrap", "Gentoo"), "o^s"
+names, markers = ("Adélie", "chinstrap", "gentoo"), "o^s"
 for column in measurements.T:
     np.testing.assert_allclose([mean(column), variance(column)], [column.mean(), column.var()], rtol=1e-10)
 bill_length, bill_depth, flipper, mass = measurements.T  # each (n,)
@@ -298,9 +298,9 @@ plt.show()
 # %% [markdown]
 # ## Conditional probability: cut the table
 #
-# The birds live on three islands. The table counts species and island. The probability of Gentoo is the
-# share of all birds; the *conditional probability* of Gentoo *given* Biscoe,
-# $P(\text{Gentoo} \mid \text{Biscoe})$, is the share within one column. Given the species, shares within
+# The birds live on three islands. The table counts species and island. The probability of gentoo is the
+# share of all birds; the *conditional probability* of gentoo *given* Biscoe,
+# $P(\text{gentoo} \mid \text{Biscoe})$, is the share within one column. Given the species, shares within
 # a row answer another question.
 
 # %%
@@ -313,7 +313,7 @@ for name, row in zip(names, table):
 
 given_biscoe = table[:, 0] / table[:, 0].sum()  # (3,): P(species | Biscoe)
 biscoe_given = table[:, 0] / table.sum(axis=1)  # (3,): P(Biscoe | species)
-print(f"P(Gentoo | Biscoe) {given_biscoe[2]:.2f}   P(Biscoe | Gentoo) {biscoe_given[2]:.2f}")
+print(f"P(gentoo | Biscoe) {given_biscoe[2]:.2f}   P(Biscoe | gentoo) {biscoe_given[2]:.2f}")
 assert biscoe_given[2] == 1 and 0.6 < given_biscoe[2] < 0.9
 
 # %% [markdown]
@@ -411,7 +411,7 @@ left.plot(candidates, logs)
 right.plot(candidates, squares, color="C1")
 for ax in (left, right):
     ax.axvline(kilograms.mean(), color="0.2", linestyle=":", label="mean of the birds")
-    ax.set_xlabel("candidate for the mean mass of a Gentoo (kg)")
+    ax.set_xlabel("candidate for the mean mass of a gentoo (kg)")
 left.set(ylabel="log likelihood (nats)", title="The most likely mean…")
 right.set(ylabel="mean squared error (kg²)", title="…is the least-squares mean")
 left.legend(loc="lower center")
