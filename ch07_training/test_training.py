@@ -31,6 +31,11 @@ def gradient_health(lesson):
     return lesson("gradient_health")
 
 
+@pytest.fixture
+def bias_variance(lesson):
+    return lesson("bias_variance")
+
+
 # 7.1 loss_surface_and_sgd
 
 
@@ -579,6 +584,105 @@ def test_only_the_clipped_walk_arrives(gradient_health):
     assert gradient_health.walks["clipped"][1][-1] < 0.01 < 0.05 < gradient_health.walks["plain"][1][-1]
     steps = np.linalg.norm(np.diff(gradient_health.walks["clipped"][0], axis=0), axis=1)
     assert steps.max() == pytest.approx(0.1)
+
+
+# 7.6 bias_variance
+
+
+def test_truth_is_three_waves(bias_variance):
+    x = np.linspace(-1, 1, 9)
+    expected = sum(
+        a * f(k * 2 * np.pi * (x + 1) / 2)
+        for a, (k, f) in zip(
+            bias_variance.coefficients[6:], [(k, f) for k in (1, 2, 3) for f in (np.cos, np.sin)], strict=True
+        )
+    )
+    np.testing.assert_allclose(bias_variance.truth(x), expected, rtol=1e-10)
+    assert bias_variance.truth(np.array(1.0)) == pytest.approx(bias_variance.truth(np.array(-1.0)))
+
+
+@pytest.mark.parametrize("degree", [0, 1, 4])
+def test_fit_and_predict_match_polyfit(bias_variance, degree):
+    rng = np.random.default_rng(degree)
+    x, y = rng.uniform(-1, 1, size=7), rng.normal(size=(3, 7))
+    new, many = rng.uniform(-1, 1, size=5), rng.uniform(-1, 1, size=(3, 5))
+    weights = bias_variance.fit(x, y, degree)
+    for i in range(3):
+        expected = np.polynomial.Polynomial.fit(x, y[i], degree)
+        np.testing.assert_allclose(bias_variance.predict(weights, new)[i], expected(new), rtol=1e-9)
+        np.testing.assert_allclose(bias_variance.predict(weights, many)[i], expected(many[i]), rtol=1e-9)
+
+
+def test_fit_names_too_few_points(bias_variance):
+    with pytest.raises(ValueError, match="3 points .* degree 3"):
+        bias_variance.fit(np.arange(3.0), np.ones((1, 3)), 3)
+
+
+def test_decomposition_is_right_for_known_parts(bias_variance):
+    """Predictions drawn with a known bias and variance, at three places."""
+    rng = np.random.default_rng(0)
+    bias, spread, target = np.array([1.0, -2.0, 0.0]), np.array([0.5, 1.0, 3.0]), np.array([5.0, 0.0, -1.0])
+    predictions = target + bias + spread * rng.normal(size=(40_000, 3))
+    found = bias_variance.decompose(predictions, target)
+    np.testing.assert_allclose(found, [np.mean(bias**2), np.mean(spread**2)], rtol=0.03)
+
+
+def test_bias_of_few_models_is_not_inflated(bias_variance):
+    rng = np.random.default_rng(0)
+    found = [bias_variance.decompose(rng.normal(size=(3, 50)), np.zeros(50)) for _ in range(400)]
+    assert abs(np.mean([bias for bias, _ in found])) < 0.01
+    assert np.mean([variance for _, variance in found]) == pytest.approx(1, abs=0.02)
+
+
+def test_training_sets_are_truth_and_noise(bias_variance):
+    x, y = bias_variance.training_sets(5000, 4, 0.5, np.random.default_rng(0))
+    np.testing.assert_allclose(x, [-0.75, -0.25, 0.25, 0.75])
+    np.testing.assert_allclose(y.mean(axis=0), bias_variance.truth(x), atol=4 * 0.5 / 5000**0.5)
+    assert np.std(y - bias_variance.truth(x)) == pytest.approx(0.5, rel=0.03)
+
+
+def test_parts_add_up_to_what_a_stranger_measures(bias_variance):
+    for degree, (bias_squared, variance, error) in bias_variance.parts.items():
+        total = bias_squared + variance + bias_variance.sigma**2
+        assert total == pytest.approx(bias_variance.stranger[degree], abs=8 * error)
+
+
+def test_advice_cures_its_own_patient_only(bias_variance):
+    biased, trembling = bias_variance.biased, bias_variance.trembling
+    assert biased[1] > 0.9 * biased[0] and biased[2] > 0.9 * biased[0]
+    assert trembling[1] < 0.6 * trembling[0] and trembling[2] < 0.8 * trembling[0]
+    line, wiggle = bias_variance.curves[1], bias_variance.curves[11]
+    assert line[-1, 1] > 3 and wiggle[-1, 1] < 1.2 and wiggle[0, 1] > 5
+    assert abs(line[-1, 0] - line[-1, 1]) < 0.3 < wiggle[1, 1] - wiggle[1, 0]
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 1.0, 50.0])
+def test_ridge_is_stationary(bias_variance, penalty):
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(-1, 1, size=6), rng.normal(size=(2, 6))
+    w = torch.from_numpy(bias_variance.ridge(x, y, 3, penalty)).requires_grad_()
+    basis = torch.from_numpy(np.polynomial.legendre.legvander(x, 3))
+    loss = ((w @ basis.T - torch.from_numpy(y)) ** 2).sum() + penalty * (w * w).sum()
+    assert torch.autograd.grad(loss, w)[0].abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (3, 7), (5, 5)])
+def test_minimum_norm_matches_the_pseudoinverse(bias_variance, shape):
+    rng = np.random.default_rng(0)
+    features, targets = rng.normal(size=shape), rng.normal(size=(shape[0], 2))
+    expected = torch.linalg.pinv(torch.from_numpy(features)).numpy() @ targets
+    np.testing.assert_allclose(bias_variance.minimum_norm(features, targets), expected, rtol=1e-8, atol=1e-10)
+
+
+def test_error_descends_twice(bias_variance):
+    for error_rates, squared in bias_variance.descents.values():
+        peak = bias_variance.widths.index(bias_variance.n_rows)
+        assert np.argmax(squared) == peak and error_rates[peak] > 2 * error_rates[:peak].min()
+        assert error_rates[-1] < error_rates[:peak].min()
+    clean, noisy = bias_variance.descents.values()
+    assert np.all(noisy[0][3:] > clean[0][3:])
+    again = bias_variance.double_descent(0.0, seed=11)
+    assert again[0][-1] < 0.08 and 0.3 < again[1][2] < 0.7
 
 
 # benchmarks
