@@ -414,7 +414,7 @@ influence = matrix_of(one_output, side, side).reshape(side, side)  # (1, side * 
 seen = influence > 0
 print(f"rows that matter {seen.any(axis=1).sum()}, corner to middle {influence[0, 0] / influence.max():.3f}")
 assert seen[:field, :field].all() and not seen[field:].any() and not seen[:, field:].any()
-assert influence[0, 0] < influence.max() / 50
+assert influence[0, 0] < influence.max() / 50 and abs(influence.sum() - 1) < 1e-12
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 shown = ax.imshow(np.where(seen, influence, np.nan))

@@ -1,5 +1,7 @@
 """Chapter 9: what the lessons computed, and how fast their kernels are."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -261,10 +263,191 @@ def test_one_budget_buys_the_cheapest_network_most_images(architectures):
 # 9.4 residual_blocks
 
 
+@pytest.mark.parametrize("shape, stride", [((1, 3, 1, 1), 1), ((2, 5, 7, 3), 2), ((1, 4, 8, 8), 2)])
+def test_blocks_match_torchvision(residual_blocks, shape, stride):
+    torch.manual_seed(0)
+    n_in = shape[1]
+    for ours, theirs in ((residual_blocks.BasicBlock, residual_blocks.resnet.BasicBlock),) * (stride == 1) + (
+        (residual_blocks.Bottleneck, residual_blocks.resnet.Bottleneck),
+    ):
+        width = n_in if theirs.expansion == 1 else 3
+        projection = None
+        if stride != 1 or n_in != width * theirs.expansion:
+            conv = nn.Conv2d(n_in, width * theirs.expansion, 1, stride, bias=False)
+            projection = nn.Sequential(conv, nn.BatchNorm2d(width * theirs.expansion))
+        library = theirs(n_in, width, stride, projection).double().eval()
+        for tensor in [*library.parameters(), *library.buffers()]:
+            if tensor.is_floating_point():
+                nn.init.uniform_(tensor, 0.5, 1.5)
+        mine = ours(n_in, width, stride).double().eval()
+        mine.load_state_dict(library.state_dict())
+        x = torch.randn(shape, dtype=torch.float64)
+        torch.testing.assert_close(mine(x), library(x), rtol=1e-10, atol=1e-12)
+
+
+def test_plain_block_is_the_residual_one_without_its_shortcut(residual_blocks):
+    torch.manual_seed(0)
+    plain = residual_blocks.BasicBlock(3, 3, residual=False).eval()
+    residual = residual_blocks.BasicBlock(3, 3).eval()
+    residual.load_state_dict(plain.state_dict())
+    x = torch.full((1, 3, 4, 4), 100.0)  # so large that the sum stays positive
+    branch = residual.bn2(residual.conv2(F.relu(residual.bn1(residual.conv1(x)))))
+    torch.testing.assert_close(plain(x), F.relu(branch))
+    torch.testing.assert_close(residual(x), F.relu(branch + x))
+
+
+def test_network_has_the_depth_that_it_says(residual_blocks):
+    for depth in (6, 18, 42):
+        for residual in (False, True):
+            model = residual_blocks.network(depth, residual)
+            weights = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+            assert len(weights) == depth
+            blocks = [m for m in model if isinstance(m, residual_blocks.BasicBlock)]
+            assert all(block.residual == residual and block.downsample is None for block in blocks)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_padded_shortcut_keeps_pixels_and_adds_zeros(residual_blocks, stride):
+    x = torch.randn(2, 3, 7, 5)
+    out = residual_blocks.padded_shortcut(x, 5, stride)
+    torch.testing.assert_close(out[:, :3], x[:, :, ::stride, ::stride])
+    assert out.shape[1] == 5 and not out[:, 3:].any()
+    with pytest.raises(ValueError, match="2 channels"):
+        residual_blocks.padded_shortcut(x, 2, stride)
+
+
+def test_depth_hurts_plain_networks_only(residual_blocks):
+    for seed in range(3):
+        late = residual_blocks.late
+        assert late["plain, 42", seed] > 1.1 * late["plain, 6", seed]
+        assert late["residual, 42", seed] < 0.85 * late["plain, 42", seed]
+    assert residual_blocks.late["plain, 6", 0] < 2  # the shallow one does learn
+
+
+def test_gradients_of_the_deep_plain_network_grow_towards_the_input(residual_blocks):
+    for seed in range(3):
+        plain = residual_blocks.norms["plain, 42", seed, "before"]
+        assert len(plain) == 41
+        assert plain[1:6].mean() > 20 * plain[-5:].mean()
+        assert residual_blocks.spread["residual, 42", seed, "before"] < 20
+
+
+def test_gradient_norms_leave_the_model_as_it_was(residual_blocks):
+    model = residual_blocks.network(6, True)
+    before = copy.deepcopy(model.state_dict())
+    norms = residual_blocks.gradient_norms(model)
+    assert norms.shape == (5,) and all(p.grad is None for p in model.parameters())
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_one_block_less_hurts_the_plain_network_more(residual_blocks):
+    lost = residual_blocks.loss_of_one
+    assert lost["residual, 42"] < 0.1 < lost["plain, 18"]
+    assert len(residual_blocks.without["residual, 42"]) == 20
+
+
+def test_zeroed_last_norms_make_every_block_the_identity(residual_blocks):
+    model = residual_blocks.network(10, True)
+    residual_blocks.zero_last_norms(model)
+    x = torch.rand(2, 12, 5, 5)
+    blocks = [layer for layer in model if isinstance(layer, residual_blocks.BasicBlock)]
+    assert len(blocks) == 4 and all(torch.equal(block(x), x) for block in blocks)
+    assert residual_blocks.awake == [0, 20]
+
+
 # 9.5 transfer_learning
 
 
 # 9.6 convolution_backward
+
+
+def autograd_conv(x, weight, bias, cotangent, stride, padding):
+    """Output and gradients of F.conv2d for a float64 cotangent of the output."""
+    tensors = [torch.tensor(array, requires_grad=True) for array in (x, weight, bias)]
+    out = F.conv2d(*tensors, stride, padding)
+    return [
+        v.detach().numpy() for v in (out, *torch.autograd.grad(out, tensors, torch.from_numpy(cotangent)))
+    ]
+
+
+@pytest.mark.parametrize("stride, padding", list(np.ndindex(4, 3)))
+@pytest.mark.parametrize(
+    "shape, kernel_size", [((1, 1, 5, 7), (3, 2)), ((3, 4, 6, 6), (1, 5)), ((2, 3, 9, 4), (2, 1))]
+)
+def test_column_convolution_matches_autograd(convolution_backward, shape, kernel_size, stride, padding):
+    rng = np.random.default_rng(stride)
+    x, weight, bias = rng.normal(size=shape), rng.normal(size=(5, shape[1], *kernel_size)), rng.normal(size=5)
+    out, table = convolution_backward.conv2d(x, weight, bias, stride + 1, padding)
+    cotangent = rng.normal(size=out.shape)
+    grads = convolution_backward.conv2d_backward(cotangent, x.shape, weight, table, stride + 1, padding)
+    expected = autograd_conv(x, weight, bias, cotangent, stride + 1, padding)
+    for ours, theirs in zip((out, *grads), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("stride, padding", [(1, 0), (2, 0), (2, 1), (3, 1)])
+def test_transposed_convolution_matches_pytorch(convolution_backward, stride, padding):
+    rng = np.random.default_rng(0)
+    grad, weight = rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(5, 3, 3, 4))
+    ours = convolution_backward.transposed_conv2d(grad, weight, stride, padding)
+    theirs = F.conv_transpose2d(torch.from_numpy(grad), torch.from_numpy(weight), None, stride, padding)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 1), (2, 0), (0, 1)])
+@pytest.mark.parametrize("batch_size, channels, filters", [(1, 1, 1), (3, 4, 5)])
+def test_channels_last_matches_autograd(convolution_backward, batch_size, channels, filters, padding):
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(batch_size, channels, 5, 7)), rng.normal(size=(filters, channels, 3, 2))
+    last = x.transpose(0, 2, 3, 1)
+    out = convolution_backward.conv2d_last(last, weight, padding)
+    cotangent = rng.normal(size=out.shape)
+    d_x, d_weight, d_bias = convolution_backward.conv2d_last_backward(cotangent, last, weight, padding)
+    bias = np.zeros(filters)
+    expected = autograd_conv(x, weight, bias, cotangent.transpose(0, 3, 1, 2), 1, padding)
+    found = out.transpose(0, 3, 1, 2), d_x.transpose(0, 3, 1, 2), d_weight, d_bias
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-11)
+
+
+def test_backward_convolutions_name_the_shapes(convolution_backward):
+    x, weight = np.ones((1, 2, 5, 5)), np.ones((4, 3, 3, 3))
+    with pytest.raises(ValueError, match=r"\(1, 2, 5, 5\).*\(4, 3, 3, 3\)"):
+        convolution_backward.conv2d(x, weight, np.ones(4))
+    with pytest.raises(ValueError, match=r"\(4, 2, 3, 3\).*\(3,\)"):
+        convolution_backward.conv2d(x, weight[:, :2], np.ones(3))
+    with pytest.raises(ValueError, match=r"\(1, 2, 5, 5\).*\(4, 3, 3, 3\)"):
+        convolution_backward.conv2d_last(x, weight)
+
+
+def test_layers_match_autograd(convolution_backward):
+    """The whole network, ties of the pool after ReLU included, against a random labelling."""
+    rng = np.random.default_rng(5)
+    layers, network = convolution_backward.make_pair(np.float64, rng)
+    x, y = torch.from_numpy(rng.normal(size=(3, 28, 28))).relu(), torch.tensor([9, 0, 4])
+    x[:, :14] = 0  # equal pixels give equal maps: ties
+    loss = F.cross_entropy(network(x[:, None]), y)
+    loss.backward()
+    ours = convolution_backward.training_step(layers, x[..., None].numpy(), y.numpy(), 0.0)
+    assert ours == pytest.approx(loss.item(), rel=1e-12)
+    grads = [grad for layer in layers if hasattr(layer, "grads") for grad in layer.grads]
+    for ours, theirs in zip(grads, network.parameters(), strict=True):
+        np.testing.assert_allclose(ours, theirs.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_layer_scale_is_that_of_he(convolution_backward):
+    rng = np.random.default_rng(0)
+    assert convolution_backward.Conv2d(64, 64, 3, rng).weight.var() == pytest.approx(2 / (64 * 9), rel=0.05)
+    assert convolution_backward.Linear(500, 100, rng).weight.var() == pytest.approx(1 / 500, rel=0.05)
+
+
+def test_numpy_network_trains_as_pytorch_does(convolution_backward):
+    lesson = convolution_backward
+    assert np.abs(np.subtract(lesson.losses, lesson.torch_losses))[:10].max() < 1e-5
+    assert len(lesson.losses) == len(lesson.torch_losses) == 300
+    assert abs(lesson.accuracy - lesson.torch_accuracy) <= 0.01 and lesson.accuracy > 0.7
+    assert np.mean(lesson.losses[-50:]) < np.mean(lesson.losses[:50]) / 1.5
 
 
 # benchmarks
@@ -278,3 +461,152 @@ def test_small_conv2d_speed(convolution, timed, implementation):
     functions = {"loops": convolution.conv2d_loops, "numpy": convolution.conv2d, "torch, library": torch_conv}
     out = timed(functions[implementation], x, weight, bias, 1, 1, flops=2 * 2 * 12 * 12 * 4 * 27)
     np.testing.assert_allclose(out, torch_conv(x, weight, bias, 1, 1), rtol=1e-10, atol=1e-12)
+
+
+CONV = "(32, 16, 28, 28) * (32, 16, 3, 3), padding 1, float32"
+
+
+def conv_arrays(layout=None, device="cpu"):
+    """Input, weight, bias and cotangent as arrays, and as tensors in this memory layout."""
+    rng = np.random.default_rng(0)
+    shapes = (32, 16, 28, 28), (32, 16, 3, 3), (32,), (32, 32, 28, 28)
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    tensors = [torch.tensor(array, device=device) for array in arrays]
+    if layout:
+        tensors = [t.to(memory_format=layout) if t.ndim == 4 else t for t in tensors]
+    return arrays, tensors
+
+
+def close(ours, theirs, tolerance=1e-3):
+    """Equal to float32's precision, relative to the largest entry."""
+    ours, theirs = (torch.as_tensor(v).detach().cpu().double() for v in (ours, theirs))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance * theirs.abs().max().item())
+
+
+@pytest.mark.parametrize(
+    "backward",
+    [
+        pytest.param(False, marks=pytest.mark.benchmark(group=f"conv2d, forward, {CONV}")),
+        pytest.param(True, marks=pytest.mark.benchmark(group=f"conv2d, forward and backward, {CONV}")),
+    ],
+    ids=["", "with backward"],
+)
+@pytest.mark.parametrize("implementation", ["numpy", "numpy, fast"])
+def test_numpy_conv2d_speed(convolution_backward, timed, implementation, backward):
+    (x, weight, bias, c), tensors = conv_arrays()
+    last, c_last = (np.ascontiguousarray(v.transpose(0, 2, 3, 1)) for v in (x, c))
+
+    def columns():
+        out, table = convolution_backward.conv2d(x, weight, bias, 1, 1)
+        return out, *(
+            convolution_backward.conv2d_backward(c, x.shape, weight, table, 1, 1) if backward else ()
+        )
+
+    def shifted():
+        out = convolution_backward.conv2d_last(last, weight, (1, 1))
+        out += bias
+        return out, *(
+            convolution_backward.conv2d_last_backward(c_last, last, weight, (1, 1)) if backward else ()
+        )
+
+    flops = (3 if backward else 1) * 2 * 32 * 28 * 28 * 32 * 16 * 9
+    found = list(timed(columns if implementation == "numpy" else shifted, flops=flops))
+    if implementation == "numpy, fast":
+        found[:2] = [v.transpose(0, 3, 1, 2) for v in found[:2]]
+    for tensor in tensors[:3]:
+        tensor.requires_grad_()
+    out = F.conv2d(*tensors[:3], padding=1)
+    expected = out, *(torch.autograd.grad(out, tensors[:3], tensors[3]) if backward else ())
+    for ours, theirs in zip(found, expected, strict=True):
+        close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "backward",
+    [
+        pytest.param(False, marks=pytest.mark.benchmark(group=f"conv2d, forward, {CONV}")),
+        pytest.param(True, marks=pytest.mark.benchmark(group=f"conv2d, forward and backward, {CONV}")),
+    ],
+    ids=["", "with backward"],
+)
+@pytest.mark.parametrize(
+    "implementation", ["torch, explicit", "torch, library", "torch, library, channels last"]
+)
+def test_torch_conv2d_speed(timed, device, implementation, backward):
+    last = implementation.endswith("last")
+    _, (x, weight, bias, c) = conv_arrays(torch.channels_last if last else None, device)
+    parameters = [v.requires_grad_(backward) for v in (x, weight, bias)]
+
+    def run():
+        if implementation == "torch, explicit":
+            out = weight.flatten(1) @ F.unfold(x, 3, padding=1) + bias[:, None]  # (32, 144) @ (N, 144, 784)
+            out = out.unflatten(2, (28, 28))
+        else:
+            out = F.conv2d(x, weight, bias, padding=1)
+        return out, *(torch.autograd.grad(out, parameters, c) if backward else ())
+
+    found = timed(run, flops=(3 if backward else 1) * 2 * 32 * 28 * 28 * 32 * 16 * 9)
+    _, (x64, weight64, bias64, c64) = conv_arrays()
+    parameters64 = [v.double().requires_grad_() for v in (x64, weight64, bias64)]
+    out = F.conv2d(*parameters64, padding=1)
+    expected = out, *torch.autograd.grad(out, parameters64, c64.double())
+    for ours, theirs in zip(found, expected):
+        close(ours, theirs, 5e-3)  # on CUDA the library may round inputs to TF32
+
+
+@pytest.mark.benchmark(group="conv2d, forward, (64, 64, 56, 56) * (64, 64, 3, 3), padding 1, float32, CUDA")
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library"])
+def test_large_conv2d_speed(timed, device, implementation):
+    if device.type == "cpu":
+        pytest.skip("sized for a GPU")
+    torch.manual_seed(0)
+    x, weight = torch.randn(64, 64, 56, 56, device=device), torch.randn(64, 64, 3, 3, device=device)
+
+    def explicit():
+        return (weight.flatten(1) @ F.unfold(x, 3, padding=1)).unflatten(
+            2, (56, 56)
+        )  # (64, 576) @ (N, 576, 3136)
+
+    def library():
+        return F.conv2d(x, weight, padding=1)
+
+    f = explicit if implementation == "torch, explicit" else library
+    close(timed(f, flops=2 * 64 * 56 * 56 * 64 * 64 * 9), library(), 5e-3)
+
+
+@pytest.mark.benchmark(group="CNN training step, 50 images of Fashion-MNIST")
+@pytest.mark.parametrize("implementation", ["float32", "float32, channels last", "bfloat16 autocast"])
+def test_cnn_step_speed(convolution_backward, timed, device, implementation):
+    torch.manual_seed(0)
+    layers, network = convolution_backward.make_pair(np.float32, np.random.default_rng(0))
+    x, y = convolution_backward.train_images[:50], convolution_backward.train_labels[:50]
+    expected = convolution_backward.training_step(layers, x[..., None].numpy(), y.numpy(), np.float32(0))
+    x, y, network = x[:, None].to(device), y.to(device), network.to(device)
+    if implementation.endswith("last"):
+        x, network = x.to(memory_format=torch.channels_last), network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
+
+    def step():
+        with torch.autocast(device.type, torch.bfloat16, enabled="autocast" in implementation):
+            loss = F.cross_entropy(network(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    flops = 3 * 2 * 50 * (28 * 28 * 8 * 9 + 14 * 14 * 16 * 72 + 784 * 10)
+    dtype = torch.bfloat16 if "autocast" in implementation else torch.float32
+    assert timed(step, flops=flops, dtype=dtype).item() == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.benchmark(group="CNN training step, 50 images of Fashion-MNIST")
+@pytest.mark.parametrize("implementation", ["numpy, fast"])
+def test_numpy_cnn_step_speed(convolution_backward, timed, implementation):
+    layers, network = convolution_backward.make_pair(np.float32, np.random.default_rng(0))
+    x, y = convolution_backward.train_images[:50], convolution_backward.train_labels[:50]
+    step, flops = (
+        convolution_backward.training_step,
+        3 * 2 * 50 * (28 * 28 * 8 * 9 + 14 * 14 * 16 * 72 + 784 * 10),
+    )
+    loss = timed(step, layers, x[..., None].numpy(), y.numpy(), np.float32(0), flops=flops)
+    assert loss == pytest.approx(F.cross_entropy(network(x[:, None]), y).item(), rel=1e-4)
