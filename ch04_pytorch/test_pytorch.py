@@ -36,6 +36,11 @@ def gpu(lesson):
     return lesson("gpu")
 
 
+@pytest.fixture
+def regression_project(lesson):
+    return lesson("regression_project")
+
+
 # 4.1 tensor_basics: random chains of views, the same for our class and for torch
 
 
@@ -641,3 +646,131 @@ def test_both_devices_and_both_precisions_agree(gpu, device):
     assert mixed != reference
     x = torch.linspace(-2, 2, 9, device=device)
     torch.testing.assert_close(gpu.chain(x).cpu(), torch.tanh(2 * x.cpu() + 1).clamp(min=0))
+
+
+# 4.6 regression_project
+
+
+def test_monthly_means_by_hand(regression_project):
+    dates = ["19991130", "19991201", "19991215", "20000201", "20000202", "20000228"]
+    series, first = regression_project.monthly_means(dates, [5.0, 1.0, 2.0, 3.0, 3.0, 9.0])
+    assert first == 12 * 1999 + 10
+    np.testing.assert_array_equal(series, [5.0, 1.5, np.nan, 5.0])
+    with pytest.raises(ValueError, match="6 dates but 5 values"):
+        regression_project.monthly_means(dates, [1.0] * 5)
+
+
+@pytest.mark.parametrize("width", [1, 3, 7])
+def test_windows_match_slicing_and_skip_gaps(regression_project, width):
+    series = np.random.default_rng(0).normal(size=30)
+    series[[4, 17]] = np.nan
+    inputs, targets, positions = regression_project.windows(series, width)
+    expected = [t for t in range(width, 30) if not np.isnan(series[t - width : t + 1]).any()]
+    assert positions.tolist() == expected
+    for row, target, t in zip(inputs, targets, positions, strict=True):
+        np.testing.assert_array_equal(row, series[t - width : t])
+        assert target == series[t]
+
+
+@pytest.mark.parametrize("shift", [1000.0, -3.0, np.nan])
+@pytest.mark.parametrize("month", [100, 321, 500])
+def test_the_future_does_not_reach_the_features(regression_project, month, shift):
+    r, width = regression_project, regression_project.width
+    shifted = r.series.copy()
+    shifted[month:] += shift
+    inputs, targets, positions = r.windows(r.series, width)
+    others, other_targets, other_positions = r.windows(shifted, width)
+    np.testing.assert_array_equal(inputs[positions < month], others[other_positions < month])
+    np.testing.assert_array_equal(targets[positions < month], other_targets[other_positions < month])
+    at, other_at = inputs[positions == month], others[other_positions == month]
+    assert len(other_at) == 0 if np.isnan(shift) else np.array_equal(at, other_at)
+    if not np.isnan(shift):
+        assert not np.array_equal(targets[positions >= month], other_targets[other_positions >= month])
+
+
+def test_baselines_by_hand(regression_project):
+    ramp = np.arange(30.0) + 5 * (np.arange(30) % 12 == 3)
+    inputs, targets, _ = regression_project.windows(ramp, 14)
+    np.testing.assert_array_equal(regression_project.persistence(inputs), ramp[13:29])
+    np.testing.assert_allclose(regression_project.seasonal(inputs), targets)  # a wave on a climb: exact
+    assert regression_project.rmse(np.array([1.0, 2.0]), np.array([4.0, 6.0])) == pytest.approx(
+        math.sqrt(12.5)
+    )
+    with pytest.raises(ValueError, match=r"\(3,\).*\(3, 1\)"):
+        regression_project.rmse(np.zeros(3), np.zeros((3, 1)))
+
+
+def test_least_squares_recovers_a_rule(regression_project):
+    rng = np.random.default_rng(0)
+    inputs, weights = rng.normal(size=(50, 5)), rng.normal(size=4)
+    targets = inputs[:, -1] + (inputs[:, :-1] - inputs[:, -1:]) @ weights + 0.7  # (50, 4) @ (4,) -> (50,)
+    predict = regression_project.least_squares(inputs[:30], targets[:30])
+    np.testing.assert_allclose(predict(inputs[30:]), targets[30:], rtol=1e-10, atol=1e-12)
+
+
+def test_forecaster_follows_its_formula(regression_project):
+    torch.manual_seed(0)
+    model = regression_project.Forecaster(6, 3).double()
+    x, y = torch.randn(9, 6, dtype=torch.float64), torch.randn(9, dtype=torch.float64)
+    model.measure(x, y)
+    past, step = x[:, :-1] - x[:, -1:], y - x[:, -1]
+    scaled = (past - past.mean(0)) / past.std(0)
+    expected = x[:, -1] + model.network(scaled)[:, 0] * step.std() + step.mean()
+    torch.testing.assert_close(model(x), expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(model(x + 100), model(x) + 100)  # the level passes through
+    assert len(model.state_dict()) == 4 + 4
+    assert model(x[:1]).shape == (1,)
+
+
+def test_fit_measures_training_only_and_keeps_the_best_epoch(regression_project):
+    r = regression_project
+    rng = np.random.default_rng(0)
+    train, validation = ((rng.normal(size=(n, 5)), rng.normal(size=n)) for n in (40, 8))
+    model, history = r.fit(train, validation, seed=1, n_epochs=9)
+    assert len(history) == 9
+    assert r.rmse(r.predict(model, validation[0]), validation[1]) == min(row[1] for row in history)
+    x, y = (torch.from_numpy(values).float() for values in train)
+    torch.testing.assert_close(model.step_center[0], (y - x[:, -1]).mean())
+    torch.testing.assert_close(model.spread, (x[:, :-1] - x[:, -1:]).std(0))
+    last, losses = r.fit(train, train, seed=1, n_epochs=9)
+    assert [row[0] for row in losses] == [row[1] for row in losses] == [row[0] for row in history]
+    assert losses[-1][0] < losses[0][0]
+
+
+def test_roll_feeds_forecasts_back(regression_project):
+    class Sum(nn.Module):
+        def forward(self, inputs):
+            return inputs.sum(dim=1)
+
+    history = np.array([[1.0, 1.0], [2.0, 3.0]])
+    rolled = regression_project.roll(Sum(), history, 4)
+    assert rolled.tolist() == [[2, 3, 5, 8], [5, 8, 13, 21]] and history.shape == (2, 2)
+
+
+def test_half_widths_cover_what_they_promise(regression_project):
+    errors = np.column_stack([np.arange(1, 20), -10.0 * np.arange(1, 20)])  # (19, 2)
+    assert regression_project.half_widths(errors).tolist() == [18, 180]
+    assert regression_project.half_widths(errors, coverage=0.5).tolist() == [10, 100]
+    with pytest.raises(ValueError, match="8 errors are too few"):
+        regression_project.half_widths(np.zeros((8, 1)))
+    rng = np.random.default_rng(0)
+    held = [
+        np.abs(rng.normal()) <= regression_project.half_widths(rng.normal(size=(19, 1)))[0]
+        for _ in range(2000)
+    ]
+    assert abs(np.mean(held) - 0.9) < 4 * math.sqrt(0.9 * 0.1 / 2000)
+
+
+def test_paths_stay_inside_their_years(regression_project):
+    series, years = np.arange(60.0), 2000 + np.arange(60) / 12
+    history, future = regression_project.paths(series, years, 2002, 2004, width=5, n_steps=3)
+    assert history[0].tolist() == [19, 20, 21, 22, 23] and future[0].tolist() == [24, 25, 26]
+    assert future[-1].tolist() == [45, 46, 47] and len(future) == 22
+
+
+def test_the_network_beats_persistence_and_seasonal(regression_project):
+    r = regression_project
+    worst = max(r.test_errors)
+    assert worst < r.errors["seasonal"]["test"] < 0.5 * r.errors["persistence"]["test"]
+    assert 0.2 < r.errors["MLP, mean of seeds"]["test"] < 0.4 and 0.2 < r.errors["linear"]["test"] < 0.4
+    assert r.held[0] > 0.85 > r.held[-1]
