@@ -44,11 +44,304 @@ def text_generation(lesson):
 
 # 11.2 rnn_and_bptt
 
+RNN_SIZES = [(1, 1, 1, 1), (3, 5, 2, 7), (1, 7, 11, 3), (5, 1, 3, 4)]  # batch, steps, inputs, hidden units
+
+
+def rnn_case(rnn_and_bptt, sizes, seed=0):
+    """Random parameters, inputs, first state and cotangent, then the same in nn.RNN."""
+    n_batch, n_steps, n_in, n_hidden = sizes
+    rng = np.random.default_rng(seed)
+    p = rnn_and_bptt.initial_parameters(n_in, n_hidden, 3, rng)
+    x, state = rng.normal(size=(n_batch, n_steps, n_in)), rng.normal(size=(n_batch, n_hidden))
+    cotangent = rng.normal(size=(n_batch, n_steps, n_hidden))
+    model = nn.RNN(n_in, n_hidden, batch_first=True, dtype=torch.float64)
+    with torch.no_grad():
+        model.weight_ih_l0.copy_(torch.from_numpy(p["weight_ih"]))
+        model.weight_hh_l0.copy_(torch.from_numpy(p["weight_hh"]))
+        model.bias_ih_l0.copy_(torch.from_numpy(p["bias"]))
+        model.bias_hh_l0.zero_()
+    return p, x, state, cotangent, model
+
+
+@pytest.mark.parametrize("sizes", RNN_SIZES)
+@pytest.mark.parametrize("fast", ["", "_fast"])
+def test_rnn_matches_pytorch(rnn_and_bptt, sizes, fast):
+    p, x, state, cotangent, model = rnn_case(rnn_and_bptt, sizes)
+    hidden = getattr(rnn_and_bptt, f"rnn_forward{fast}")(p, x, state)
+    tx, ts = torch.from_numpy(x).requires_grad_(), torch.from_numpy(state)[None].requires_grad_()
+    expected, _ = model(tx, ts)
+    np.testing.assert_allclose(hidden, expected.detach(), rtol=1e-10, atol=1e-12)
+    (expected * torch.from_numpy(cotangent)).sum().backward()
+    kept = cotangent.copy()
+    grads, d_x, d_state = getattr(rnn_and_bptt, f"rnn_backward{fast}")(p, x, state, hidden, cotangent)
+    np.testing.assert_array_equal(cotangent, kept)
+    pairs = [
+        (grads["weight_ih"], model.weight_ih_l0.grad),
+        (grads["weight_hh"], model.weight_hh_l0.grad),
+        (grads["bias"], model.bias_ih_l0.grad),
+        (d_x, tx.grad),
+        (d_state, ts.grad[0]),
+    ]
+    for ours, theirs in pairs:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_rnn_names_the_shapes(rnn_and_bptt):
+    p = rnn_and_bptt.initial_parameters(2, 4, 3, np.random.default_rng(0))
+    for forward in (rnn_and_bptt.rnn_forward, rnn_and_bptt.rnn_forward_fast):
+        for x, state in ((np.ones((3, 5, 2)), np.ones((1, 4))), (np.ones((3, 2)), np.ones((3, 4)))):
+            with pytest.raises(ValueError, match=r"\(3, .*4"):
+                forward(p, x, state)
+
+
+def test_rnn_starts_within_the_bound(rnn_and_bptt):
+    p = rnn_and_bptt.initial_parameters(50, 100, 20, np.random.default_rng(0))
+    for array in p.values():
+        assert 0.08 < array.max() <= 0.1 and -0.1 <= array.min() < -0.08
+    assert p["weight_ih"].shape == (100, 50) and p["weight_out"].shape == (20, 100)
+
+
+def test_rnn_loss_and_gradients_match_autograd(rnn_and_bptt):
+    p, x, state, _, model = rnn_case(rnn_and_bptt, (4, 6, 2, 5))
+    rng = np.random.default_rng(1)
+    y, share = rng.integers(3, size=(4, 6)), rng.uniform(size=(4, 6))
+    loss, grads, last = rnn_and_bptt.loss_and_gradients(p, x, y, share, state)
+    out = [torch.from_numpy(p[name]).clone().requires_grad_() for name in ("weight_out", "bias_out")]
+    hidden, final = model(torch.from_numpy(x), torch.from_numpy(state)[None])
+    logits = F.linear(hidden, *out)  # (B, T, H) @ (H, V) -> (B, T, V)
+    losses = F.cross_entropy(logits.flatten(0, 1), torch.from_numpy(y).flatten(), reduction="none")
+    expected = (losses * torch.from_numpy(share).flatten()).sum()
+    expected.backward()
+    np.testing.assert_allclose(loss, expected.item(), rtol=1e-10)
+    np.testing.assert_allclose(last, final[0].detach(), rtol=1e-10, atol=1e-12)
+    theirs = (model.weight_ih_l0, model.weight_hh_l0, model.bias_ih_l0, *out)
+    for name, parameter in zip(p, theirs, strict=True):
+        np.testing.assert_allclose(grads[name], parameter.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_rnn_loss_survives_huge_scores(rnn_and_bptt):
+    p = rnn_and_bptt.initial_parameters(27, 4, 27, np.random.default_rng(0))
+    p["bias_out"][:2] = 1e4, -1e4
+    loss, grads, _ = rnn_and_bptt.loss_and_gradients(p, *rnn_and_bptt.batch_of(["a"]))
+    assert loss == pytest.approx(1e4, rel=1e-3)
+    assert np.isfinite(loss) and all(np.isfinite(grad).all() for grad in grads.values())
+
+
+def test_batch_of_pads_and_shares(rnn_and_bptt):
+    x, y, share = rnn_and_bptt.batch_of(["ab", "c"])
+    assert x.argmax(axis=2).tolist() == [[0, 1, 2], [0, 3, 0]]
+    assert y.tolist() == [[1, 2, 0], [3, 0, 0]]
+    np.testing.assert_allclose(share, [[0.2, 0.2, 0.2], [0.2, 0.2, 0]])
+
+
+@pytest.mark.parametrize("max_norm", [0.1, 100.0])
+def test_clip_matches_pytorch(rnn_and_bptt, max_norm):
+    rng = np.random.default_rng(0)
+    grads = {"a": rng.normal(size=(3, 5)), "b": rng.normal(size=7)}
+    parameters = [nn.Parameter(torch.zeros(grad.shape, dtype=torch.float64)) for grad in grads.values()]
+    for parameter, grad in zip(parameters, grads.values(), strict=True):
+        parameter.grad = torch.from_numpy(grad.copy())
+    expected = nn.utils.clip_grad_norm_(parameters, max_norm)
+    assert rnn_and_bptt.clip(grads, max_norm) == pytest.approx(expected.item(), rel=1e-12)
+    for parameter, grad in zip(parameters, grads.values(), strict=True):
+        np.testing.assert_allclose(grad, parameter.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_adam_step_matches_pytorch(rnn_and_bptt):
+    rng = np.random.default_rng(0)
+    p, moments = {"a": rng.normal(size=(3, 2))}, {}
+    parameter = torch.tensor(p["a"], requires_grad=True)
+    optimizer = torch.optim.Adam([parameter], lr=0.1)
+    for step in range(1, 6):
+        grad = rng.normal(size=(3, 2))
+        parameter.grad = torch.from_numpy(grad.copy())
+        optimizer.step()
+        rnn_and_bptt.adam_step(p, {"a": grad}, moments, step, 0.1)
+    np.testing.assert_allclose(p["a"], parameter.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_rnn_names_train_like_pytorch(rnn_and_bptt):
+    assert len(rnn_and_bptt.torch_losses) == 200
+    np.testing.assert_allclose(rnn_and_bptt.losses[:200], rnn_and_bptt.torch_losses, atol=1e-9)
+    assert rnn_and_bptt.test_losses[rnn_and_bptt.n_steps] < 2.2 < 2.35 < rnn_and_bptt.bigram_loss < 2.5
+    assert 1 <= rnn_and_bptt.n_clipped < rnn_and_bptt.n_steps // 2
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
+def test_first_letters_follow_the_softmax(rnn_and_bptt, temperature):
+    p, n = rnn_and_bptt.p, 4000
+    drawn = rnn_and_bptt.sample(p, n, temperature, np.random.default_rng(3), longest=1)
+    hidden = rnn_and_bptt.rnn_forward(p, np.eye(27)[[[0]]], np.zeros((1, 64)))[0, 0]
+    logits = torch.from_numpy(p["weight_out"] @ hidden + p["bias_out"])
+    expected = (logits / temperature).softmax(dim=0).numpy()
+    counts = np.array([drawn.count(letter.strip(".")) for letter in rnn_and_bptt.letters])
+    error = np.sqrt(n * expected * (1 - expected)) + 1
+    assert (abs(counts - n * expected) < 4 * error).all()
+
+
+def test_sampled_names_are_names(rnn_and_bptt):
+    drawn = rnn_and_bptt.sample(rnn_and_bptt.p, 200, 1.0, np.random.default_rng(0), longest=20)
+    again = rnn_and_bptt.sample(rnn_and_bptt.p, 200, 1.0, np.random.default_rng(0), longest=20)
+    assert drawn == again and set("".join(drawn)) <= set(rnn_and_bptt.letters[1:])
+    assert 5 < np.mean([len(name) for name in drawn]) < 8
+    assert 0.8 < rnn_and_bptt.new_share[1.0] < 0.98
+    for temperature in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="above 0"):
+            rnn_and_bptt.sample(rnn_and_bptt.p, 1, temperature, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7])
+def test_truncated_gradient_matches_detached_chunks(rnn_and_bptt, chunk):
+    p, x, _, _, model = rnn_case(rnn_and_bptt, (2, 7, 3, 4))
+    rng = np.random.default_rng(1)
+    y, share = rng.integers(3, size=(2, 7)), rng.uniform(size=(2, 7))
+    out = [torch.from_numpy(p[name]).clone().requires_grad_() for name in ("weight_out", "bias_out")]
+    total, state = 0, torch.zeros(1, 2, 4, dtype=torch.float64)
+    for start in range(0, 7, chunk):
+        piece = np.s_[:, start : start + chunk]
+        hidden, state = model(torch.from_numpy(x[piece]), state.detach())
+        logits = F.linear(hidden, *out).flatten(0, 1)  # (B, chunk, H) @ (H, V) -> (B * chunk, V)
+        losses = F.cross_entropy(logits, torch.from_numpy(y[piece]).flatten(), reduction="none")
+        total = total + (losses * torch.from_numpy(share[piece]).flatten()).sum()
+    total.backward()
+    loss, grads = rnn_and_bptt.truncated(p, x, y, share, chunk)
+    np.testing.assert_allclose(loss, total.item(), rtol=1e-10)
+    theirs = (model.weight_ih_l0, model.weight_hh_l0, model.bias_ih_l0, *out)
+    for name, parameter in zip(p, theirs, strict=True):
+        np.testing.assert_allclose(grads[name], parameter.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_truncation_bends_the_gradient_and_blinds(rnn_and_bptt):
+    bias = rnn_and_bptt.bias
+    assert bias == sorted(bias, reverse=True) and bias[0] > 0.4 and bias[2] > 0.2
+    assert rnn_and_bptt.recalls[4][1] == 0 < rnn_and_bptt.recalls[9][1]
+    assert min(rnn_and_bptt.recalls[4][0][-50:]) > max(rnn_and_bptt.recalls[9][0][-50:])
+
 
 # 11.3 vanishing_gradients
 
 
 # 11.4 lstm
+
+
+def copied(layer, n_in, parameters, dtype=torch.float64):
+    """`layer`, nn.LSTM or nn.GRU, with our weights; with three of them, the second bias is zero."""
+    n_hidden = parameters[1].shape[1]
+    model = layer(n_in, n_hidden, dtype=dtype)
+    parameters = [*parameters, np.zeros_like(parameters[2])][:4]
+    with torch.no_grad():
+        for theirs, ours in zip(model.parameters(), parameters, strict=True):
+            theirs.copy_(torch.from_numpy(ours))
+    return model
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (7, 3, 2, 5), (2, 1, 4, 3), (31, 2, 1, 2)])
+def test_lstm_matches_torch(lstm, sizes):
+    n_steps, batch_size, n_in, n_hidden = sizes
+    rng = np.random.default_rng(sum(sizes))
+    x = rng.normal(size=(n_steps, batch_size, n_in))
+    h, c, d_h, d_c = rng.normal(size=(4, batch_size, n_hidden))
+    d_hiddens = rng.normal(size=(n_steps, batch_size, n_hidden))
+    parameters = [
+        rng.normal(size=shape) for shape in ((4 * n_hidden, n_in), (4 * n_hidden, n_hidden), (4 * n_hidden,))
+    ]
+    model = copied(nn.LSTM, n_in, parameters)
+    inputs = [torch.tensor(value, requires_grad=True) for value in (x, h, c)]
+    theirs, (their_h, their_c) = model(inputs[0], (inputs[1][None], inputs[2][None]))
+    hiddens, (last_h, last_c), cache = lstm.lstm_forward(x, h, c, *parameters)
+    slow, slow_c = lstm.lstm_loops(x, h, c, *parameters)
+    total = (theirs * torch.from_numpy(d_hiddens)).sum()
+    total = total + (their_h[0] * torch.from_numpy(d_h)).sum() + (their_c[0] * torch.from_numpy(d_c)).sum()
+    expected = torch.autograd.grad(total, [*inputs, *list(model.parameters())[:3]])
+    got = [hiddens, slow, last_h, last_c, slow_c, *lstm.lstm_backward(d_hiddens, d_h, d_c, cache)]
+    expected = [theirs, theirs, their_h[0], their_c[0], their_c[0], *expected]
+    for ours, reference in zip(got, expected, strict=True):
+        np.testing.assert_allclose(ours, reference.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_lstm_forward_leaves_its_arguments_alone(lstm):
+    rng = np.random.default_rng(0)
+    arguments = [rng.normal(size=shape) for shape in ((3, 2, 2), (2, 2), (2, 2), (8, 2), (8, 2), (8,))]
+    kept = [argument.copy() for argument in arguments]
+    hiddens, _, cache = lstm.lstm_forward(*arguments)
+    first = lstm.lstm_backward(hiddens, hiddens[0], hiddens[1], cache)
+    second = lstm.lstm_backward(hiddens, hiddens[0], hiddens[1], cache)
+    for before, after in zip((*kept, *first), (*arguments, *second), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("wrong", range(1, 6))
+def test_lstm_forward_names_the_wrong_shape(lstm, wrong):
+    shapes = [(3, 2, 4), (2, 5), (2, 5), (20, 4), (20, 5), (20,)]
+    shapes[wrong] = (1, *shapes[wrong][1:])
+    with pytest.raises(ValueError, match="expected"):
+        lstm.lstm_forward(*[np.zeros(shape) for shape in shapes])
+
+
+def test_sigmoid_is_stable_and_half_a_tanh(lstm):
+    z = np.array([-1e4, -3.0, 0.0, 2.0, 1e4])
+    np.testing.assert_allclose(lstm.sigmoid(z), torch.sigmoid(torch.from_numpy(z)).numpy(), atol=1e-15)
+
+
+def test_forget_gates_multiply_the_gradient_of_the_belt(lstm):
+    """With no weights at all only the belt connects the cell states: d c_T / d c_0 is sigmoid(b) ** T."""
+    bias = np.zeros(4)
+    bias[1] = 2.0
+    zeros = np.zeros((1, 1))
+    _, _, cache = lstm.lstm_forward(
+        np.zeros((9, 1, 1)), zeros, zeros, np.zeros((4, 1)), np.zeros((4, 1)), bias
+    )
+    d_c = lstm.lstm_backward(np.zeros((9, 1, 1)), zeros, np.ones((1, 1)), cache)[2]
+    assert d_c.item() == pytest.approx((1 / (1 + math.exp(-2))) ** 9)
+
+
+def test_pad_obeys_its_doors(lstm):
+    assert lstm.pad([2.0, 3.0, 5.0], [1, 0.5, 1], [1, 0.25, 2]) == 2 * (0.5 + 1.5) + 5
+    with pytest.raises(ValueError):
+        lstm.pad([1.0], [1, 1], [1, 1])
+
+
+def test_adding_problem_asks_for_the_marked_sum(lstm):
+    x, y = lstm.adding_problem(10, 200, torch.Generator().manual_seed(1))
+    assert x.shape == (10, 200, 2)
+    marks = x[:, :, 1]
+    assert (marks[:5].sum(dim=0) == 1).all() and (marks[5:].sum(dim=0) == 1).all()
+    assert set(marks.nonzero()[:, 0].tolist()) == set(range(10))  # every step is marked sometimes
+    assert 0 <= x[:, :, 0].min() < 0.05 and 0.95 < x[:, :, 0].max() < 1
+    torch.testing.assert_close(y, torch.stack([x[marks[:, k] == 1, k, 0].sum() for k in range(200)]))
+
+
+def test_recall_hides_the_sign_in_the_first_step(lstm):
+    x, y = lstm.recall(torch.Generator().manual_seed(1), lag=7, batch_size=300)
+    assert x.shape == (8, 300, 1) and 0.4 < y.mean() < 0.6
+    torch.testing.assert_close(x[0, :, 0], torch.where(y == 1, 1.0, -1.0))
+    assert 0.25 < x[1:].std() < 0.35
+
+
+def test_only_the_lstm_adds(lstm):
+    assert len(lstm.test_errors) == 5
+    for name, error in lstm.test_errors.items():
+        assert error < 0.02 if name.startswith("LSTM") else 0.15 < error < 0.25
+        assert len(lstm.curves[name]) < 1200 or name.startswith("RNN")
+
+
+def test_a_unit_of_the_trained_lstm_is_the_pad(lstm):
+    assert abs(lstm.correlations[lstm.adder]) > 0.9
+    assert lstm.on_mark > 5 * lstm.elsewhere
+
+
+def test_only_an_open_forget_gate_recalls(lstm):
+    for (forget_bias, _), steps in lstm.recall_steps.items():
+        assert steps < 150 if forget_bias == 5 else steps == 300
+
+
+def test_training_stops_when_good_enough_or_out_of_steps(lstm):
+    torch.manual_seed(0)
+    model = lstm.Reader(nn.RNN, 2, 3)
+    for good_enough, wanted in ((1e9, 50), (0.0, 60)):
+        generator = torch.Generator().manual_seed(0)
+        task = lambda g: lstm.adding_problem(4, 5, g)  # noqa: E731
+        assert len(lstm.train(model, task, F.mse_loss, 60, 0.01, good_enough, generator)) == wanted
 
 
 # 11.5 gru
@@ -58,3 +351,70 @@ def text_generation(lesson):
 
 
 # benchmarks
+
+
+def rnn_speed(rnn_and_bptt, timed, device, implementation, both):
+    """RNN rows at batch 32, 64 steps, 64 inputs, 128 hidden units, float32."""
+    if implementation.startswith(("loops", "numpy")) and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    n_batch, n_steps, n_in, n_hidden = 32, 64, 64, 128
+    rng = np.random.default_rng(0)
+    p = rnn_and_bptt.initial_parameters(n_in, n_hidden, 1, rng)
+    p = {name: array.astype(np.float32) for name, array in p.items()}
+    x = rng.normal(size=(n_batch, n_steps, n_in)).astype(np.float32)
+    state = np.zeros((n_batch, n_hidden), dtype=np.float32)
+    c = rng.normal(size=(n_batch, n_steps, n_hidden)).astype(np.float32)
+    model = nn.RNN(n_in, n_hidden, batch_first=True, device=device)
+    with torch.no_grad():
+        model.weight_ih_l0.copy_(torch.from_numpy(p["weight_ih"]))
+        model.weight_hh_l0.copy_(torch.from_numpy(p["weight_hh"]))
+        model.bias_ih_l0.copy_(torch.from_numpy(p["bias"]))
+        model.bias_hh_l0.zero_()
+    tx, tc, ts = (torch.from_numpy(array).to(device) for array in (x, c, state))
+    weights = model.weight_ih_l0, model.weight_hh_l0, model.bias_ih_l0
+
+    def by_numpy(fast):
+        hidden = getattr(rnn_and_bptt, f"rnn_forward{fast}")(p, x, state)
+        if not both:
+            return (hidden,)
+        grads, _, _ = getattr(rnn_and_bptt, f"rnn_backward{fast}")(p, x, state, hidden, c)
+        return hidden, *grads.values()
+
+    def explicit():
+        with torch.set_grad_enabled(both):
+            projected = F.linear(tx, weights[0], weights[2]).unbind(1)  # (B, T, D) -> T of (B, H)
+            h, states = ts, []
+            for z in projected:
+                h = torch.tanh(z + h @ weights[1].T)  # (B, H) @ (H, H) -> (B, H)
+                states.append(h)
+            hidden = torch.stack(states, dim=1)  # (B, T, H)
+        return (hidden, *torch.autograd.grad(hidden, weights, tc)) if both else (hidden,)
+
+    def library():
+        with torch.set_grad_enabled(both):
+            hidden, _ = model(tx)
+        return (hidden, *torch.autograd.grad(hidden, weights, tc)) if both else (hidden,)
+
+    rows = {
+        "loops": lambda: by_numpy(""),
+        "numpy, fast": lambda: by_numpy("_fast"),
+        "torch, explicit": explicit,
+        "torch, library": library,
+    }
+    flops = 2 * n_batch * n_steps * n_hidden * (n_in + n_hidden) * (3 if both else 1)
+    result, expected = timed(rows[implementation], flops=flops), library()
+    for ours, theirs in zip(result, expected, strict=True):
+        ours = torch.as_tensor(np.array(ours) if isinstance(ours, np.ndarray) else ours).detach().cpu()
+        torch.testing.assert_close(ours, theirs.detach().cpu(), rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.benchmark(group="RNN forward, batch 32, 64 steps, 64 -> 128, float32")
+@pytest.mark.parametrize("implementation", ["loops", "numpy, fast", "torch, explicit", "torch, library"])
+def test_rnn_forward_speed(rnn_and_bptt, timed, device, implementation):
+    rnn_speed(rnn_and_bptt, timed, device, implementation, both=False)
+
+
+@pytest.mark.benchmark(group="RNN forward and backward, batch 32, 64 steps, 64 -> 128, float32")
+@pytest.mark.parametrize("implementation", ["loops", "numpy, fast", "torch, explicit", "torch, library"])
+def test_rnn_forward_and_backward_speed(rnn_and_bptt, timed, device, implementation):
+    rnn_speed(rnn_and_bptt, timed, device, implementation, both=True)
