@@ -359,6 +359,88 @@ def test_zeroed_last_norms_make_every_block_the_identity(residual_blocks):
 # 9.5 transfer_learning
 
 
+def test_photos_match_their_references(transfer_learning):
+    m = transfer_learning
+    assert m.categories[int(m.probabilities["coffee"].argmax())] == "espresso"
+    for name, (category, expected) in m.references.items():
+        assert abs(m.probabilities[name][m.categories.index(category)].item() - expected) < 0.02
+        torch.testing.assert_close(m.probabilities[name].sum(), torch.tensor(1.0))
+
+
+def test_wrong_preprocessing_keeps_the_answer_and_fails_the_reference(transfer_learning):
+    m = transfer_learning
+    for name, x in m.wrongly.items():
+        with torch.no_grad():
+            out = m.net(x[None])[0].softmax(dim=0)
+        assert out.argmax() == m.espresso
+        assert (abs(out[m.espresso].item() - m.references["coffee"][1]) < 0.02) == (name == "correct")
+    assert m.fed["from 0 to 255"] > 0.99
+    assert 0 <= m.unit.min() < m.unit.max() <= 1.001
+
+
+def test_features_match_the_network_cut_by_hand(transfer_learning):
+    m = transfer_learning
+    images = m.pool_images[:3]
+    x = (F.interpolate(images[:, None], size=(128, 128), mode="bilinear") - m.mean) / m.std
+    pooled, maps = m.features_at(m.net, images)
+    with torch.no_grad():
+        for depth, values in pooled.items():
+            expected = F.adaptive_avg_pool2d(m.net.features[:depth](x.clone()), 2).flatten(1)
+            torch.testing.assert_close(values, expected, rtol=1e-3, atol=1e-3)
+            torch.testing.assert_close(values, m.pool_features[depth][:3], rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(maps.float(), m.net.features[:11](x), rtol=1e-2, atol=1e-2)
+    assert maps.dtype == torch.float16
+
+
+def test_fitted_head_is_the_minimum_of_its_penalised_loss(transfer_learning):
+    torch.manual_seed(0)
+    features = torch.randn(40, 5) * torch.tensor([1.0, 10, 0.1, 3, 1]) + 2
+    labels = torch.randint(3, (40,))
+    head = transfer_learning.fit_head(features, labels, penalty=0.1, n_classes=3)
+    spread = features.std(dim=0) + 1e-3
+    weight = head.weight.detach().requires_grad_()
+    loss = F.cross_entropy(features @ weight.T + head.bias, labels)
+    (loss + 0.05 * (weight * spread).square().sum()).backward()
+    assert (weight.grad / spread).abs().max() < 1e-3
+    assert (weight * spread).abs().max() > 0.01
+
+
+def test_head_names_both_lengths(transfer_learning):
+    with pytest.raises(ValueError, match="4, 2"):
+        transfer_learning.fit_head(torch.zeros(4, 2), torch.zeros(3, dtype=torch.int64))
+
+
+def test_pretrained_features_beat_scratch_and_scratch_beats_random(transfer_learning):
+    m = transfer_learning
+    for n in (100, 300):
+        assert len(m.results["ImageNet [:11]", n]) == len(m.results["from scratch", n]) == 3
+        assert np.mean(m.results["ImageNet [:11]", n]) > np.mean(m.results["from scratch", n])
+        assert np.mean(m.results["from scratch", n]) > max(
+            np.mean(m.results[f"random [:{depth}]", n]) for depth in m.DEPTHS
+        )
+    assert m.average["ImageNet [:11]", 1000] > m.average["ImageNet [:11]", 100]
+
+
+def test_frozen_weights_and_buffers_have_not_moved(transfer_learning):
+    fresh = transfer_learning.pretrained().state_dict()
+    for name, tensor in transfer_learning.net.state_dict().items():
+        assert torch.equal(tensor, fresh[name])
+    assert transfer_learning.moved["train"] > 0 == transfer_learning.moved["eval"]
+
+
+def test_tuning_moves_each_part_at_its_own_rate(transfer_learning):
+    m = transfer_learning
+    torch.manual_seed(0)
+    model = m.Tail(nn.Sequential(nn.Conv2d(2, 3, 1)), nn.Linear(12, 10))
+    before = copy.deepcopy(model.state_dict())
+    inputs, labels = torch.randn(10, 2, 4, 4), torch.arange(10)
+    m.tune(model, [(model.blocks, 1e-4), (model.head, 1e-2)], inputs, labels, n_epochs=1)
+    moved = {k: (v - before[k]).abs().max().item() for k, v in model.state_dict().items()}
+    assert moved["blocks.0.weight"] == pytest.approx(1e-4, rel=0.01)  # Adam's first step is its rate
+    assert moved["head.weight"] == pytest.approx(1e-2, rel=0.01)
+    assert not model.training
+
+
 # 9.6 convolution_backward
 
 
@@ -610,3 +692,29 @@ def test_numpy_cnn_step_speed(convolution_backward, timed, implementation):
     )
     loss = timed(step, layers, x[..., None].numpy(), y.numpy(), np.float32(0), flops=flops)
     assert loss == pytest.approx(F.cross_entropy(network(x[:, None]), y).item(), rel=1e-4)
+
+
+@pytest.mark.benchmark(group="CNN training step, batch 64, 28 × 28")
+@pytest.mark.parametrize("implementation", ["float32", "channels-last", "autocast"])
+def test_cnn_training_step_speed(timed, device, implementation):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1)]
+    model = nn.Sequential(*layers, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64 * 49, 10))
+    x, y = torch.randn(64, 1, 28, 28), torch.randint(10, (64,))
+    expected = F.cross_entropy(model(x), y).item()
+    layout = torch.contiguous_format if implementation == "float32" else torch.channels_last
+    model, x, y = model.to(device, memory_format=layout), x.to(device, memory_format=layout), y.to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)  # so small that the loss stays put
+
+    def step():
+        optimizer.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16, enabled=implementation == "autocast"):
+            loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    multiply_adds = 28 * 28 * 32 * 9 + 14 * 14 * 64 * 32 * 9 + 64 * 49 * 10  # of one image, forward
+    dtype = torch.bfloat16 if implementation == "autocast" else torch.float32
+    loss = timed(step, flops=3 * 2 * 64 * multiply_adds, dtype=dtype)  # backward: twice forward
+    assert loss.item() == pytest.approx(expected, abs=0.05 if implementation == "autocast" else 2e-3)
