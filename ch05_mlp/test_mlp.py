@@ -28,6 +28,11 @@ def forward_pass(lesson):
     return lesson("forward_pass")
 
 
+@pytest.fixture
+def loss_functions(lesson):
+    return lesson("loss_functions")
+
+
 # 5.1 perceptron
 
 
@@ -405,3 +410,128 @@ def test_digits_are_read_by_every_form(forward_pass):
 def test_digits_look_less_alike_to_hidden_neurons(forward_pass):
     pixels, *hidden = forward_pass.likeness
     assert max(hidden) < pixels - 0.1
+
+
+# 5.5 loss_functions
+
+
+@pytest.mark.parametrize("shape, scale", [((1,), 1.0), ((7,), 0.5), ((3, 5), 10.0), ((2, 1, 3), 1e4)])
+@pytest.mark.parametrize("name, theirs", [("mse", F.mse_loss), ("mae", F.l1_loss), ("huber", F.huber_loss)])
+def test_regression_loss_matches_torch(loss_functions, name, theirs, shape, scale):
+    rng = np.random.default_rng(len(shape))
+    prediction, target = rng.normal(scale=scale, size=(2, *shape))
+    u = torch.from_numpy(prediction).requires_grad_()
+    expected = theirs(u, torch.from_numpy(target))
+    expected.backward()
+    loss, gradient = getattr(loss_functions, name)(prediction, target)
+    np.testing.assert_allclose(loss, expected.item(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(gradient, u.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("delta", [0.3, 2.0, 500.0])
+def test_huber_matches_torch_at_any_delta(loss_functions, delta):
+    prediction, target = np.random.default_rng(0).normal(scale=3, size=(2, 11))
+    u = torch.from_numpy(prediction).requires_grad_()
+    expected = F.huber_loss(u, torch.from_numpy(target), delta=delta)
+    expected.backward()
+    loss, gradient = loss_functions.huber(prediction, target, delta)
+    np.testing.assert_allclose(loss, expected.item(), rtol=1e-10)
+    np.testing.assert_allclose(gradient, u.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_examples, n_classes", [(1, 1), (1, 7), (5, 2), (13, 10)])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+def test_cross_entropy_matches_torch(loss_functions, n_examples, n_classes, scale, smoothing):
+    rng = np.random.default_rng(n_classes)
+    logits, labels = (
+        rng.normal(scale=scale, size=(n_examples, n_classes)),
+        rng.integers(n_classes, size=n_examples),
+    )
+    u = torch.from_numpy(logits).requires_grad_()
+    expected = F.cross_entropy(u, torch.from_numpy(labels), label_smoothing=smoothing)
+    expected.backward()
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        loss, gradient = loss_functions.cross_entropy(logits, labels, smoothing)
+    np.testing.assert_allclose(loss, expected.item(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(gradient, u.grad, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        loss_functions.log_softmax(logits), F.log_softmax(u, 1).detach(), rtol=1e-10, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("shape, scale", [((1,), 1.0), ((7,), 30.0), ((3, 5), 1e4)])
+@pytest.mark.parametrize("hard", [True, False])
+def test_binary_cross_entropy_matches_torch(loss_functions, shape, scale, hard):
+    rng = np.random.default_rng(len(shape))
+    logits = rng.normal(scale=scale, size=shape)
+    targets = rng.integers(2, size=shape).astype(float) if hard else rng.uniform(size=shape)
+    u = torch.from_numpy(logits).requires_grad_()
+    expected = F.binary_cross_entropy_with_logits(u, torch.from_numpy(targets))
+    expected.backward()
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        loss, gradient = loss_functions.binary_cross_entropy(logits, targets)
+    np.testing.assert_allclose(loss, expected.item(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(gradient, u.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_brier_matches_autograd(loss_functions):
+    rng = np.random.default_rng(0)
+    logits, targets = rng.normal(scale=3, size=11), rng.integers(2, size=11).astype(float)
+    u = torch.from_numpy(logits).requires_grad_()
+    expected = F.mse_loss(torch.sigmoid(u), torch.from_numpy(targets))
+    expected.backward()
+    loss, gradient = loss_functions.brier(logits, targets)
+    np.testing.assert_allclose(loss, expected.item(), rtol=1e-10)
+    np.testing.assert_allclose(gradient, u.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_surprises_match_torch_distributions(loss_functions):
+    prediction, target = np.random.default_rng(0).normal(size=(2, 7))
+    normal = torch.distributions.Normal(torch.from_numpy(prediction), 0.7)
+    expected = -normal.log_prob(torch.from_numpy(target)).mean().item()
+    assert loss_functions.gaussian_surprise(prediction, target, 0.7) == pytest.approx(expected, rel=1e-6)
+    q = np.array([0.2, 0.3, 0.5])
+    counts = np.array([151, 68, 123])  # Adelie, Chinstrap, Gentoo with a measured flipper
+    assert loss_functions.shares == pytest.approx(counts / 342)
+    assert loss_functions.moved["MSE"] > 50 > 10 > abs(loss_functions.moved["Huber"])
+    assert -(counts @ np.log(q)) / 342 > -(counts @ np.log(counts / 342)) / 342
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "huber", "binary_cross_entropy", "brier"])
+def test_losses_name_shapes_that_would_broadcast(loss_functions, name):
+    loss = getattr(loss_functions, name)
+    with pytest.raises(ValueError, match=r"\(3,\).*\(3, 1\)"):
+        loss(np.zeros(3), np.zeros((3, 1)))
+    with pytest.raises(ValueError, match=r"\(3, 1\).*\(3,\)"):
+        loss(np.zeros((3, 1)), np.zeros(3))
+    with pytest.raises(ValueError, match=r"\(4,\).*\(1,\)"):
+        loss(np.zeros(4), np.zeros(1))
+
+
+def test_cross_entropy_names_the_fault(loss_functions):
+    logits = np.zeros((3, 4))
+    for labels in (np.zeros((3, 1), int), np.zeros(2, int), np.zeros((3, 4), int)):
+        with pytest.raises(ValueError, match=r"\(3, 4\) but labels \("):
+            loss_functions.cross_entropy(logits, labels)
+    with pytest.raises(ValueError, match=r"\(4,\) but labels"):
+        loss_functions.cross_entropy(np.zeros(4), np.zeros(4, int))
+    for labels in ([0, 1, 4], [0, -1, 2], [0.0, 1.0, 2.0]):
+        with pytest.raises(ValueError, match="from 0 to 3"):
+            loss_functions.cross_entropy(logits, labels)
+    for smoothing in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="smoothing"):
+            loss_functions.cross_entropy(logits, [0, 1, 3], smoothing)
+    for targets in ([-0.1, 0.5], [0.5, 1.1]):
+        with pytest.raises(ValueError, match=r"\[0, 1\]"):
+            loss_functions.binary_cross_entropy(np.zeros(2), np.array(targets))
+
+
+def test_squared_error_gives_up_where_cross_entropy_does_not(loss_functions):
+    assert loss_functions.accuracy["cross-entropy"][-1] > 0.95
+    assert loss_functions.accuracy["squared error"][-1] < 0.3
+    assert min(loss_functions.test_accuracy.values()) > 0.88
+    probabilities, labels = np.random.default_rng(0).normal(size=(3, 10)), np.array([2, 9, 0])
+    ours = loss_functions.squared_error(torch.from_numpy(probabilities).float(), torch.from_numpy(labels))
+    expected = np.mean((np.exp(loss_functions.log_softmax(probabilities)) - np.eye(10)[labels]) ** 2)
+    assert ours.item() == pytest.approx(expected, rel=1e-5)
