@@ -389,7 +389,7 @@ left.set(xlabel="step", ylabel="loss (nats per letter)", title="The state beats 
 left.legend()
 right.plot(temperatures, [100 * new_share[t] for t in temperatures], "o-", color="C1")
 right.set(xlabel="temperature", ylabel="new among 1,000 samples (%)", ylim=(0, 105))
-right.set_title("Warmer means newer, and in the end wilder")
+right.set_title("Warmer means newer")
 plt.show()
 
 # %% [markdown]

@@ -42,6 +42,96 @@ def text_generation(lesson):
 # 11.1 why_recurrence
 
 
+def sorted_view(string):
+    return "".join(sorted(string))
+
+
+def test_best_accuracy_on_cases_counted_by_hand(why_recurrence):
+    best = why_recurrence.best_accuracy
+    assert best(["ab", "ba"], [0, 1], sorted_view) == 0.5
+    assert best(["ab", "ba"], [0, 1], lambda s: s) == 1.0
+    # seen as "a": label 0 at weight 1/2 · 2/3, label 1 at 1/2; seen as "b": label 0 alone at 1/2 · 1/3
+    assert best(["ax", "ay", "bz", "az"], [0, 0, 0, 1], lambda s: s[0]) == pytest.approx(1 / 2 + 1 / 6)
+    for labels in ([0, 0], [1, 2]):
+        with pytest.raises(ValueError, match="labels"):
+            best(["a", "b"], labels, lambda s: s)
+
+
+def test_balanced_knows_brackets(why_recurrence):
+    assert [why_recurrence.balanced(s) for s in ("()", "(()())", "())(", "((", ")(", "")] == [
+        1,
+        1,
+        0,
+        0,
+        0,
+        1,
+    ]
+    assert sum(map(why_recurrence.balanced, why_recurrence.halves)) == 42  # the fifth Catalan number
+    assert len(why_recurrence.halves) == math.comb(10, 5)
+
+
+def test_windows_fail_where_the_past_is_farther_away(why_recurrence):
+    bag, curve = why_recurrence.accuracies["recall"]
+    assert curve == [0.5] * 5 + [1.0] * 5 and 0.5 < bag < 0.7
+    assert why_recurrence.accuracies["parity"] == (1.0, [0.5] * 9 + [1.0])
+    bag, curve = why_recurrence.accuracies["brackets"]
+    assert bag == pytest.approx(0.5) and curve == pytest.approx(sorted(curve)) and curve[0] < 0.9
+
+
+def test_window_error_is_of_held_out_years(why_recurrence):
+    years, spots = why_recurrence.years, why_recurrence.spots
+    fit = np.polyfit(spots[:-1][years[1:] <= 1900], spots[1:][years[1:] <= 1900], 1)
+    late = years[1:] > 1900
+    expected = np.sqrt(np.mean((np.polyval(fit, spots[:-1][late]) - spots[1:][late]) ** 2))
+    assert why_recurrence.window_error(1) == pytest.approx(expected)
+    assert why_recurrence.spot_errors[0] == pytest.approx(expected)
+
+
+def test_recur_keeps_every_state(why_recurrence):
+    assert why_recurrence.recur(lambda state, x: 2 * state + x, 1, [1, 0, 3]) == [3, 6, 15]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (3, 5, 2, 7), (4, 7, 3, 1)])
+def test_masked_cell_matches_pytorch_packed(why_recurrence, sizes):
+    n_batch, n_steps, n_in, n_hidden = sizes
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n_batch, n_steps, n_in))
+    lengths = rng.integers(1, n_steps + 1, size=n_batch)
+    lengths[0] = n_steps
+    arrays = [rng.normal(size=shape) for shape in ((n_hidden, n_in), (n_hidden, n_hidden), (n_hidden,))]
+    model = nn.RNN(n_in, n_hidden, batch_first=True, dtype=torch.float64)
+    with torch.no_grad():
+        for ours, theirs in zip(arrays, (model.weight_ih_l0, model.weight_hh_l0, model.bias_ih_l0)):
+            theirs.copy_(torch.from_numpy(ours))
+        model.bias_hh_l0.zero_()
+        whole, _ = model(torch.from_numpy(x))
+        packed = nn.utils.rnn.pack_padded_sequence(
+            torch.from_numpy(x), torch.from_numpy(lengths), batch_first=True, enforce_sorted=False
+        )
+        _, last = model(packed)
+    np.testing.assert_allclose(why_recurrence.rnn(*arrays, x), whole, rtol=1e-10, atol=1e-12)
+    mask = np.arange(n_steps) < lengths[:, None]
+    masked = why_recurrence.rnn(*arrays, x, mask)[:, -1]
+    np.testing.assert_allclose(masked, last[0], rtol=1e-10, atol=1e-12)
+    with pytest.raises(ValueError, match="mask"):
+        why_recurrence.rnn(*arrays, x, mask[:, :1].repeat(n_steps + 1, axis=1))
+
+
+@pytest.mark.parametrize("n_clicks", [1, 37, 2000])
+def test_two_units_solve_parity_at_any_length(why_recurrence, n_clicks):
+    x = np.random.default_rng(n_clicks).integers(2, size=(5, n_clicks, 1))
+    w = why_recurrence
+    states = w.rnn(w.weight_ih, w.weight_hh, w.bias, x)
+    light = (states[:, :, 0] - states[:, :, 1]) / 2
+    np.testing.assert_allclose(light, np.cumsum(x[:, :, 0], axis=1) % 2, atol=1e-3)
+
+
+def test_padding_spoils_and_packing_does_not(why_recurrence):
+    assert why_recurrence.spoiled.tolist() == [True, False, True, True]
+    np.testing.assert_allclose(why_recurrence.last[0], why_recurrence.alone, rtol=1e-10, atol=1e-12)
+    assert len(why_recurrence.packed.data) == sum(map(len, why_recurrence.batch))
+
+
 # 11.2 rnn_and_bptt
 
 RNN_SIZES = [(1, 1, 1, 1), (3, 5, 2, 7), (1, 7, 11, 3), (5, 1, 3, 4)]  # batch, steps, inputs, hidden units
