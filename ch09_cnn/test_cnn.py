@@ -151,6 +151,96 @@ def test_filter_is_found_from_a_photo(convolution):
 # 9.2 pooling
 
 
+@pytest.mark.parametrize(
+    "kernel_size, stride, padding", [(1, 1, 0), (2, 2, 0), (2, 2, 1), (3, 2, 1), (3, 1, 0), (2, 3, 1)]
+)
+@pytest.mark.parametrize("shape", [(1, 1, 5, 7), (3, 2, 8, 4)])
+def test_pools_match_autograd(pooling, shape, kernel_size, stride, padding):
+    """Values and gradients; few different numbers, so that most windows have ties."""
+    rng = np.random.default_rng(kernel_size)
+    settings = kernel_size, stride, padding
+    for x in (rng.normal(size=shape), np.maximum(rng.integers(-2, 3, size=shape), 0).astype(float)):
+        for name, reference in (("max", F.max_pool2d), ("avg", F.avg_pool2d)):
+            tensor = torch.tensor(x, requires_grad=True)
+            expected = reference(tensor, *settings)
+            cotangent = rng.normal(size=tuple(expected.shape))
+            expected.backward(torch.from_numpy(cotangent))
+            if name == "max":
+                out, winners = pooling.max_pool2d(x, *settings)
+                d_x = pooling.max_pool2d_backward(cotangent, winners, x.shape, *settings)
+            else:
+                out = pooling.avg_pool2d(x, *settings)
+                d_x = pooling.avg_pool2d_backward(cotangent, x.shape, *settings)
+            np.testing.assert_allclose(out, expected.detach(), rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(d_x, tensor.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2, 2), (3, 2, 6, 4)])
+def test_fast_pool_matches_autograd(pooling, shape):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, size=shape).astype(float)
+    tensor = torch.tensor(x, requires_grad=True)
+    expected = F.max_pool2d(tensor, 2)
+    cotangent = rng.normal(size=tuple(expected.shape))
+    expected.backward(torch.from_numpy(cotangent))
+    out = pooling.max_pool_2x2(x)
+    assert np.array_equal(out, expected.detach().numpy())
+    assert np.array_equal(pooling.max_pool_2x2_backward(cotangent, x, out), tensor.grad.numpy())
+
+
+def test_pools_name_the_fault(pooling):
+    for pool in (pooling.max_pool2d, pooling.avg_pool2d):
+        with pytest.raises(ValueError, match="padding 2 is more than half of the kernel size 3"):
+            pool(np.ones((1, 1, 6, 6)), 3, 1, 2)
+    for shape in ((1, 1, 5, 4), (1, 1, 4, 5)):
+        with pytest.raises(ValueError, match="must be even"):
+            pooling.max_pool_2x2(np.ones(shape))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_out_size_agrees_with_pytorch_or_both_refuse(pooling, seed):
+    rng = np.random.default_rng(seed)
+    for size, k, s, p, dilation in rng.integers([1, 1, 1, 0, 1], [16, 7, 6, 5, 5], size=(500, 5)).tolist():
+        try:
+            expected = F.conv1d(torch.zeros(1, 1, size), torch.zeros(1, 1, k), None, s, p, dilation).shape[2]
+        except RuntimeError:
+            with pytest.raises(ValueError, match="fits"):
+                pooling.out_size(size, k, s, p, dilation)
+        else:
+            assert pooling.out_size(size, k, s, p, dilation) == expected
+        for ceil_mode in (False, True):
+            p %= k // 2 + 1
+            try:
+                expected = F.max_pool2d(torch.zeros(1, 1, size, size), k, s, p, 1, ceil_mode).shape[3]
+            except RuntimeError:
+                with pytest.raises(ValueError, match="fits"):
+                    pooling.out_size(size, k, s, p, 1, ceil_mode)
+            else:
+                assert pooling.out_size(size, k, s, p, 1, ceil_mode) == expected
+
+
+def test_shape_after_knows_uneven_layers(pooling):
+    layer = nn.Conv2d(3, 5, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 3))
+    assert pooling.shape_after(layer, (3, 11, 13)) == tuple(layer(torch.zeros(1, 3, 11, 13)).shape[1:])
+    pool = nn.MaxPool2d(3, 2, ceil_mode=True)
+    assert pooling.shape_after(pool, (4, 8, 11)) == tuple(pool(torch.zeros(1, 4, 8, 11)).shape[1:])
+    assert pooling.predicted == pooling.reported and len(pooling.reported) == len(pooling.features)
+
+
+def test_pooling_forgives_small_shifts(pooling):
+    assert pooling.changes["max, 4×4"] < pooling.changes["max, 2×2"] < pooling.changes["no pool"]
+    images = torch.arange(6.0).reshape(1, 2, 3)
+    assert pooling.shift(images, 1).tolist() == [[[0, 0, 1], [0, 3, 4]]]
+    assert pooling.still.shape == (1000, 4, 28, 28) and not pooling.still.lt(0).any()
+
+
+def test_only_the_moved_images_separate_the_networks(pooling):
+    means = {name: rows.mean(axis=0) for name, rows in pooling.accuracies.items()}
+    assert all(mean[0] > 0.7 for mean in means.values())
+    assert (pooling.lead[:, 2] > 0.05).all() and abs(pooling.lead[:, 0].mean()) < 0.06
+    assert all(mean[5] < mean[0] / 2 for mean in means.values())
+
+
 # 9.3 architectures
 
 
@@ -692,6 +782,38 @@ def test_numpy_cnn_step_speed(convolution_backward, timed, implementation):
     )
     loss = timed(step, layers, x[..., None].numpy(), y.numpy(), np.float32(0), flops=flops)
     assert loss == pytest.approx(F.cross_entropy(network(x[:, None]), y).item(), rel=1e-4)
+
+
+@pytest.mark.benchmark(group="max pooling 2×2, forward and backward, (32, 32, 28, 28), float32")
+@pytest.mark.parametrize(
+    "implementation", ["numpy", "numpy, fast", "torch, library", "torch, library, channels last"]
+)
+def test_max_pool_speed(pooling, timed, device, implementation):
+    if implementation.startswith("numpy") and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    rng = np.random.default_rng(0)
+    x = np.maximum(rng.normal(size=(32, 32, 28, 28)), 0).astype(np.float32)
+    c = rng.normal(size=(32, 32, 14, 14)).astype(np.float32)
+    layout = torch.channels_last if implementation.endswith("last") else torch.contiguous_format
+    tensors = [torch.tensor(v, device=device).contiguous(memory_format=layout) for v in (x, c)]
+    tensors[0].requires_grad_()
+
+    def library():
+        out = F.max_pool2d(tensors[0], 2)
+        return out.detach(), torch.autograd.grad(out, tensors[0], tensors[1])[0]
+
+    def windows():
+        out, winners = pooling.max_pool2d(x, 2, 2)
+        return out, pooling.max_pool2d_backward(c, winners, x.shape, 2, 2)
+
+    def corners():
+        out = pooling.max_pool_2x2(x)
+        return out, pooling.max_pool_2x2_backward(c, x, out)
+
+    f = {"numpy": windows, "numpy, fast": corners}.get(implementation, library)
+    found = timed(f, bytes=2 * (x.nbytes + c.nbytes))
+    for ours, theirs in zip(found, library(), strict=True):
+        np.testing.assert_array_equal(torch.as_tensor(ours).cpu(), theirs.cpu())
 
 
 @pytest.mark.benchmark(group="CNN training step, batch 64, 28 × 28")
