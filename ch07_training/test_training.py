@@ -36,6 +36,11 @@ def bias_variance(lesson):
     return lesson("bias_variance")
 
 
+@pytest.fixture
+def experiment_design(lesson):
+    return lesson("experiment_design")
+
+
 # 7.1 loss_surface_and_sgd
 
 
@@ -683,6 +688,126 @@ def test_error_descends_twice(bias_variance):
     assert np.all(noisy[0][3:] > clean[0][3:])
     again = bias_variance.double_descent(0.0, seed=11)
     assert again[0][-1] < 0.08 and 0.3 < again[1][2] < 0.7
+
+
+# 7.7 experiment_design
+
+
+@pytest.mark.parametrize(
+    "freedom, expected", [(4, 2.776), (5, 2.571), (11, 2.201), (30, 2.042), (1000, 1.962)]
+)
+def test_student_t_matches_the_tables(experiment_design, freedom, expected):
+    assert experiment_design.student_t(freedom) == pytest.approx(expected, rel=0.004)
+
+
+def test_intervals_by_hand(experiment_design):
+    a, b = [3.0, 5.0, 4.0, 8.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0]
+    t = experiment_design.student_t(4)
+    half = t * np.sqrt(2.5 / 5)  # the gains 2, 3, 1, 4, 0 have variance 2.5
+    np.testing.assert_allclose(experiment_design.paired_interval(a, b), (2 - half, 2 + half))
+    half = experiment_design.student_t(8) * np.sqrt((3.5 + 2.5) / 5)
+    np.testing.assert_allclose(experiment_design.unpaired_interval(a, b), (2 - half, 2 + half))
+
+
+@pytest.mark.parametrize("a, b", [([1.0, 2.0], [1.0, 2.0, 3.0]), ([1.0], [2.0])])
+def test_paired_interval_names_the_numbers(experiment_design, a, b):
+    with pytest.raises(ValueError, match=f"{len(a)} and {len(b)} scores"):
+        experiment_design.paired_interval(a, b)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say(experiment_design):
+    rng = np.random.default_rng(0)
+    hits = {"paired": 0, "unpaired": 0}
+    for _ in range(2000):
+        shared = 3 * rng.normal(size=12)
+        a, b = shared + rng.normal(size=12) + 0.5, shared + rng.normal(size=12)
+        for name in hits:
+            low, high = getattr(experiment_design, f"{name}_interval")(a, b)
+            hits[name] += low < 0.5 < high
+    assert 0.93 < hits["paired"] / 2000 < 0.97
+    assert hits["unpaired"] / 2000 > 0.99  # too wide: what the seeds share is counted as doubt
+
+
+def test_expected_best_matches_brute_force(experiment_design):
+    values = np.array([3.0, -1.0, 2.0, 10.0])
+    for k in (1, 2, 3):
+        draws = np.stack(np.meshgrid(*[values] * k), axis=-1).reshape(-1, k)
+        assert experiment_design.expected_best(values, k) == pytest.approx(draws.max(axis=1).mean())
+
+
+def test_standard_error_of_one_draw_is_that_of_the_mean(experiment_design):
+    values = np.random.default_rng(0).normal(size=400)
+    error = experiment_design.standard_error(values, 1, np.random.default_rng(1), n_times=500)
+    assert error == pytest.approx(values.std() / 20, rel=0.15)
+
+
+def test_log_uniform_spreads_logarithms(experiment_design):
+    draws = experiment_design.log_uniform(1e-3, 10.0, 4000, np.random.default_rng(0))
+    quartiles = np.quantile(np.log10(draws), [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(quartiles, [-3, -2, -1, 0, 1], atol=0.1)
+
+
+def test_loss_matches_cross_entropy_with_smoothing(experiment_design):
+    torch.manual_seed(0)
+    shapes = ((2, 32, 64), (2, 1, 32), (2, 10, 32), (2, 1, 10))
+    params = [torch.randn(shape) for shape in shapes]
+    x, y = torch.randn(2, 7, 64), torch.randint(10, (2, 7))
+    losses = experiment_design.losses_of(params, x, y, torch.tensor([[0.0], [0.2]]))
+    for i, smoothing in enumerate((0.0, 0.2)):
+        hidden = F.linear(x[i], params[0][i], params[1][i, 0]).relu()
+        logits = F.linear(hidden, params[2][i], params[3][i, 0])
+        expected = F.cross_entropy(logits, y[i], label_smoothing=smoothing)
+        assert losses[i].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def plain_run(m, config, seed):
+    """One network by `nn.Linear` and `torch.optim.SGD`, from the same random numbers as `run`."""
+    g = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(m.x_all), generator=g)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.randn(32, 64, generator=g) * (2 / 64) ** 0.5)
+        model[2].weight.copy_(torch.randn(10, 32, generator=g) * (1 / 32) ** 0.5)
+        model[0].bias.zero_()
+        model[2].bias.zero_()
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=config["lr"], momentum=config["momentum"], weight_decay=config["decay"]
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, m.n_steps)
+    for _ in range(m.n_steps):
+        rows = order[torch.randint(m.n_train, (m.batch_size,), generator=g)]
+        x = m.x_all[rows] + config["noise"] * torch.randn(m.batch_size, 64, generator=g)
+        loss = F.cross_entropy(model(x), m.y_all[rows], label_smoothing=config["smoothing"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if config["anneal"]:
+            schedule.step()
+    parts = order[m.n_train : m.n_train + m.n_validation], order[m.n_train + m.n_validation :]
+    return [(model(m.x_all[rows]).argmax(dim=1) == m.y_all[rows]).double().mean().item() for rows in parts]
+
+
+@pytest.mark.parametrize("anneal", [0.0, 1.0])
+def test_laboratory_matches_torch_optim(experiment_design, anneal):
+    m = experiment_design
+    config = {"lr": 0.05, "momentum": 0.8, "noise": 0.4, "smoothing": 0.1, "decay": 0.01, "anneal": anneal}
+    validation, test = m.run([m.plain, config, config], [4, 5, 4])
+    expected = plain_run(m, config, 5)
+    assert validation[1] == pytest.approx(expected[0], abs=0.006)
+    assert test[1] == pytest.approx(expected[1], abs=0.004)
+    alone = m.run([config], [4])
+    assert validation[2] == pytest.approx(alone[0].item(), abs=0.006)
+
+
+def test_conclusions(experiment_design):
+    m = experiment_design
+    assert m.pilot_gains[0] < 0 < m.pilot_gains[1]
+    assert m.paired[0] > m.half_width and np.ptp(m.paired) < 0.8 * np.ptp(m.unpaired)
+    assert m.luck > 0.005 and m.test_interval[0] > 0
+    assert len(m.records) == 20 and m.winner in m.records
+    assert f"({m.n_seeds})" in m.report and all(name in m.report for name in m.passengers.split(", "))
+    bests = np.array([m.bests[name].mean() for name in ("grid", "random", "random, linear scale")])
+    assert np.all(bests[:2] > bests[2])
 
 
 # benchmarks
