@@ -57,9 +57,9 @@ np.testing.assert_allclose([everything, marked, emptied], [1.8, 1.0, 0.2])
 # $$\frac{\partial c_T}{\partial c_0} = \prod_{t=1}^{T} f_t .$$
 #
 # No matrix, no slope of tanh. (The gates depend on the past too, which adds longer ways; this one is the
-# express.) The pad, properly the *cell state*, is a conveyor belt: what lies on it is
-# carried along, scaled only by a gate that the network controls. A gate is a sigmoid, so at rest it is
-# $\sigma(b)$, where $b$ is its bias. How open must it rest?
+# express.) The pad, properly the *cell state*, is a conveyor belt: what lies on it is carried along,
+# scaled only by a gate that the network controls. A gate is a sigmoid, so at rest it is $\sigma(b)$,
+# where $b$ is its bias. How open must it rest?
 
 
 # %%
@@ -341,8 +341,8 @@ for k, value in enumerate(y):
 print(f"always answering 1 costs {1 / 6:.3f}")
 
 # %% [markdown]
-# The sums need a network with a readout: a linear layer on the last hidden state. Training clips the gradient
-# (11.2) and stops when the mean loss of the last fifty batches is small.
+# The sums need a network with a readout: a linear layer on the last hidden state. Training clips the
+# gradient (11.2) and stops when the mean loss of the last fifty batches is small.
 
 
 # %%
@@ -375,7 +375,8 @@ def train(model, task, loss_function, n_steps, learning_rate, good_enough, gener
 
 
 # %% [markdown]
-# The vanilla network gets two learning rates, the LSTM three seeds. A thousand unseen sequences judge them.
+# The vanilla network gets two learning rates, the LSTM three seeds. A thousand unseen sequences judge
+# them.
 
 
 # %%
@@ -444,7 +445,9 @@ assert abs(correlations[adder]) > 0.9 and kept > 0.9
 assert on_mark > 5 * elsewhere
 
 # %% [markdown]
-# The network has built our pad. One unit keeps its forget gate open and writes at the marks.
+# The network has built our pad, in its own notation: one unit keeps its forget gate open and writes at
+# the marks. Between them its belt drifts, at much the same rate whatever arrives. Every sequence here has
+# the same length, so the drift is the same for all, and nothing ever punished it.
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharex=True)
@@ -460,7 +463,7 @@ for k, style in zip(range(3), ("-", "--", "-.")):
     right.plot(belt[:, k], style, label=f"sum {answers[k]:.2f}")
     steps = np.flatnonzero(marked_steps[:, k])
     right.plot(steps, belt[steps, k], "o", color=f"C{k}", markerfacecolor="none")
-right.set(xlabel="step", ylabel="cell state", title="Its belt jumps at the marks (circles), and keeps")
+right.set(xlabel="step", ylabel="cell state", title="Its belt jumps at the marks (circles)")
 right.legend(fontsize=8)
 plt.show()
 

@@ -436,6 +436,102 @@ def test_training_stops_when_good_enough_or_out_of_steps(lstm):
 
 # 11.5 gru
 
+GRU_SIZES = [(1, 1, 1, 1), (7, 3, 2, 5), (2, 1, 4, 3), (31, 2, 1, 2)]
+
+
+def gru_arguments(sizes):
+    """x, h and four random parameters of a GRU, sizes: T, B, D, H."""
+    n_steps, batch_size, n_in, n_hidden = sizes
+    rng = np.random.default_rng(sum(sizes))
+    shapes = [(n_steps, batch_size, n_in), (batch_size, n_hidden), (3 * n_hidden, n_in)]
+    shapes += [(3 * n_hidden, n_hidden), (3 * n_hidden,), (3 * n_hidden,)]
+    return [rng.normal(size=shape) for shape in shapes]
+
+
+@pytest.mark.parametrize("sizes", GRU_SIZES)
+def test_gru_matches_torch(gru, sizes):
+    x, h, *parameters = gru_arguments(sizes)
+    rng = np.random.default_rng(1)
+    model = copied(nn.GRU, x.shape[2], parameters)
+    inputs = [torch.tensor(value, requires_grad=True) for value in (x, h)]
+    theirs, their_h = model(inputs[0], inputs[1][None])
+    d_hiddens, d_h = rng.normal(size=theirs.shape), rng.normal(size=h.shape)
+    total = (theirs * torch.from_numpy(d_hiddens)).sum() + (their_h[0] * torch.from_numpy(d_h)).sum()
+    expected = torch.autograd.grad(total, [*inputs, *model.parameters()])
+    hiddens, last_h, cache = gru.gru_forward(x, h, *parameters)
+    slow = gru.gru_loops(x, h, *parameters)
+    got = [hiddens, slow, last_h, *gru.gru_backward(d_hiddens, d_h, cache)]
+    for ours, reference in zip(got, [theirs, theirs, their_h[0], *expected], strict=True):
+        np.testing.assert_allclose(ours, reference.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", GRU_SIZES)
+def test_reset_before_the_product_is_the_formula_of_the_paper(gru, sizes):
+    x, h, *parameters = (torch.from_numpy(value) for value in gru_arguments(sizes))
+    weight_ih, weight_hh, bias_ih, bias_hh = (parameter.chunk(3) for parameter in parameters)
+    r, z = (
+        torch.sigmoid(F.linear(x[0], weight_ih[k], bias_ih[k]) + F.linear(h, weight_hh[k], bias_hh[k]))
+        for k in (0, 1)
+    )
+    n = torch.tanh(F.linear(x[0], weight_ih[2], bias_ih[2]) + F.linear(r * h, weight_hh[2], bias_hh[2]))
+    numbers = [value.numpy() for value in (x[0], h, *parameters)]
+    np.testing.assert_allclose(gru.gru_step(*numbers, reset_after=False), z * h + (1 - z) * n, rtol=1e-10)
+
+
+def test_gru_leaves_its_arguments_alone(gru):
+    arguments = gru_arguments((3, 2, 2, 4))
+    kept = [argument.copy() for argument in arguments]
+    hiddens, _, cache = gru.gru_forward(*arguments)
+    first = gru.gru_backward(hiddens, hiddens[0], cache)
+    second = gru.gru_backward(hiddens, hiddens[0], cache)
+    for before, after in zip((*kept, *first), (*arguments, *second), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("wrong", range(1, 6))
+def test_gru_forward_names_the_wrong_shape(gru, wrong):
+    shapes = [(3, 2, 4), (2, 5), (15, 4), (15, 5), (15,), (15,)]
+    shapes[wrong] = (1, *shapes[wrong][1:])
+    with pytest.raises(ValueError, match="expected"):
+        gru.gru_forward(*[np.zeros(shape) for shape in shapes])
+
+
+def test_a_gru_layer_has_three_quarters_of_an_lstm_layers_parameters(gru):
+    for n_in, n_hidden in ((1, 1), (7, 5), (64, 128)):
+        assert 4 * gru.count(nn.GRU(n_in, n_hidden)) == 3 * gru.count(nn.LSTM(n_in, n_hidden))
+    assert gru.count(nn.Linear(3, 2)) == 8
+
+
+def test_the_gru_race_has_equal_budgets_and_a_clear_end(gru):
+    assert max(gru.parameter_counts) < 1.02 * min(gru.parameter_counts)
+    assert (gru.results["RNN"][:, 0] == 600).all() and (gru.results["RNN"][:, 2] > 0.1).all()
+    assert gru.results["GRU"][:, 0].max() < gru.results["LSTM"][:, 0].min()
+    steps, seconds, error = gru.race(nn.GRU, 2, 0, limit=3)
+    assert steps == 3 and seconds > 0 and 0 < error < 2
+    assert gru.race(nn.GRU, 2, 0, limit=60, good_enough=1e9)[0] == 50
+
+
+def test_adding_problem_of_the_gru_asks_for_the_marked_sum(gru):
+    x, y = gru.adding_problem(10, 200, torch.Generator().manual_seed(1))
+    marks = x[:, :, 1]
+    assert (marks[:5].sum(dim=0) == 1).all() and (marks[5:].sum(dim=0) == 1).all()
+    assert set(marks.nonzero()[:, 0].tolist()) == set(range(10))
+    torch.testing.assert_close(y, torch.stack([x[marks[:, k] == 1, k, 0].sum() for k in range(200)]))
+
+
+def test_gru_sees_the_twenty_years_before_and_no_more(gru):
+    for i in (0, 100, len(gru.targets) - 1):
+        np.testing.assert_array_equal(gru.windows[i], gru.spots[i : i + 20])
+        assert gru.targets[i] == gru.spots[i + 20] and gru.target_years[i] == gru.years[i + 20]
+    assert gru.target_years[gru.training].max() == 1920
+
+
+def test_ar2_and_gru_beat_persistence_on_sunspots(gru):
+    assert len(gru.test_errors) == 5
+    persistence = gru.test_errors.pop("persistence")
+    assert all(5 < error < 0.9 * persistence for error in gru.test_errors.values())
+    gru.test_errors["persistence"] = persistence
+
 
 # 11.6 text_generation
 
@@ -508,3 +604,91 @@ def test_rnn_forward_speed(rnn_and_bptt, timed, device, implementation):
 @pytest.mark.parametrize("implementation", ["loops", "numpy, fast", "torch, explicit", "torch, library"])
 def test_rnn_forward_and_backward_speed(rnn_and_bptt, timed, device, implementation):
     rnn_speed(rnn_and_bptt, timed, device, implementation, both=True)
+
+
+GATED_SIZES = "batch 32, 64 steps, 64 -> 128, float32"
+GATED_ROWS = ["loops", "numpy, fast", "torch, explicit", "torch, library"]
+
+
+def gated_speed(lesson_module, layer, timed, device, implementation, both):
+    """LSTM and GRU rows at batch 32, 64 steps, 64 inputs, 128 hidden units, float32; x is time first."""
+    if implementation.startswith(("loops", "numpy")) and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    n_steps, n_batch, n_in, n_hidden = 64, 32, 64, 128
+    rng = np.random.default_rng(0)
+    is_lstm, kind = layer is nn.LSTM, "lstm" if layer is nn.LSTM else "gru"
+    parameters = [p.astype(np.float32) for p in lesson_module.initial_parameters(n_in, n_hidden, rng)]
+    x = rng.normal(size=(n_steps, n_batch, n_in)).astype(np.float32)
+    cotangent = rng.normal(size=(n_steps, n_batch, n_hidden)).astype(np.float32)
+    zeros = np.zeros((n_batch, n_hidden), np.float32)
+    state = [zeros] * (2 if is_lstm else 1)
+    model = copied(layer, n_in, parameters, torch.float32).to(device)
+    weights = list(model.parameters())
+    tx, tc, start = (torch.from_numpy(array).to(device) for array in (x, cotangent, zeros))
+
+    def loops():
+        out = getattr(lesson_module, f"{kind}_loops")(x, *state, *parameters)
+        return (out[0] if is_lstm else out,)
+
+    def fast():
+        hiddens, _, cache = getattr(lesson_module, f"{kind}_forward")(x, *state, *parameters)
+        if not both:
+            return (hiddens,)
+        gradients = getattr(lesson_module, f"{kind}_backward")(cotangent, *state, cache)[len(state) + 1 :]
+        return hiddens, *gradients, *([gradients[-1]] if is_lstm else [])  # nn.LSTM has its bias twice
+
+    def explicit():
+        weight_ih, weight_hh, bias_ih, bias_hh = weights
+        with torch.set_grad_enabled(both):
+            h, c, hiddens = start, start, []
+            for z in F.linear(tx, weight_ih, bias_ih):  # (T, B, D) -> T of (B, gates * H)
+                past = F.linear(h, weight_hh, bias_hh)
+                if is_lstm:
+                    i, f, g, o = (z + past).chunk(4, dim=1)
+                    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+                    h = o.sigmoid() * c.tanh()
+                else:
+                    (z_r, z_z, z_n), (p_r, p_z, p_n) = z.chunk(3, dim=1), past.chunk(3, dim=1)
+                    n = torch.tanh(z_n + (z_r + p_r).sigmoid() * p_n)
+                    h = n + (z_z + p_z).sigmoid() * (h - n)
+                hiddens.append(h)
+            hiddens = torch.stack(hiddens)  # T of (B, H) -> (T, B, H)
+        return (hiddens, *torch.autograd.grad(hiddens, weights, tc)) if both else (hiddens,)
+
+    def library():
+        with torch.set_grad_enabled(both):
+            hiddens, _ = model(tx)
+        return (hiddens, *torch.autograd.grad(hiddens, weights, tc)) if both else (hiddens,)
+
+    rows = {"loops": loops, "numpy, fast": fast, "torch, explicit": explicit, "torch, library": library}
+    gates = 4 if is_lstm else 3
+    flops = 2 * n_batch * n_steps * gates * n_hidden * (n_in + n_hidden) * (3 if both else 1)
+    result, expected = timed(rows[implementation], flops=flops), library()
+    for ours, theirs in zip(result, expected, strict=True):
+        torch.testing.assert_close(
+            torch.as_tensor(ours).detach().cpu(), theirs.detach().cpu(), rtol=2e-3, atol=2e-3
+        )
+
+
+@pytest.mark.benchmark(group=f"LSTM forward, {GATED_SIZES}")
+@pytest.mark.parametrize("implementation", GATED_ROWS)
+def test_lstm_forward_speed(lstm, timed, device, implementation):
+    gated_speed(lstm, nn.LSTM, timed, device, implementation, both=False)
+
+
+@pytest.mark.benchmark(group=f"LSTM forward and backward, {GATED_SIZES}")
+@pytest.mark.parametrize("implementation", GATED_ROWS[1:])
+def test_lstm_both_ways_speed(lstm, timed, device, implementation):
+    gated_speed(lstm, nn.LSTM, timed, device, implementation, both=True)
+
+
+@pytest.mark.benchmark(group=f"GRU forward, {GATED_SIZES}")
+@pytest.mark.parametrize("implementation", GATED_ROWS)
+def test_gru_forward_speed(gru, timed, device, implementation):
+    gated_speed(gru, nn.GRU, timed, device, implementation, both=False)
+
+
+@pytest.mark.benchmark(group=f"GRU forward and backward, {GATED_SIZES}")
+@pytest.mark.parametrize("implementation", GATED_ROWS[1:])
+def test_gru_both_ways_speed(gru, timed, device, implementation):
+    gated_speed(gru, nn.GRU, timed, device, implementation, both=True)
