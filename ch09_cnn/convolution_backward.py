@@ -96,9 +96,8 @@ def conv2d_backward(grad, x_shape, weight, table, stride=1, padding=0):
     g = grad.transpose(0, 2, 3, 1).reshape(-1, c_out)  # (N, C_out, H', W') -> (N * H' * W', C_out)
     d_weight = (g.T @ table.reshape(len(g), -1)).reshape(weight.shape)  # (C_out, P) @ (P, K) -> (C_out, K)
     d_table = g @ weight.reshape(c_out, -1)  # (P, C_out) @ (C_out, K) -> (P, K)
-    d_patches = d_table.reshape(n, *grad.shape[2:], c, kh, kw).transpose(
-        0, 3, 1, 2, 4, 5
-    )  # (N, C, H', W', kh, kw)
+    d_patches = d_table.reshape(n, *grad.shape[2:], c, kh, kw)  # (P, K) -> (N, H', W', C, kh, kw)
+    d_patches = d_patches.transpose(0, 3, 1, 2, 4, 5)  # -> (N, C, H', W', kh, kw)
     d_x = np.zeros((n, c, height + 2 * padding, width + 2 * padding), grad.dtype)
     for u, v in np.ndindex(kh, kw):
         rows = slice(u, u + stride * grad.shape[2], stride)
@@ -119,9 +118,8 @@ for stride, padding in np.ndindex(3, 3):
     cotangent = rng.normal(size=tuple(theirs.shape))
     expected = torch.autograd.grad(theirs, tensors, torch.from_numpy(cotangent))
     out, table = conv2d(x, weight, bias, *settings)
-    for ours, wanted in zip(
-        conv2d_backward(cotangent, x.shape, weight, table, *settings), expected, strict=True
-    ):
+    found = conv2d_backward(cotangent, x.shape, weight, table, *settings)
+    for ours, wanted in zip(found, expected, strict=True):
         assert ours.shape == tuple(wanted.shape)
         largest = max(largest, np.abs(ours - wanted.numpy()).max())
 print(f"over strides and paddings, largest difference from autograd: {largest:.1e}")
@@ -161,7 +159,7 @@ np.testing.assert_allclose(transposed_conv2d(cotangent, weight, 2, 1), theirs, r
 
 # %% [markdown]
 # Blame has a shape. One output is wrong, and its gradient flows back to the pixels under the filter,
-# weighted by the filter. Two layers back it has spread over their receptive field.
+# weighted by the filter. Layer by layer it spreads over their receptive field.
 
 # %%
 one = np.zeros((1, 1, 15, 15))
@@ -222,9 +220,8 @@ def conv2d_last(x, weight, padding=(0, 0)):
         raise ValueError(f"x has shape {x.shape} (channels last) but the weight {weight.shape}")
     (n, height, width, c), (c_out, _, kh, kw) = x.shape, weight.shape
     full_width, height = width + 2 * padding[1], height + 2 * padding[0] - kh + 1
-    per_row = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(
-        kh, kw * c, c_out
-    )  # -> (kh, kw, C, C_out)
+    per_row = np.ascontiguousarray(weight.transpose(2, 3, 1, 0))  # (C_out, C, kh, kw) -> (kh, kw, C, C_out)
+    per_row = per_row.reshape(kh, kw * c, c_out)  # -> (kh, kw * C, C_out)
     out = np.empty((n, height, full_width - kw + 1, c_out), x.dtype)
     n_rows = height * full_width
     total, part = np.empty((2, n_rows, c_out), x.dtype)
@@ -233,9 +230,8 @@ def conv2d_last(x, weight, padding=(0, 0)):
         for u in range(1, kh):
             start = u * full_width
             total += np.matmul(beside[start : start + n_rows], per_row[u], out=part)  # same shapes
-        target[:] = total.reshape(height, full_width, c_out)[
-            :, : target.shape[1]
-        ]  # (n_rows, C_out) -> (H', ..., C_out)
+        image = total.reshape(height, full_width, c_out)  # (n_rows, C_out) -> (H', W_padded, C_out)
+        target[:] = image[:, : target.shape[1]]
     return out
 
 
@@ -247,8 +243,13 @@ def conv2d_last(x, weight, padding=(0, 0)):
 
 # %%
 def conv2d_last_backward(grad, x, weight, padding=(0, 0)):
-    """Gradients for x, weight and bias of `conv2d_last`; grad: (N, H', W', C_out), padding below (kh, kw)."""
+    """Gradients for x, weight and bias of `conv2d_last`; grad: (N, H', W', C_out).
+
+    Raises ValueError where the padding is not smaller than the kernel.
+    """
     c_out, c, kh, kw = weight.shape
+    if padding[0] >= kh or padding[1] >= kw:
+        raise ValueError(f"padding {padding} must be smaller than the kernel {kh, kw}")
     full_width, height = x.shape[2] + 2 * padding[1], grad.shape[1]
     n_rows = height * full_width
     at_padded_width = np.zeros((height, full_width, c_out), grad.dtype)

@@ -399,13 +399,13 @@ print(f"{'moved by':20s}" + "".join(f"{k:12d}" for k in shifts))
 for name, rows in accuracies.items():
     print(f"{name:20s}" + "".join(f"{value:12.3f}" for value in rows.mean(axis=0)))
 print(f"{'pooled minus MLP':20s}" + "".join(f"{value:+12.3f}" for value in lead.mean(axis=0)))
-assert (lead[:, 2] > 0.05).all() and abs(lead[:, 0].mean()) < 0.06
+assert (lead[:, 2] > 0.05).all() and -0.1 < lead[:, 0].mean() < 0.03
 assert all(rows.mean(axis=0)[5] < rows.mean(axis=0)[0] / 2 for rows in accuracies.values())
 
 # %% [markdown]
-# On images as they were trained on, this little training leaves no clear winner: clothes in this data set
-# are centred, and an MLP can learn each pixel's place. Move them, and the ranking is clear for every seed.
-# But pooling is no cure: beyond the few pixels that its windows cover, all of them fail.
+# On images where they were trained, so little training puts no convolution ahead: clothes in this data set
+# are centred, and an MLP can learn each pixel's place. Move them by two pixels, and the ranking is clear for
+# every seed. But pooling is no cure: beyond the few pixels that its windows cover, all of them fail.
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")

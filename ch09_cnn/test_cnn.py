@@ -237,7 +237,7 @@ def test_pooling_forgives_small_shifts(pooling):
 def test_only_the_moved_images_separate_the_networks(pooling):
     means = {name: rows.mean(axis=0) for name, rows in pooling.accuracies.items()}
     assert all(mean[0] > 0.7 for mean in means.values())
-    assert (pooling.lead[:, 2] > 0.05).all() and abs(pooling.lead[:, 0].mean()) < 0.06
+    assert (pooling.lead[:, 2] > 0.05).all() and -0.1 < pooling.lead[:, 0].mean() < 0.03
     assert all(mean[5] < mean[0] / 2 for mean in means.values())
 
 
@@ -591,6 +591,11 @@ def test_backward_convolutions_name_the_shapes(convolution_backward):
         convolution_backward.conv2d(x, weight[:, :2], np.ones(3))
     with pytest.raises(ValueError, match=r"\(1, 2, 5, 5\).*\(4, 3, 3, 3\)"):
         convolution_backward.conv2d_last(x, weight)
+    for padding in ((3, 0), (0, 3)):
+        with pytest.raises(ValueError, match="smaller than the kernel"):
+            convolution_backward.conv2d_last_backward(
+                np.ones((1, 5, 5, 4)), np.ones((1, 5, 5, 3)), weight, padding
+            )
 
 
 def test_layers_match_autograd(convolution_backward):
