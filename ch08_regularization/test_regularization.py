@@ -12,6 +12,11 @@ def dropout(lesson):
     return lesson("dropout")
 
 
+@pytest.fixture
+def weight_decay(lesson):
+    return lesson("weight_decay")
+
+
 def compiled(function, device):
     """`function` through torch.compile, on CUDA only: elsewhere it needs a compiler and half a minute."""
     if device.type != "cuda":
@@ -157,6 +162,148 @@ def test_monte_carlo_spread_finds_the_hard_images(dropout):
     p = dropout.mean_answer.double().numpy()
     expected = -(p * np.log(p, where=p > 1e-12, out=np.zeros_like(p))).sum(axis=1)
     np.testing.assert_allclose(dropout.entropy, expected, atol=1e-5)
+
+
+# 8.2 weight_decay
+
+
+@pytest.mark.parametrize("shapes", [[(1,)], [(3, 2), (7,), (1, 5)]])
+def test_l2_penalty_and_its_gradient_match_autograd(weight_decay, shapes):
+    rng = np.random.default_rng(0)
+    weights = [torch.from_numpy(rng.normal(size=shape)).requires_grad_() for shape in shapes]
+    penalty = weight_decay.l2_penalty(weights, 0.3)
+    assert penalty.item() == pytest.approx(
+        0.15 * sum(weight.detach().norm().item() ** 2 for weight in weights)
+    )
+    for weight, grad in zip(weights, torch.autograd.grad(penalty, weights)):
+        np.testing.assert_allclose(grad, 0.3 * weight.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_decayed_step_matches_sgd(weight_decay):
+    rng = np.random.default_rng(1)
+    weight, grads = rng.normal(size=(3, 2)), rng.normal(size=(10, 3, 2))
+    theirs = torch.from_numpy(weight.copy()).requires_grad_()
+    optimizer = torch.optim.SGD([theirs], lr=0.2, weight_decay=0.7)
+    for grad in grads:
+        weight = weight_decay.decayed_step(weight, grad, 0.2, 0.7)
+        theirs.grad = torch.from_numpy(grad)
+        optimizer.step()
+    np.testing.assert_allclose(weight, theirs.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_penalty_in_the_loss_is_weight_decay_for_sgd(weight_decay):
+    for ours, theirs in weight_decay.pairs:
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    assert weight_decay.penalised is not weight_decay.decayed
+
+
+def test_soft_threshold_matches_softshrink(weight_decay):
+    weight = np.array([-3.0, -0.4, -0.1, 0.0, 0.1, 0.4, 2.0])
+    expected = F.softshrink(torch.from_numpy(weight), 0.4)
+    np.testing.assert_allclose(weight_decay.soft_threshold(weight, 0.4), expected, rtol=1e-10, atol=1e-12)
+
+
+def random_quadratic(d, seed):
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(d + 2, d))
+    return root.T @ root / d, rng.normal(size=d)
+
+
+@pytest.mark.parametrize("d", [1, 2, 7])
+def test_minimise_l2_has_no_slope_and_shrinks_by_the_formula(weight_decay, d):
+    hessian, optimum = random_quadratic(d, d)
+    weight = weight_decay.minimise_l2(hessian, optimum, 0.4)
+    np.testing.assert_allclose(hessian @ (weight - optimum) + 0.4 * weight, 0, atol=1e-10)
+    curvature, direction = np.linalg.eigh(hessian)
+    shares = curvature / (curvature + 0.4)
+    np.testing.assert_allclose(direction.T @ weight, shares * (direction.T @ optimum), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("d", [1, 2, 7])
+def test_minimise_l1_meets_its_conditions(weight_decay, d):
+    hessian, optimum = random_quadratic(d, d)
+    weight = weight_decay.minimise_l1(hessian, optimum, 0.4, n_steps=20_000)
+    slope = hessian @ (weight - optimum)
+    active = weight != 0
+    np.testing.assert_allclose(slope[active], -0.4 * np.sign(weight[active]), atol=1e-8)
+    assert np.all(np.abs(slope[~active]) <= 0.4 + 1e-8)
+    beside = weight + 0.01 * np.random.default_rng(0).normal(size=(200, d))
+    heights = [
+        0.5 * (w - optimum) @ hessian @ (w - optimum) + 0.4 * np.abs(w).sum() for w in [weight, *beside]
+    ]
+    assert min(heights) == heights[0]
+
+
+def test_only_l1_sets_weights_to_zero(weight_decay):
+    assert weight_decay.zeros["L2"] == 0 and weight_decay.zeros["L1"] > 5
+
+
+@pytest.mark.parametrize("n, d", [(1, 1), (13, 5)])
+def test_ridge_matches_its_trained_twin_and_autograd(weight_decay, n, d):
+    rng = np.random.default_rng(n)
+    features, targets = rng.normal(size=(n, d)), rng.normal(size=n)
+    exact = weight_decay.ridge(features, targets, 0.2)
+    weight = torch.from_numpy(exact).requires_grad_()
+    residual = torch.from_numpy(features) @ weight - torch.from_numpy(targets)
+    (0.5 * (residual**2).mean() + 0.1 * (weight**2).sum()).backward()
+    np.testing.assert_allclose(weight.grad, 0, atol=1e-10)
+    trained = weight_decay.ridge_by_descent(features, targets, 0.2, n_steps=3000)
+    np.testing.assert_allclose(trained, exact, rtol=1e-8, atol=1e-10)
+
+
+def test_shares_kept_follow_the_curvature(weight_decay):
+    assert weight_decay.curvatures.min() > 0
+    for strength, shares in weight_decay.kept.items():
+        expected = weight_decay.curvatures / (weight_decay.curvatures + strength)
+        np.testing.assert_allclose(shares, expected, atol=1e-6)
+
+
+def test_a_free_bias_takes_the_shift_alone(weight_decay):
+    assert weight_decay.moved["bias free"] < 1e-9 and weight_decay.moved["bias decayed"] > 1
+
+
+def test_decay_groups_leave_vectors_alone(weight_decay):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 3))
+    decayed, free = weight_decay.decay_groups(model, 0.4)
+    assert decayed["weight_decay"] == 0.4 and free["weight_decay"] == 0.0
+    assert [tuple(p.shape) for p in decayed["params"]] == [(2, 1, 3, 3), (3, 2)]
+    assert [tuple(p.shape) for p in free["params"]] == [(2,), (2,), (2,), (3,)]
+
+
+@pytest.mark.parametrize("decoupled, reference", [(False, torch.optim.Adam), (True, torch.optim.AdamW)])
+@pytest.mark.parametrize("shape", [(1,), (3, 5)])
+def test_adam_matches_pytorch(weight_decay, decoupled, reference, shape):
+    rng = np.random.default_rng(2)
+    weight, grads = rng.normal(size=shape), rng.normal(size=(20, *shape))
+    theirs = torch.from_numpy(weight.copy()).requires_grad_()
+    settings = {"betas": (0.8, 0.95), "eps": 1e-3}
+    optimizer = reference([theirs], lr=0.05, weight_decay=0.4, **settings)
+    adam = weight_decay.Adam(0.05, 0.4, decoupled, **settings)
+    for grad in grads:
+        weight = adam.step(weight, grad)
+        theirs.grad = torch.from_numpy(grad)
+        optimizer.step()
+    np.testing.assert_allclose(weight, theirs.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_adam_with_l2_spares_noisy_weights_and_adamw_does_not(weight_decay):
+    quiet, noisy = weight_decay.tracks["L2 in the loss"][-1]
+    assert quiet < 0.5 * noisy
+    quiet, noisy = weight_decay.tracks["decoupled (AdamW)"][-1]
+    assert abs(quiet - noisy) < 0.02
+
+
+def test_validation_picks_a_strength_in_the_middle(weight_decay):
+    assert 1 < weight_decay.chosen < 10
+    means = weight_decay.means
+    assert means[weight_decay.chosen]["test acc."] > means[0.0]["test acc."] + 0.08
+    assert means[10.0]["valid acc."] < means[weight_decay.chosen]["valid acc."]
+
+
+def test_train_noisy_keeps_its_parts_apart(weight_decay):
+    row = weight_decay.train_noisy(0.0, 5, n_train=40, n_steps=300)
+    assert row["train loss"] < 0.1 and 0.3 < row["test acc."] < 0.85  # learned by heart, noise included
+    assert row["valid loss"] > 1 and row["test loss"] > 1
 
 
 # benchmarks
