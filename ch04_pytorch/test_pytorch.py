@@ -1,6 +1,7 @@
 """Chapter 4: what the lessons computed, and how fast their kernels are."""
 
 import math
+import sys
 import types
 
 import numpy as np
@@ -39,6 +40,11 @@ def gpu(lesson):
 @pytest.fixture
 def regression_project(lesson):
     return lesson("regression_project")
+
+
+@pytest.fixture
+def pytorch_project(lesson):
+    return lesson("pytorch_project")
 
 
 # 4.1 tensor_basics: random chains of views, the same for our class and for torch
@@ -774,3 +780,64 @@ def test_the_network_beats_persistence_and_seasonal(regression_project):
     assert worst < r.errors["seasonal"]["test"] < 0.5 * r.errors["persistence"]["test"]
     assert 0.2 < r.errors["MLP, mean of seeds"]["test"] < 0.4 and 0.2 < r.errors["linear"]["test"] < 0.4
     assert r.held[0] > 0.85 > r.held[-1]
+
+
+# 4.7 pytorch_project
+
+
+def test_run_tells_the_code_and_all_output(pytorch_project, monkeypatch, tmp_path):
+    monkeypatch.setattr(pytorch_project, "folder", tmp_path)
+    program = "import os, sys; print(os.getcwd()); print('é', file=sys.stderr); sys.exit(3)"
+    code, output = pytorch_project.run("-X", "utf8", "-c", program)
+    assert code == 3 and output.splitlines() == [str(tmp_path.resolve()), "é"]
+    assert pytorch_project.run("-c", "pass") == (0, "")
+
+
+def test_resumed_log_equals_the_uninterrupted_one(pytorch_project, monkeypatch, tmp_path):
+    p = pytorch_project
+    monkeypatch.setattr(p, "folder", tmp_path)
+    files = {"model.py": p.MODEL, "data.py": p.DATA, "train.py": p.TRAIN_FUNCTIONS + p.TRAIN_MAIN}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    code, output = p.run("train.py", "--data", p.data, "--epochs", 6)
+    assert code == 0 and output.count("epoch") == 6
+    assert (tmp_path / "log.csv").read_text(encoding="utf-8") == p.log_text
+
+
+def test_the_projects_test_passes_and_finds_both_faults(pytorch_project):
+    p = pytorch_project
+    assert p.shape_code != 0 and "(5x64 and 8x10)" in p.shape_message
+    assert p.nan_code != 0 and "hidden" in p.watch_message
+    assert p.debug_code != 0 and "nan" in p.anomaly_message
+    assert p.fixed_code == 0
+    assert not p.folder.exists()
+
+
+def test_our_lines_keep_the_projects_own(pytorch_project, tmp_path):
+    output = (
+        f'Traceback (most recent call last):\n  File "{tmp_path / "a.py"}", line 12, in main\n    go(1)\n'
+        f'  File "{tmp_path / "a.py"}", line 12, in <listcomp>\n    go(1)\n'
+        f'  File "{tmp_path / "lib" / "b.py"}", line 7, in go\n    stop()\n'
+        f'  File "{tmp_path / "c.py"}", line 3, in stop\n    raise ValueError("x")\nValueError: x\n'
+    )
+    expected = [("a.py", 12, "go(1)"), ("c.py", 3, 'raise ValueError("x")')]
+    assert pytorch_project.our_lines(output, tmp_path) == expected
+
+
+def test_shapes_follow_a_batch_to_the_failing_module(pytorch_project):
+    model = nn.Sequential(nn.Linear(6, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 3)))
+    seen, error = pytorch_project.shapes(model, torch.zeros(2, 6))
+    names = [name for name, *_ in seen]
+    assert names == ["0", "1.0", "1.1", "1", ""] and error is None
+    assert seen[2] == ("1.1", (2, 4), (2, 3)) and seen[-1] == ("", (2, 6), (2, 3))
+    model[1][1] = nn.Linear(5, 3)
+    seen, error = pytorch_project.shapes(model, torch.zeros(2, 6))
+    assert isinstance(error, RuntimeError)
+    assert seen[2:] == [("1.1", (2, 4), None), ("1", (2, 4), None), ("", (2, 6), None)]
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_load_module_leaves_no_trace(pytorch_project, tmp_path):
+    (tmp_path / "colours.py").write_text("RED = 3\n", encoding="utf-8")
+    assert pytorch_project.load_module(tmp_path / "colours.py").RED == 3
+    assert not [name for name in sys.modules if "colours" in name]
