@@ -311,6 +311,102 @@ def test_truncation_bends_the_gradient_and_blinds(rnn_and_bptt):
 # 11.3 vanishing_gradients
 
 
+@pytest.mark.parametrize("n_hidden, n_steps", [(1, 1), (3, 7), (5, 4)])
+def test_lag_norms_match_autograd(vanishing_gradients, n_hidden, n_steps):
+    rng = np.random.default_rng(0)
+    weight, inputs = rng.normal(size=(n_hidden, n_hidden)), rng.normal(size=(n_steps, n_hidden))
+    w, h, states = (
+        torch.from_numpy(weight),
+        torch.zeros(n_hidden, dtype=torch.float64, requires_grad=True),
+        [],
+    )
+    first = h
+    for z in torch.from_numpy(inputs):
+        states.append(h)
+        h = torch.tanh(w @ h + z)  # (H, H) @ (H,) -> (H,)
+    rows = [torch.autograd.grad(h[i], states, retain_graph=True) for i in range(n_hidden)]
+    expected = [torch.stack(row).norm().log().item() for row in zip(*rows, strict=True)][::-1]
+    slopes = vanishing_gradients.tanh_slopes(weight, inputs)
+    np.testing.assert_allclose(slopes[-1], 1 - h.detach().square(), rtol=1e-10, atol=1e-12)
+    ours = vanishing_gradients.lag_norms(weight, slopes)
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+    assert not first.detach().any()
+
+
+def test_lag_norms_name_the_shapes(vanishing_gradients):
+    with pytest.raises(ValueError, match=r"\(2, 2\).*\(4, 3\)"):
+        vanishing_gradients.lag_norms(np.ones((2, 2)), np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("radius", [0.5, 1.0, 1.3])
+def test_orthogonal_weights_fade_at_log_radius(vanishing_gradients, radius):
+    logs = vanishing_gradients.lag_norms(radius * vanishing_gradients.orthogonal, np.ones((2000, 32)))
+    np.testing.assert_allclose(np.diff(logs), math.log(radius), atol=1e-9)
+    assert logs[0] == pytest.approx(math.log(radius * math.sqrt(32)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gaussian_weights_approach_log_radius(vanishing_gradients, seed):
+    weight = np.random.default_rng(seed).normal(size=(32, 32)) / math.sqrt(32)
+    logs = vanishing_gradients.lag_norms(weight, np.ones((100, 32)))
+    expected = math.log(abs(np.linalg.eigvals(weight)).max())
+    assert (logs[99] - logs[19]) / 80 == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tanh_stays_below_the_largest_singular_value(vanishing_gradients, seed):
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(7, 7)) / 2
+    logs = vanishing_gradients.lag_norms(
+        weight, vanishing_gradients.tanh_slopes(weight, rng.normal(size=(50, 7)))
+    )
+    steps = np.arange(1, 51)
+    bound = steps * math.log(np.linalg.norm(weight, 2)) + math.log(7) / 2  # a norm over seven directions
+    assert (logs <= bound + 1e-12).all()
+
+
+def test_radius_is_no_bound_and_saturation_blocks(vanishing_gradients):
+    assert vanishing_gradients.radius == pytest.approx(0.5) and max(vanishing_gradients.stretches) > 10
+    at_20 = [logs[19] for logs in vanishing_gradients.saturation.values()]
+    assert at_20 == sorted(at_20, reverse=True) and at_20[0] - at_20[2] > 5
+    assert vanishing_gradients.default_logs[19] < vanishing_gradients.saturation[0.1][19] - 3
+
+
+@pytest.mark.parametrize("b", [-0.6, -0.5, -0.4])
+def test_cliff_slope_matches_autograd(vanishing_gradients, b):
+    bias = torch.tensor(b, dtype=torch.float64, requires_grad=True)
+    h = torch.tensor(0.5, dtype=torch.float64)
+    for _ in range(20):
+        h = torch.tanh(2 * h + bias)
+    loss = (h + 0.5).square()
+    loss.backward()
+    ours = vanishing_gradients.cliff(np.array([b]))
+    np.testing.assert_allclose(np.ravel(ours), [loss.item(), bias.grad.item()], rtol=1e-9)
+
+
+def test_clipping_cures_only_explosion(vanishing_gradients):
+    assert vanishing_gradients.step > 10 and vanishing_gradients.clipped == pytest.approx(0.1)
+    before, after = vanishing_gradients.shares
+    assert before == pytest.approx(after) and before < 0.01 and vanishing_gradients.factor < 1
+
+
+def test_latch_networks_do_not_mix(vanishing_gradients):
+    weights = np.stack(vanishing_gradients.started[:2])
+    alone = vanishing_gradients.latch(weights[:1], 2, 60, np.random.default_rng(0))
+    assert alone.shape == (60, 1) and alone[-10:].mean() > 0.9 > alone[0, 0]
+    stuck = weights * np.array([1.0, np.nan])[:, None, None]
+    both = vanishing_gradients.latch(stuck, 2, 60, np.random.default_rng(0))
+    assert both[-10:, 0].mean() > 0.9 and not both[-10:, 1].any()
+
+
+def test_latch_fails_at_long_lags(vanishing_gradients):
+    learned = vanishing_gradients.learned
+    assert learned[5][0] == learned[10][0] == 5
+    assert learned[100][0] <= 1
+    for lag, accuracy in vanishing_gradients.final.items():
+        assert accuracy.shape == (10,) and (accuracy > 0.3).all(), lag
+
+
 # 11.4 lstm
 
 
@@ -534,6 +630,138 @@ def test_ar2_and_gru_beat_persistence_on_sunspots(gru):
 
 
 # 11.6 text_generation
+
+
+def counted(train, context, character, vocabulary):
+    """Interpolated Witten-Bell probability, straight from its formula, with slices and loops."""
+    order, n = len(context) + 1, len(train)
+    lower = counted(train, context[1:], character, vocabulary) if context else 1 / vocabulary
+    starts = range(n - order + 1)
+    followers = [train[i + order - 1] for i in starts if train[i : i + order - 1] == context]
+    k = max(len(set(followers)), 1)
+    return (followers.count(character) + k * lower) / (len(followers) + k)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ngram_probabilities_match_the_formula_counted_by_hand(text_generation, seed):
+    rng = np.random.default_rng(seed)
+    train, test = rng.integers(4, size=60), rng.integers(5, size=12)  # 4 was never seen
+    orders = text_generation.ngram_probabilities(train, test, 3, 5)
+    assert len(orders) == 3
+    for order, probabilities in enumerate(orders, start=1):
+        assert probabilities.shape == (10,)
+        for i, probability in enumerate(probabilities):
+            end = i + 2
+            context = test[end - order + 1 : end].tolist()
+            assert probability == pytest.approx(counted(train.tolist(), context, test[end], 5), rel=1e-12)
+
+
+def test_ngram_probabilities_add_up_to_one(text_generation):
+    train = np.random.default_rng(0).integers(6, size=100)
+    ends = [np.array([3, 1, c]) for c in range(6)]
+    totals = sum(np.array(text_generation.ngram_probabilities(train, end, 3, 6))[:, 0] for end in ends)
+    np.testing.assert_allclose(totals, 1, rtol=1e-12)
+
+
+def test_ngram_probabilities_name_the_fault(text_generation):
+    good = np.array([0, 1, 2])
+    for bad in (np.array([0, 3]), np.array([-1, 0])):
+        with pytest.raises(ValueError, match="codes"):
+            text_generation.ngram_probabilities(good, bad, 1, 3)
+        with pytest.raises(ValueError, match="codes"):
+            text_generation.ngram_probabilities(bad, good, 1, 3)
+    with pytest.raises(ValueError, match="64 bits"):
+        text_generation.ngram_probabilities(good, good, 11, 83)
+
+
+def test_tracks_read_on_from_row_to_row(text_generation):
+    columns = text_generation.tracks(np.arange(11), 3)
+    assert columns.tolist() == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
+
+
+def test_carried_state_reads_pieces_as_one_text(text_generation):
+    model = text_generation.model
+    x = torch.from_numpy(text_generation.test_codes[:60].reshape(30, 2)).to(text_generation.device)
+    with torch.no_grad():
+        whole, _ = model(x)
+        first, state = model(x[:13])
+        second, _ = model(x[13:], state)
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-4, atol=1e-4)
+
+
+def test_bits_per_character_scores_every_warm_character_once(text_generation):
+    """Against one pass over each track, for a text longer than the pieces in which it is read."""
+    codes, model = text_generation.test_codes[:1500], text_generation.model
+    columns = text_generation.tracks(codes, 4).to(text_generation.device)
+    for n_warm in (0, 64):
+        with torch.no_grad():
+            logits, _ = model(columns[:-1])
+        costs = F.cross_entropy(logits[n_warm:].flatten(0, 1), columns[1 + n_warm :].flatten())
+        ours = text_generation.bits_per_character(model, codes, 4, n_warm)
+        assert ours == pytest.approx(costs.item() / math.log(2), rel=1e-4)
+
+
+def test_the_rate_warms_up_and_falls_along_a_cosine(text_generation):
+    n_warm_up, n_steps = text_generation.n_warm_up, text_generation.n_steps
+    assert text_generation.rate(0) == pytest.approx(1 / n_warm_up)
+    assert text_generation.rate(n_warm_up - 1) == 1 == text_generation.rate(n_warm_up)
+    assert text_generation.rate((n_warm_up + n_steps) / 2) == pytest.approx(0.5)
+    assert 0 < text_generation.rate(n_steps - 1) < 1e-4
+
+
+def test_the_lstm_is_far_below_the_trigram(text_generation):
+    np.testing.assert_allclose(text_generation.ngram_bits[2], 2.90, atol=0.01)
+    np.testing.assert_allclose(text_generation.ngram_bits[3:], [2.42, 2.23], atol=0.01)
+    assert text_generation.test_bits < text_generation.ngram_bits[2] - 0.3
+
+
+def test_writing_obeys_its_seed_and_its_knobs(text_generation):
+    model, prompt = text_generation.model, "Call me "
+
+    def text(seed, temperature, top_k, n=40):
+        generator = torch.Generator().manual_seed(seed)
+        return text_generation.write(model, prompt, n, temperature, top_k, generator)
+
+    assert text(1, 0.8, 83) == text(1, 0.8, 83) != text(2, 0.8, 83)
+    assert text(1, 0.8, 1) == text(2, 2.0, 1) == text(3, 1e-4, 83)  # the likeliest, always
+    assert text(1, 0.8, 200).startswith(prompt) and len(text(1, 0.8, 5)) == len(prompt) + 40
+
+
+def test_writing_feeds_back_what_it_wrote(text_generation):
+    """The likeliest text, against reading everything again for every character."""
+    model, written = text_generation.model, "The whale "
+    ours = text_generation.write(model, written, 12, 1.0, 1, torch.Generator().manual_seed(0))
+    for _ in range(12):
+        x = torch.tensor([[text_generation.number[c]] for c in written], device=text_generation.device)
+        with torch.no_grad():
+            written += text_generation.characters[model(x)[0][-1, 0].argmax()]
+    assert ours == written
+
+
+@pytest.mark.parametrize("fault", [{"temperature": 0}, {"top_k": 0}, {"prompt": ""}])
+def test_write_names_the_fault(text_generation, fault):
+    arguments = {"prompt": "a", "n_characters": 1, "temperature": 1.0, "top_k": 1} | fault
+    with pytest.raises(ValueError, match="prompt"):
+        text_generation.write(text_generation.model, **arguments, generator=torch.Generator())
+
+
+def test_correlations_match_numpy(text_generation):
+    rng = np.random.default_rng(0)
+    hiddens, feature = rng.normal(size=(50, 3)), rng.normal(size=50)
+    expected = [np.corrcoef(unit, feature)[0, 1] for unit in hiddens.T]
+    np.testing.assert_allclose(text_generation.correlations(hiddens, feature), expected, rtol=1e-10)
+
+
+def test_features_describe_the_text(text_generation):
+    features, text = text_generation.features, text_generation.sample_text
+    assert sum(features["space"]) == text.count(" ")
+    assert 0.02 < np.mean(features["inside quotes"]) < 0.6
+    start = 0
+    for line in text.split("\n")[:-1]:  # a line's characters, then its end
+        positions = features["line position"][start : start + len(line) + 1]
+        assert positions == [*range(1, len(line) + 1), 0]
+        start += len(line) + 1
+    assert abs(text_generation.tracked["space"][1]) > 0.5
 
 
 # benchmarks
