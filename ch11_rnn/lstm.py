@@ -213,7 +213,8 @@ assert largest < 1e-14
 # ## Backward
 #
 # Walk the loop from its last step to its first. Two gradients arrive at a step: that of $h_t$, from the
-# loss and from the next step's gates, and that of $c_t$, which came down the belt. They meet:
+# loss and from the next step's gates, and that of $c_t$, which came down the belt. With a bar for the
+# gradient of the loss, they meet:
 #
 # $$\bar c_t \mathrel{+}= \bar h_t \odot o \odot (1 - \tanh^2 c_t), \qquad
 #   \bar\imath = \bar c_t \odot g, \quad \bar f = \bar c_t \odot c_{t-1},
