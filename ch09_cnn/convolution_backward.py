@@ -63,9 +63,8 @@ def conv2d(x, weight, bias, stride=1, padding=0):
     if x.shape[1] != weight.shape[1] or bias.shape != weight.shape[:1]:
         raise ValueError(f"x has shape {x.shape}, the weight {weight.shape}, the bias {bias.shape}")
     table = columns(x, weight.shape[2:], stride, padding)
-    out = (
-        table @ weight.reshape(len(weight), -1).T + bias
-    )  # (N, H', W', K) @ (K, C_out) -> (N, H', W', C_out)
+    flat = weight.reshape(len(weight), -1)  # (C_out, C, kh, kw) -> (C_out, K)
+    out = table @ flat.T + bias  # (N, H', W', K) @ (K, C_out) -> (N, H', W', C_out)
     return out.transpose(0, 3, 1, 2), table  # (N, H', W', C_out) -> (N, C_out, H', W')
 
 
@@ -448,9 +447,7 @@ losses, torch_losses = [], []
 for _ in range(n_epochs):
     for batch in np.split(rng.permutation(len(train_images)), len(train_images) // batch_size):
         x, y = train_images[batch], train_labels[batch]
-        losses.append(
-            training_step(layers, x[..., None].numpy(), y.numpy(), np.float32(learning_rate))
-        )  # as above
+        losses.append(training_step(layers, x[..., None].numpy(), y.numpy(), np.float32(learning_rate)))
         torch_losses.append(torch_step(network, optimizer, x[:, None], y))  # (N, H, W) -> (N, 1, H, W)
     ours, theirs = np.mean(losses[-50:]), np.mean(torch_losses[-50:])
     print(f"step {len(losses):3d}   loss {ours:.4f}   PyTorch {theirs:.4f}")
