@@ -157,7 +157,7 @@ for (name, (_, curve)), style in zip(accuracies.items(), ("o-", "s--", "^-.")):
     right.plot(range(1, length + 1), curve, style, label=name)
 right.set(xlabel="window (symbols)", ylabel="accuracy of the best possible rule")
 right.set_title("A window fails where the past is farther away")
-right.legend(loc="center left")
+right.legend(loc=(0.03, 0.25))
 plt.show()
 
 # %% [markdown]
