@@ -1,8 +1,10 @@
 """Chapter 4: what the lessons computed, and how fast their kernels are."""
 
 import math
+import shutil
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -841,3 +843,133 @@ def test_load_module_leaves_no_trace(pytorch_project, tmp_path):
     (tmp_path / "colours.py").write_text("RED = 3\n", encoding="utf-8")
     assert pytorch_project.load_module(tmp_path / "colours.py").RED == 3
     assert not [name for name in sys.modules if "colours" in name]
+
+
+# benchmarks
+
+
+def check_product(product, a, b, tolerance):
+    """Some rows of the product against float64."""
+    expected = a[:4].double() @ b.double()  # (4, n) @ (n, n) -> (4, n)
+    torch.testing.assert_close(
+        product[:4].cpu().double(), expected, rtol=tolerance, atol=len(a) ** 0.5 * tolerance
+    )
+
+
+@pytest.mark.benchmark(group="matrix product, 512 × 512, float32")
+@pytest.mark.parametrize("implementation", ["numpy"])
+def test_numpy_matmul_speed(timed, implementation):
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 512, 512)
+    product = timed(
+        np.matmul, a.numpy(), b.numpy(), flops=2 * 512**3
+    )  # (512, 512) @ (512, 512) -> (512, 512)
+    check_product(torch.from_numpy(product), a, b, 1e-3)
+
+
+@pytest.mark.benchmark(group="matrix product, 512 × 512, float32")
+@pytest.mark.parametrize("implementation", ["torch, library"])
+def test_matmul_speed(timed, device, implementation):
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 512, 512)
+    product = timed(torch.matmul, a.to(device), b.to(device), flops=2 * 512**3)  # (512, 512) @ (512, 512)
+    check_product(product, a, b, 1e-3)
+
+
+@pytest.mark.benchmark(group="matrix product, 4096 × 4096")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_large_matmul_speed(timed, device, dtype):
+    if device.type == "cpu":
+        pytest.skip("it fills a GPU; one core would take minutes")
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 4096, 4096).to(dtype)
+    product = timed(
+        torch.matmul, a.to(device), b.to(device), flops=2 * 4096**3, dtype=dtype
+    )  # (n, n) @ (n, n)
+    check_product(product, a, b, 1e-3 if dtype == torch.float32 else 2e-2)
+
+
+@pytest.mark.benchmark(group="four elementwise operations, 4 million numbers, float32")
+@pytest.mark.parametrize("implementation", ["torch, eager", "torch, compiled"])
+def test_elementwise_chain_speed(gpu, timed, device, implementation):
+    chain, n = gpu.chain, 2**22
+    if implementation == "torch, compiled":
+        if device.type != "cuda" or not (shutil.which("cc") or shutil.which("gcc")):
+            pytest.skip("torch.compile is used on CUDA only, and needs a C compiler")
+        chain = torch.compile(gpu.chain)
+    x = torch.linspace(-2, 2, n, device=device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the compiler gives advice on settings
+        chain(x)
+    out = timed(chain, x, bytes=2 * 4 * n)  # the least: read once, write once
+    torch.testing.assert_close(out.cpu(), torch.tanh(2 * x.cpu() + 1).clamp(min=0))
+
+
+@pytest.mark.benchmark(group="copy from the CPU's memory, 40 MB")
+@pytest.mark.parametrize("implementation", ["pageable", "pinned"])
+def test_host_to_device_copy_speed(timed, device, implementation):
+    if implementation == "pinned" and device.type == "cpu":
+        pytest.skip("pinned memory serves a bus")
+    source, target = torch.arange(10**7, dtype=torch.float32), torch.zeros(10**7, device=device)
+    if implementation == "pinned":
+        source = source.pin_memory()
+    copied = timed(lambda: target.copy_(source, non_blocking=True), bytes=2 * source.nbytes)
+    assert torch.equal(copied.cpu(), source)
+
+
+@pytest.mark.benchmark(group="an epoch of 1,000 pictures in batches of 50, float32")
+@pytest.mark.parametrize("implementation", ["own loader", "DataLoader"])
+def test_loading_speed(training_cycle, timed, implementation):
+    t = training_cycle
+    data = t.Pictures(t.train_images[:1000], t.train_labels[:1000], t.standardize)
+    make = t.Loader if implementation == "own loader" else torch.utils.data.DataLoader
+    batches = timed(list, make(data, 50, sampler=range(1000)), bytes=2 * t.train_images[:1000].nbytes)
+    assert torch.equal(torch.cat([x for x, _ in batches]), t.train_set[0][:1000])
+    assert torch.equal(torch.cat([y for _, y in batches]), t.train_labels[:1000])
+
+
+@pytest.mark.benchmark(group="an epoch of 1,000 pictures in batches of 50, float32")
+@pytest.mark.parametrize("implementation", ["whole tensors"])
+def test_whole_tensor_loading_speed(training_cycle, timed, device, implementation):
+    images, labels = (tensor[:1000].to(device) for tensor in training_cycle.train_set)
+    batches = training_cycle.TensorBatches(images, labels, 50, torch.Generator().manual_seed(0))
+    order = torch.randperm(1000, generator=torch.Generator().manual_seed(0))
+
+    def epoch():
+        batches.generator.manual_seed(0)
+        return list(batches)
+
+    loaded = timed(epoch, bytes=2 * images.nbytes)
+    assert torch.equal(torch.cat([x for x, _ in loaded]).cpu(), training_cycle.train_set[0][:1000][order])
+
+
+@pytest.mark.parametrize("implementation", ["float32", "autocast, bfloat16"])
+@pytest.mark.parametrize(
+    "batch_size",
+    [
+        pytest.param(n, marks=pytest.mark.benchmark(group=f"training step, 784-64-10, batch {n}"))
+        for n in (64, 1024)
+    ],
+)
+def test_training_step_speed(training_cycle, timed, device, batch_size, implementation):
+    torch.manual_seed(0)
+    mixed = implementation != "float32"
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
+    images, labels = (tensor[:batch_size] for tensor in training_cycle.train_set)
+    with torch.no_grad():
+        expected = F.cross_entropy(model(images), labels)
+    model, x, y = model.to(device), images.to(device), labels.to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)  # the same step every time
+
+    def step():
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
+            loss = F.cross_entropy(model(x).float(), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    flops = 2 * batch_size * (2 * 784 * 64 + 3 * 64 * 10)  # the pictures want no gradient
+    peak = torch.bfloat16 if mixed and device.type == "cuda" else torch.float32  # most CPUs crawl in bfloat16
+    loss = timed(step, flops=flops, dtype=peak)
+    torch.testing.assert_close(loss.cpu(), expected, rtol=2e-2 if mixed else 1e-4, atol=0)
