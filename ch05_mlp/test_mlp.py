@@ -33,6 +33,11 @@ def loss_functions(lesson):
     return lesson("loss_functions")
 
 
+@pytest.fixture
+def mlp_numpy(lesson):
+    return lesson("mlp_numpy")
+
+
 # 5.1 perceptron
 
 
@@ -535,3 +540,132 @@ def test_squared_error_gives_up_where_cross_entropy_does_not(loss_functions):
     ours = loss_functions.squared_error(torch.from_numpy(probabilities).float(), torch.from_numpy(labels))
     expected = np.mean((np.exp(loss_functions.log_softmax(probabilities)) - np.eye(10)[labels]) ** 2)
     assert ours.item() == pytest.approx(expected, rel=1e-5)
+
+
+# 5.6 mlp_numpy
+
+
+def pair(mlp_numpy, n_in, n_hidden, n_out, seed, dtype=np.float64):
+    """Our MLP, and nn.Sequential with the same weights."""
+    model = mlp_numpy.MLP(n_in, n_hidden, n_out, np.random.default_rng(seed), dtype=dtype)
+    network = nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_out))
+    network = network.to(torch.float64 if dtype == np.float64 else torch.float32)
+    with torch.no_grad():
+        for parameter, values in zip(network.parameters(), model.parameters.values(), strict=True):
+            assert parameter.shape == values.shape
+            parameter.copy_(torch.from_numpy(values))
+    return model, network
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 7, 3), (64, 32, 10)])
+@pytest.mark.parametrize("batch_size", [1, 11])
+def test_gradients_match_autograd(mlp_numpy, sizes, batch_size):
+    model, network = pair(mlp_numpy, *sizes, seed=batch_size)
+    rng = np.random.default_rng(0)
+    x, cotangent = rng.normal(size=(batch_size, sizes[0])), rng.normal(size=(batch_size, sizes[-1]))
+    logits = network(torch.from_numpy(x))
+    (logits * torch.from_numpy(cotangent)).sum().backward()
+    np.testing.assert_allclose(model.forward(x), logits.detach(), rtol=1e-10, atol=1e-12)
+    for gradient, parameter in zip(model.backward(cotangent).values(), network.parameters(), strict=True):
+        np.testing.assert_allclose(gradient, parameter.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_measured_gradients_match_autograd(mlp_numpy):
+    model, network = pair(mlp_numpy, 3, 5, 4, seed=0)
+    x, y = np.random.default_rng(0).normal(size=(7, 3)), np.arange(7) % 4
+    F.cross_entropy(network(torch.from_numpy(x)), torch.from_numpy(y)).backward()
+    before = {name: values.copy() for name, values in model.parameters.items()}
+    measured = mlp_numpy.measured_gradients(model, x, y)
+    for (name, gradient), parameter in zip(measured.items(), network.parameters(), strict=True):
+        np.testing.assert_allclose(gradient, parameter.grad, atol=1e-8)
+        np.testing.assert_array_equal(model.parameters[name], before[name])
+
+
+@pytest.mark.parametrize("n_examples, n_classes, scale", [(1, 1, 1.0), (5, 2, 30.0), (13, 10, 1e4)])
+def test_digits_loss_matches_torch(mlp_numpy, n_examples, n_classes, scale):
+    rng = np.random.default_rng(n_classes)
+    logits, labels = (
+        rng.normal(scale=scale, size=(n_examples, n_classes)),
+        rng.integers(n_classes, size=n_examples),
+    )
+    u = torch.from_numpy(logits).requires_grad_()
+    expected = F.cross_entropy(u, torch.from_numpy(labels))
+    expected.backward()
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        loss, gradient = mlp_numpy.cross_entropy(logits, labels)
+    np.testing.assert_allclose(loss, expected.item(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(gradient, u.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_training_matches_pytorch_step_for_step(mlp_numpy):
+    np.testing.assert_allclose(mlp_numpy.losses, mlp_numpy.torch_losses, atol=1e-9)
+    assert mlp_numpy.losses[-1] < 0.5 * mlp_numpy.losses[0]
+    model, network = pair(mlp_numpy, 5, 7, 3, seed=0)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(11, 5)), rng.integers(3, size=11)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
+    for _ in range(3):
+        batches = np.split(np.random.default_rng(1).permutation(11), [4, 8])  # the last batch is smaller
+        losses = mlp_numpy.run_epoch(model, x, y, 0.5, 4, np.random.default_rng(1))
+        pairs = [(torch.from_numpy(x[batch]), torch.from_numpy(y[batch])) for batch in batches]
+        np.testing.assert_allclose(losses, mlp_numpy.torch_epoch(network, pairs, optimizer), rtol=1e-10)
+    for values, parameter in zip(model.parameters.values(), network.parameters(), strict=True):
+        np.testing.assert_allclose(values, parameter.detach(), rtol=1e-10, atol=1e-12)
+    loss, accuracy = mlp_numpy.evaluate(model, x, y)
+    logits = network(torch.from_numpy(x))
+    assert loss == pytest.approx(F.cross_entropy(logits, torch.from_numpy(y)).item())
+    assert accuracy == (logits.argmax(dim=1).numpy() == y).mean()
+
+
+def test_float32_stays_float32(mlp_numpy):
+    model, network = pair(mlp_numpy, 64, 64, 10, seed=0, dtype=np.float32)
+    x, y = mlp_numpy.images[:32].astype(np.float32), mlp_numpy.labels[:32]
+    loss, gradient = mlp_numpy.cross_entropy(model.forward(x), y)
+    assert gradient.dtype == np.float32
+    assert {values.dtype for values in model.backward(gradient).values()} == {np.dtype(np.float32)}
+    mlp_numpy.training_step(model, x, y, 0.1)
+    assert {values.dtype for values in model.parameters.values()} == {np.dtype(np.float32)}
+    assert loss == pytest.approx(
+        F.cross_entropy(network(torch.from_numpy(x)), torch.from_numpy(y)).item(), rel=1e-5
+    )
+
+
+def test_start_is_drawn_within_its_bounds(mlp_numpy):
+    model = mlp_numpy.MLP(100, 400, 50, np.random.default_rng(0))
+    for name, fan_in in (("weight1", 100), ("bias1", 100), ("weight2", 400), ("bias2", 400)):
+        values = model.parameters[name] * np.sqrt(fan_in)
+        assert 0.8 < values.max() <= 1 and -1 <= values.min() < -0.8
+
+
+def test_digits_are_read(mlp_numpy):
+    assert mlp_numpy.test_accuracy >= 0.95
+    assert not set(mlp_numpy.train) & set(mlp_numpy.test) | set(mlp_numpy.validation) & set(mlp_numpy.test)
+    assert len(mlp_numpy.train) + len(mlp_numpy.validation) + len(mlp_numpy.test) == 1797
+    assert np.trace(mlp_numpy.confusion) / mlp_numpy.confusion.sum() == pytest.approx(mlp_numpy.test_accuracy)
+    counts = np.bincount(mlp_numpy.labels[mlp_numpy.test])
+    np.testing.assert_array_equal(mlp_numpy.confusion.sum(axis=1), counts)  # rows are the true digits
+
+
+def test_mlp_names_the_fault(mlp_numpy):
+    model = mlp_numpy.MLP(64, 8, 10, np.random.default_rng(0))
+    for shape in ((3, 8, 8), (3, 63), (64,)):
+        with pytest.raises(ValueError, match=r"\(8, 64\)"):
+            model.forward(np.zeros(shape))
+    logits = np.zeros((3, 10))
+    for labels in ([0, 1, 10], [0, -1, 2]):
+        with pytest.raises(ValueError, match="from 0 to 9"):
+            mlp_numpy.cross_entropy(logits, np.array(labels))
+    for labels in (np.zeros((3, 1), int), np.zeros(2, int), np.zeros(3)):
+        with pytest.raises(ValueError, match=r"\(3, 10\) need 3 whole labels"):
+            mlp_numpy.cross_entropy(logits, labels)
+
+
+def test_saved_weights_come_back(mlp_numpy, tmp_path):
+    first, second = (mlp_numpy.MLP(5, 7, 3, np.random.default_rng(seed)) for seed in (0, 1))
+    x = np.random.default_rng(0).normal(size=(2, 5))
+    mlp_numpy.save(first, tmp_path / "weights.npz")
+    assert not np.allclose(first.forward(x), second.forward(x))
+    mlp_numpy.load(second, tmp_path / "weights.npz")
+    np.testing.assert_array_equal(first.forward(x), second.forward(x))
+    with pytest.raises(ValueError, match=r"\(7, 5\).*\(6, 5\)"):
+        mlp_numpy.load(mlp_numpy.MLP(5, 6, 3, np.random.default_rng(0)), tmp_path / "weights.npz")
