@@ -156,7 +156,7 @@ def gru_forward(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
 hiddens, last_h, cache = gru_forward(x, h, *parameters)
 largest = np.abs(hiddens - slow_hiddens).max()
 print(f"largest difference {largest:.1e}")
-assert largest < 1e-14
+assert largest < 1e-12
 
 # %% [markdown]
 # ## Backward
