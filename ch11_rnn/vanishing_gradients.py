@@ -6,8 +6,8 @@
 # through such a row, and the same matrix sits at every place.
 #
 # **You will build** a gauge for the gradient that arrives from far back, a cliff to fall off, and a memory
-# task that a plain RNN learns at short distances only. **You need** BPTT and clipping (11.2) and the growth
-# of signals in deep networks (6.5).
+# task that a plain RNN with default weights learns at short distances only. **You need** BPTT and clipping
+# (11.2) and the growth of signals in deep networks (6.5).
 
 # %%
 import matplotlib.pyplot as plt
