@@ -99,7 +99,7 @@ def relu(x):
 
 
 def leaky_relu(x, leak=0.01):
-    return np.where(x > 0, x, leak * x)
+    return np.maximum(x, leak * x)  # leak below 1
 
 
 def leaky_relu_slope(x, leak=0.01):
@@ -351,13 +351,30 @@ assert one_sign["sigmoid"] == one_sign["ReLU"] == 1 and one_sign["tanh"] == 0
 # ## What they cost
 #
 # A comparison is nearly free, an exponential is not, and Python's erf, called once for each number, is
-# the price of going without a library. Nanoseconds an element on this machine:
+# the price of going without a library. The stable sigmoid pays for an absolute value and a choice
+# besides. The identity $\tanh x = 2\sigma(2x) - 1$, read backwards, avoids both, because tanh cannot
+# overflow:
+#
+# $$\sigma(x) = \tfrac12 \bigl(1 + \tanh \tfrac x2\bigr) .$$
+#
+# It rounds the smallest answers to zero, which does not matter where they are added to something.
+# Nanoseconds an element on this machine:
+
 
 # %%
+def fast_sigmoid(x):
+    """The sigmoid by way of tanh: absolute error near 1e-16, but no relative precision below that."""
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
 z = rng.normal(size=100_000).astype(np.float32)
 tensor = torch.from_numpy(z)
+np.testing.assert_allclose(fast_sigmoid(z), sigmoid(z), atol=1e-6)  # float32
 print(f"{'ns an element':20s}{'NumPy':>12s}{'PyTorch':>12s}")
-for name, (function, _, theirs) in activations.items():
+for name, (function, _, theirs) in {
+    **activations,
+    "sigmoid, fast": (fast_sigmoid, None, torch.sigmoid),
+}.items():
     times = []
     for run, argument in ((function, z), (theirs, tensor)):
         rounds = []

@@ -183,6 +183,13 @@ def test_step_matches_heaviside_and_has_no_slope(activations):
     )
 
 
+def test_fast_sigmoid_matches_torch(activations):
+    x = np.concatenate([[-1e4, 0, 1e4], np.random.default_rng(0).normal(scale=5, size=101)])
+    ours = activations.fast_sigmoid(x)
+    np.testing.assert_allclose(ours, torch.sigmoid(torch.from_numpy(x)), rtol=1e-10, atol=1e-12)
+    assert activations.fast_sigmoid(x.astype(np.float32)).dtype == np.float32
+
+
 def test_functions_keep_float32(activations):
     x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
     for name, (function, slope, theirs) in activations.activations.items():
@@ -669,3 +676,227 @@ def test_saved_weights_come_back(mlp_numpy, tmp_path):
     np.testing.assert_array_equal(first.forward(x), second.forward(x))
     with pytest.raises(ValueError, match=r"\(7, 5\).*\(6, 5\)"):
         mlp_numpy.load(mlp_numpy.MLP(5, 6, 3, np.random.default_rng(0)), tmp_path / "weights.npz")
+
+
+# benchmarks
+
+
+def grouped(template, values):
+    """Parameters for a test, each in a benchmark group of its own."""
+    return [
+        pytest.param(value, marks=pytest.mark.benchmark(group=template.format(value)), id="")
+        for value in values
+    ]
+
+
+MEASURED = grouped(
+    "{}, 1e6 elements, float32", ["ReLU", "leaky ReLU", "sigmoid", "tanh", "GELU (tanh)", "SiLU"]
+)
+
+
+@pytest.mark.parametrize("implementation", ["numpy"])
+@pytest.mark.parametrize("name", MEASURED)
+def test_numpy_activation_speed(activations, timed, name, implementation):
+    x = np.random.default_rng(0).normal(size=1_000_000).astype(np.float32)
+    out = timed(activations.activations[name][0], x, bytes=2 * x.nbytes)
+    np.testing.assert_allclose(out, LIBRARY[name](torch.from_numpy(x)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.benchmark(group="sigmoid, 1e6 elements, float32")
+@pytest.mark.parametrize("implementation", ["numpy, fast"])
+def test_fast_sigmoid_speed(activations, timed, implementation):
+    x = np.random.default_rng(0).normal(size=1_000_000).astype(np.float32)
+    out = timed(activations.fast_sigmoid, x, bytes=2 * x.nbytes)
+    np.testing.assert_allclose(out, torch.sigmoid(torch.from_numpy(x)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("implementation", ["torch, library"])
+@pytest.mark.parametrize("name", MEASURED)
+def test_activation_speed(activations, timed, device, name, implementation):
+    x = np.random.default_rng(0).normal(size=1_000_000).astype(np.float32)
+    out = timed(LIBRARY[name], torch.from_numpy(x).to(device), bytes=2 * x.nbytes).cpu()
+    np.testing.assert_allclose(out, activations.activations[name][0](x), rtol=1e-5, atol=1e-6)
+
+
+CROSS_ENTROPY = "softmax cross-entropy with its gradient, {} × 10, float32"
+
+
+def scored(batch_size):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(scale=3, size=(batch_size, 10)).astype(np.float32)
+    return logits, rng.integers(10, size=batch_size)
+
+
+@pytest.mark.parametrize("implementation", ["numpy"])
+@pytest.mark.parametrize("batch_size", grouped(CROSS_ENTROPY, [32, 1024]))
+def test_numpy_cross_entropy_speed(loss_functions, timed, batch_size, implementation):
+    logits, labels = scored(batch_size)
+    loss, _ = timed(loss_functions.cross_entropy, logits, labels, bytes=2 * logits.nbytes)
+    expected = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)).item()
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library"])
+@pytest.mark.parametrize("batch_size", grouped(CROSS_ENTROPY, [32, 1024]))
+def test_cross_entropy_speed(loss_functions, timed, device, batch_size, implementation):
+    logits, labels = scored(batch_size)
+    z, y = torch.from_numpy(logits).to(device), torch.from_numpy(labels).to(device)
+    targets = F.one_hot(y, 10).float()
+
+    def explicit():
+        log_probabilities = z - z.logsumexp(dim=1, keepdim=True)  # (B, 10)
+        return -(targets * log_probabilities).sum() / len(z), (log_probabilities.exp() - targets) / len(z)
+
+    def library():
+        loss = F.cross_entropy(z, y)
+        return loss, *torch.autograd.grad(loss, z)
+
+    if implementation == "torch, library":
+        z.requires_grad_()
+    _, gradient = timed(explicit if "explicit" in implementation else library, bytes=2 * logits.nbytes)
+    _, expected = loss_functions.cross_entropy(logits, labels)
+    np.testing.assert_allclose(gradient.detach().cpu(), expected, rtol=1e-4, atol=1e-8)
+
+
+FORWARD = "forward pass of the 64-64-10 network, batch {}, float32"
+STEP = "training step of the 64-64-10 network, batch {}, float32"
+N_WEIGHTS = 64 * 64 + 10 * 64
+
+
+def digits_batch(mlp_numpy, batch_size):
+    return mlp_numpy.images[:batch_size].astype(np.float32), mlp_numpy.labels[:batch_size]
+
+
+@pytest.mark.parametrize("implementation", ["loops", "numpy"])
+@pytest.mark.parametrize("batch_size", grouped(FORWARD, [32, 1024]))
+def test_numpy_forward_speed(forward_pass, mlp_numpy, timed, batch_size, implementation):
+    if implementation == "loops" and batch_size > 32:
+        pytest.skip("plain Python takes seconds")
+    model, network = pair(mlp_numpy, 64, 64, 10, seed=0, dtype=np.float32)
+    x, _ = digits_batch(mlp_numpy, batch_size)
+    w1, b1, w2, b2 = model.parameters.values()
+    flops = 2 * batch_size * N_WEIGHTS
+    if implementation == "loops":
+        logits = timed(forward_pass.forward_loops, x, [(w1, b1), (w2, b2)], flops=flops)
+    else:
+        logits = timed(model.forward, x, flops=flops)
+    np.testing.assert_allclose(logits, network(torch.from_numpy(x)).detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library"])
+@pytest.mark.parametrize("batch_size", grouped(FORWARD, [32, 1024]))
+def test_forward_speed(mlp_numpy, timed, device, batch_size, implementation):
+    model, network = pair(mlp_numpy, 64, 64, 10, seed=0, dtype=np.float32)
+    x, _ = digits_batch(mlp_numpy, batch_size)
+    expected = model.forward(x)
+    inputs, network = torch.from_numpy(x).to(device), network.to(device)
+    w1, b1, w2, b2 = network.parameters()
+
+    def explicit():
+        return (inputs @ w1.T + b1).relu() @ w2.T + b2  # (B, 64) @ (64, 64) -> (B, 64), @ (64, 10) -> (B, 10)
+
+    with torch.no_grad():
+        forward = explicit if "explicit" in implementation else lambda: network(inputs)
+        logits = timed(forward, flops=2 * batch_size * N_WEIGHTS)
+    np.testing.assert_allclose(logits.cpu(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("implementation", ["numpy"])
+@pytest.mark.parametrize("batch_size", grouped(STEP, [32, 1024]))
+def test_numpy_training_step_speed(mlp_numpy, timed, batch_size, implementation):
+    model, network = pair(mlp_numpy, 64, 64, 10, seed=0, dtype=np.float32)
+    x, y = digits_batch(mlp_numpy, batch_size)
+    expected = F.cross_entropy(network(torch.from_numpy(x)), torch.from_numpy(y)).item()
+    flops = 2 * batch_size * (2 * N_WEIGHTS + 10 * 64)  # the first layer needs no gradient at its input
+    loss = timed(mlp_numpy.training_step, model, x, y, 0.0, flops=flops)
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library"])
+@pytest.mark.parametrize("batch_size", grouped(STEP, [32, 1024]))
+def test_training_step_speed(mlp_numpy, timed, device, batch_size, implementation):
+    model, network = pair(mlp_numpy, 64, 64, 10, seed=0, dtype=np.float32)
+    x, y = digits_batch(mlp_numpy, batch_size)
+    expected, logits_gradient = mlp_numpy.cross_entropy(model.forward(x), y)
+    inputs, labels = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+    network = network.to(device)
+    w1, b1, w2, b2 = network.parameters()
+    targets = F.one_hot(labels, 10).float()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
+
+    @torch.no_grad()
+    def explicit():
+        hidden = torch.addmm(b1, inputs, w1.T).relu()  # (B, 64) @ (64, 64) -> (B, 64)
+        logits = torch.addmm(b2, hidden, w2.T)  # (B, 64) @ (64, 10) -> (B, 10)
+        log_probabilities = logits - logits.logsumexp(dim=1, keepdim=True)
+        loss = -(targets * log_probabilities).sum() / len(inputs)
+        delta = (log_probabilities.exp() - targets) / len(inputs)  # (B, 10)
+        blame = (delta @ w2) * (hidden > 0)  # (B, 10) @ (10, 64) -> (B, 64)
+        gradients = blame.T @ inputs, blame.sum(dim=0), delta.T @ hidden, delta.sum(dim=0)
+        for parameter, gradient in zip((w1, b1, w2, b2), gradients):
+            parameter -= 0.0 * gradient
+        return loss, gradients
+
+    def library():
+        loss = F.cross_entropy(network(inputs), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss, [parameter.grad for parameter in network.parameters()]
+
+    flops = 2 * batch_size * (2 * N_WEIGHTS + 10 * 64)
+    loss, gradients = timed(explicit if "explicit" in implementation else library, flops=flops)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    for ours, theirs in zip(model.backward(logits_gradient).values(), gradients, strict=True):
+        np.testing.assert_allclose(theirs.cpu(), ours, rtol=1e-3, atol=1e-6)
+
+
+EPOCH = "training epoch of the 64-64-10 network, 1200 digits, batch 32, float32"
+
+
+def epoch_setup(mlp_numpy):
+    """The two networks with the same weights, and the training digits."""
+    model, network = pair(mlp_numpy, 64, 64, 10, seed=0, dtype=np.float32)
+    return (
+        model,
+        network,
+        mlp_numpy.images[mlp_numpy.train].astype(np.float32),
+        mlp_numpy.labels[mlp_numpy.train],
+    )
+
+
+@pytest.mark.benchmark(group=EPOCH)
+@pytest.mark.parametrize("implementation", ["numpy"])
+def test_numpy_epoch_speed(mlp_numpy, timed, implementation):
+    model, network, x, y = epoch_setup(mlp_numpy)
+    rng = np.random.default_rng(0)
+    losses = timed(
+        mlp_numpy.run_epoch, model, x, y, 0.0, 32, rng, flops=2 * len(x) * (2 * N_WEIGHTS + 10 * 64)
+    )
+    sizes = [len(part) for part in np.split(np.arange(len(x)), range(32, len(x), 32))]
+    expected = F.cross_entropy(network(torch.from_numpy(x)), torch.from_numpy(y)).item()
+    assert np.average(losses, weights=sizes) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.benchmark(group=EPOCH)
+@pytest.mark.parametrize("implementation", ["torch, library", "torch, indexing"])
+def test_epoch_speed(mlp_numpy, timed, device, implementation):
+    model, network, x, y = epoch_setup(mlp_numpy)
+    expected, _ = mlp_numpy.evaluate(model, x, y)
+    inputs, labels, network = (
+        torch.from_numpy(x).to(device),
+        torch.from_numpy(y).to(device),
+        network.to(device),
+    )
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
+    loader = mlp_numpy.DataLoader(mlp_numpy.TensorDataset(inputs, labels), batch_size=32, shuffle=True)
+
+    def epoch():
+        if implementation == "torch, library":
+            return mlp_numpy.torch_epoch(network, loader, optimizer)
+        parts = torch.randperm(len(inputs), device=device).split(32)
+        return mlp_numpy.torch_epoch(network, ((inputs[part], labels[part]) for part in parts), optimizer)
+
+    losses = timed(epoch, flops=2 * len(x) * (2 * N_WEIGHTS + 10 * 64))
+    sizes = [len(part) for part in torch.arange(len(x)).split(32)]
+    assert np.average(losses, weights=sizes) == pytest.approx(expected, rel=1e-5)
