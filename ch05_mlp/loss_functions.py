@@ -438,6 +438,11 @@ def train(loss_function, learning_rate, n_epochs=6, batch_size=32):
         return [(model(inputs).argmax(dim=1) == truth).float().mean().item() for inputs, truth in zip(x, y)]
 
 
+# %% [markdown]
+# Squared error needs the target as a row of zeros with a one at the true class, a *one-hot* row.
+
+
+# %%
 def squared_error(logits, labels):
     return F.mse_loss(logits.softmax(dim=1), F.one_hot(labels, 10).float())
 

@@ -150,6 +150,10 @@ def cross_entropy(logits, labels):
     return loss, gradient
 
 
+# %% [markdown]
+# The paper example, now by the real code. Its loss and both gradients must come out as above.
+
+# %%
 paper = MLP(1, 1, 2, rng)
 paper.parameters = {
     "weight1": np.array([[1.0]]),
@@ -431,6 +435,11 @@ def torch_epoch(network, batches, optimizer):
     return losses
 
 
+# %% [markdown]
+# The three loops take turns, so that a busy machine slows all of them, and the median of a few rounds
+# counts.
+
+# %%
 x, y = images[train].astype(np.float32), labels[train]
 inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
 rates = {}
@@ -440,7 +449,7 @@ for size in (32, len(x)):
     optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1)
     loader = DataLoader(TensorDataset(inputs, targets), batch_size=size, shuffle=True)
     seconds = []
-    for _ in range(7):  # in turns, so that a busy machine slows all three
+    for _ in range(7):
         clock = [time.perf_counter()]
         run_epoch(ours, x, y, 0.1, size, rng)
         clock.append(time.perf_counter())

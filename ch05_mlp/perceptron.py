@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 5.1 The perceptron: a vote that learns from its mistakes
 #
-# Four friends decide by vote whether to go to the beach. Some voices count more than others, one counts
-# against, and it takes a certain enthusiasm to get off the sofa. A *neuron* is that vote: inputs, a
-# *weight* for each, a threshold, one decision. In 1958 Frank Rosenblatt found a way for it to learn its
-# weights.
+# Shall we go to the beach? The sun votes yes. A friend who comes along votes yes with a louder voice, the
+# long way votes no, and it takes a certain enthusiasm to get off the sofa. A *neuron* is that vote:
+# inputs, a *weight* for each, a threshold, one decision. In 1958 Frank Rosenblatt found a way for it to
+# learn its weights.
 #
 # **You will build** a neuron, the rule that trains it on penguins, the proof that training must end, and
 # the two cases in which it never does. **You need** vectors (2.1), matrix products (2.2) and XOR (3.5).
@@ -177,8 +177,8 @@ plt.show()
 #   \qquad\Longrightarrow\qquad k \le \left(\frac{R}{\gamma}\right)^2 .$$
 #
 # Any separating $u$ gives a bound, and the one with the widest margin the best. It points at the spot
-# nearest to zero among all mixtures of the vectors $y x$. To get there, look at the worst bird and move
-# to the nearest spot on the way to it; repeat.
+# nearest to zero among all weighted averages of the vectors $y x$. To get there, look at the worst bird
+# and move to the nearest spot on the way to it; repeat.
 
 
 # %%
@@ -193,8 +193,9 @@ def widest_margin(features, signs, n_steps):
         back = spot - vectors[np.argmin(vectors @ spot)]  # (n, D) @ (D,) -> (n,)
         if back @ back > 0:
             spot = spot - np.clip((spot @ back) / (back @ back), 0, 1) * back
-    u = spot / np.linalg.norm(spot)
-    return u, float(np.min(vectors @ u)), float(np.linalg.norm(spot))  # (n, D) @ (D,) -> (n,)
+    ceiling = float(np.linalg.norm(spot))
+    u = spot / ceiling if ceiling else spot  # at zero no direction is left
+    return u, float(np.min(vectors @ u)), ceiling  # (n, D) @ (D,) -> (n,)
 
 
 u, margin, ceiling = widest_margin(features, signs, n_steps=20_000)
@@ -314,9 +315,10 @@ plt.show()
 # ## Where it never ends: species that overlap
 #
 # Chinstraps have long bills too, and a few look like Adélies. The search for a margin proves that no line
-# is perfect: its ceiling sinks to zero. So the rule never stops, and where we stop it is chance: its last
-# mistake may have spoiled good weights. The *pocket* version runs the same rule, but keeps the best
-# weights so far in its pocket.
+# is perfect: its ceiling sinks to zero, so some weighted average of the vectors $y x$ vanishes, and
+# scores that are all positive cannot average to nothing. So the rule never stops, and where we stop it is
+# chance: its last mistake may have spoiled good weights. The *pocket* version runs the same rule, but
+# keeps the best weights so far in its pocket.
 
 
 # %%
@@ -330,6 +332,11 @@ def pocket(features, signs, n_epochs):
     return history[np.argmax(right)], right
 
 
+# %% [markdown]
+# The same ten lines as before load the other pair of species. How good are the weights at the end, and
+# how good are those in the pocket?
+
+# %%
 SPECIES = ("Adelie", "Chinstrap")
 with open(HERE / "data" / "penguins.csv", encoding="utf-8") as file:
     birds = [row for row in csv.DictReader(file) if row["species"] in SPECIES]

@@ -90,6 +90,12 @@ def test_widest_margin_beats_every_direction_tried(perceptron, seed):
     assert margin > 0.99 * ceiling
 
 
+def test_no_margin_where_the_classes_meet(perceptron):
+    x, y = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([1, -1])
+    u, margin, ceiling = perceptron.widest_margin(x, y, n_steps=10)
+    assert ceiling == 0 and margin == 0 and not u.any()
+
+
 def test_penguins_stay_under_the_bound(perceptron):
     assert 0 < perceptron.margin <= perceptron.ceiling
     assert perceptron.n_updates.max() < perceptron.bound
