@@ -183,9 +183,8 @@ A = torch.tensor([[3.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
 point = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
 f = 0.5 * point @ A @ point  # (2,) @ (2, 2) @ (2,) -> ()
 (gradient,) = torch.autograd.grad(f, point, create_graph=True)
-hessian = torch.stack(
-    [torch.autograd.grad(slope, point, retain_graph=True)[0] for slope in gradient]
-)  # (2, 2)
+rows = [torch.autograd.grad(slope, point, retain_graph=True)[0] for slope in gradient]
+hessian = torch.stack(rows)  # (2, 2)
 print(f"gradient {gradient.tolist()}   second derivatives {hessian.tolist()}")
 torch.testing.assert_close(gradient, A @ point)  # (2, 2) @ (2,) -> (2,)
 torch.testing.assert_close(hessian, A)
@@ -212,9 +211,8 @@ loss = F.cross_entropy(x @ weight.T + bias, y)  # (500, 196) @ (196, 10) -> (500
 loss.backward()
 
 error = torch.softmax(x @ weight.T + bias, dim=1) - F.one_hot(y, 10)  # (500, 196) @ (196, 10) -> (500, 10)
-torch.testing.assert_close(
-    weight.grad, error.T @ x / len(x), rtol=1e-10, atol=1e-12
-)  # (10, 500) @ (500, 196)
+formula = error.T @ x / len(x)  # (10, 500) @ (500, 196) -> (10, 196)
+torch.testing.assert_close(weight.grad, formula, rtol=1e-10, atol=1e-12)
 torch.testing.assert_close(bias.grad, error.mean(dim=0), rtol=1e-10, atol=1e-12)
 print(f"loss {loss.item():.3f}   norm of its gradient {weight.grad.norm():.3f}")
 

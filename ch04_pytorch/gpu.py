@@ -125,9 +125,8 @@ assert len(toy.queue) == 5 and not toy.results
 toy.synchronize()
 right_time = time.perf_counter() - started
 print(f"after waiting:       {1e6 * right_time:8.0f} microseconds, {len(toy.results)} products exist")
-assert not toy.queue and torch.equal(
-    toy.results[-1], matrix @ matrix
-)  # (600, 600) @ (600, 600) -> (600, 600)
+product = matrix @ matrix  # (600, 600) @ (600, 600) -> (600, 600)
+assert not toy.queue and torch.equal(toy.results[-1], product)
 
 # %% [markdown]
 # The honest one: call once to warm up (the first call allocates, loads and chooses), wait before starting
@@ -228,10 +227,8 @@ for n in sizes:
     times["CPU"].append(seconds(lambda a=a, b=b: a @ b, cpu, rounds=3))  # (n, n) @ (n, n) -> (n, n)
     if on_gpu:
         times["away"].append(seconds(lambda a=a_there, b=b_there: a @ b, device))  # (n, n) @ (n, n) -> (n, n)
-        copies = seconds(
-            lambda a=a, b=b: (a.to(device) @ b.to(device)).cpu(), device
-        )  # (n, n) @ (n, n) -> (n, n)
-        times["away, with copies"].append(copies)
+        there_and_back = lambda a=a, b=b: (a.to(device) @ b.to(device)).cpu()  # noqa: E731
+        times["away, with copies"].append(seconds(there_and_back, device))
         torch.testing.assert_close((a_there @ b_there).cpu(), a @ b, rtol=1e-3, atol=1e-3)  # (n, n) @ (n, n)
     else:
         times["away"].append(assumed_gpu(n, with_copies=False))

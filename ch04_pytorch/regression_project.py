@@ -324,12 +324,8 @@ assert errors["MLP, mean of seeds"]["test"] < errors["seasonal"]["test"] < error
 rng = np.random.default_rng(0)
 squares = {"linear": (linear(test[0]) - test[1]) ** 2}  # (n_test,)
 squares["MLP"] = np.mean([(predict(model, test[0]) - test[1]) ** 2 for model in models], axis=0)  # (n_test,)
-gain_by_year = np.array(
-    [
-        (squares["linear"] - squares["MLP"])[when[split["test"]].astype(int) == year].mean()
-        for year in range(TEST, 2002)
-    ]
-)  # (n_years,)
+gains, test_years = squares["linear"] - squares["MLP"], when[split["test"]].astype(int)  # each (n_test,)
+gain_by_year = np.array([gains[test_years == year].mean() for year in np.unique(test_years)])  # (n_years,)
 draws = rng.choice(gain_by_year, size=(10_000, len(gain_by_year))).mean(axis=1)  # (10000,)
 low, high = np.quantile(draws, [0.05, 0.95])
 print(f"mean gain in squared error {gain_by_year.mean():.4f} ppm², 90 % interval {low:.4f} to {high:.4f}")

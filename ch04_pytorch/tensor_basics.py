@@ -20,7 +20,6 @@ import numpy as np
 import torch
 
 HERE = Path(globals().get("__file__", "")).parent
-rng = np.random.default_rng(0)
 
 # %% [markdown]
 # ## Is everything there?
@@ -33,9 +32,8 @@ rng = np.random.default_rng(0)
 device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 print(f"Python {platform.python_version()}, PyTorch {torch.__version__}, NumPy {np.__version__}")
 print(f"CPU threads {torch.get_num_threads()}, tensors will live on: {device}")
-product = torch.full((2, 3), 2.0, device=device) @ torch.full(
-    (3, 2), 0.5, device=device
-)  # (2, 3) @ (3, 2) -> (2, 2)
+twos, halves = torch.full((2, 3), 2.0, device=device), torch.full((3, 2), 0.5, device=device)
+product = twos @ halves  # (2, 3) @ (3, 2) -> (2, 2)
 assert product.tolist() == [[3.0, 3.0], [3.0, 3.0]]
 
 # %% [markdown]
@@ -282,9 +280,9 @@ StridedTensor.is_contiguous, StridedTensor.flat, StridedTensor.reshape = is_cont
 # %% [markdown]
 # ## The same in PyTorch
 #
-# The methods have the names that PyTorch gave them, so one function serves both. A dozen views, some of
-# them three operations deep: shape, strides, offset, contiguity and values must agree, and ours must copy
-# exactly where `torch` does. (The test of this lesson adds some thousand random ones.)
+# The methods have the names that PyTorch gave them, so one function serves both. In all the views below,
+# shape, strides, offset, contiguity and values must agree, and ours must copy exactly where `torch` does.
+# (The test of this lesson adds some thousand random ones.)
 
 # %%
 recipes = {
@@ -304,10 +302,8 @@ recipes = {
     "repeat": lambda t: t[:, :1].broadcast_to(2, 4, 6, 4),
     "repeat, then flatten": lambda t: t[:1].broadcast_to(3, 6, 4).reshape(72),
 }
-ours, theirs = (
-    StridedTensor(list(range(96)), (4, 6, 4)),
-    torch.arange(96).reshape(4, 6, 4),
-)  # (96,) -> (4, 6, 4)
+ours = StridedTensor(list(range(96)), (4, 6, 4))
+theirs = torch.arange(96).reshape(4, 6, 4)  # (96,) -> (4, 6, 4)
 start = theirs.untyped_storage().data_ptr()
 for name, recipe in recipes.items():
     a, b = recipe(ours), recipe(theirs)
@@ -458,9 +454,9 @@ for name, (result, dtype) in mixtures.items():
 # libraries, agree only to a tolerance.
 
 # %%
-bright, brighter = torch.tensor([200, 100], dtype=torch.uint8)
-print("200 + 100 in bytes:", (bright + brighter).item())
-assert (bright + brighter).item() == (200 + 100) % 256
+light, dark = torch.tensor([200, 100], dtype=torch.uint8)
+print("200 + 100 in bytes:", (light + dark).item())
+assert (light + dark).item() == (200 + 100) % 256
 
 edge = torch.tensor(2.0**24, dtype=torch.float32)
 assert edge + 1 == edge and edge.double() + 1 != edge.double()

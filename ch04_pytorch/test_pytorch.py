@@ -242,9 +242,8 @@ def test_train_matches_torch_and_each_mistake_shows(computational_graph):
     expected, model = [], [weight.detach().requires_grad_() for weight in computational_graph.fresh_weights()]
     assert [tuple(weight.shape) for weight in model] == [(32, 196), (10, 32)]
     for _ in range(5):
-        loss = F.cross_entropy(
-            torch.tanh(x @ model[0].T) @ model[1].T, y
-        )  # (500, 196) -> (500, 32) -> (500, 10)
+        hidden = torch.tanh(x @ model[0].T)  # (500, 196) @ (196, 32) -> (500, 32)
+        loss = F.cross_entropy(hidden @ model[1].T, y)  # (500, 32) @ (32, 10) -> (500, 10)
         expected.append(loss.item())
         grads = torch.autograd.grad(loss, model)
         model = [(weight - 0.3 * grad).detach().requires_grad_() for weight, grad in zip(model, grads)]
@@ -798,9 +797,16 @@ def test_run_tells_the_code_and_all_output(pytorch_project, monkeypatch, tmp_pat
 def test_resumed_log_equals_the_uninterrupted_one(pytorch_project, monkeypatch, tmp_path):
     p = pytorch_project
     monkeypatch.setattr(p, "folder", tmp_path)
-    files = {"model.py": p.MODEL, "data.py": p.DATA, "train.py": p.TRAIN_FUNCTIONS + p.TRAIN_MAIN}
+    files = {
+        "model": p.MODEL,
+        "data": p.DATA,
+        "train": p.TRAIN_FUNCTIONS + p.TRAIN_MAIN,
+        "test_project": p.TEST,
+    }
     for name, content in files.items():
-        (tmp_path / name).write_text(content, encoding="utf-8")
+        (tmp_path / f"{name}.py").write_text(content, encoding="utf-8")
+    code, output = p.run("-m", "unittest")
+    assert code == 0 and output.strip().endswith("OK")
     code, output = p.run("train.py", "--data", p.data, "--epochs", 6)
     assert code == 0 and output.count("epoch") == 6
     assert (tmp_path / "log.csv").read_text(encoding="utf-8") == p.log_text
@@ -861,9 +867,7 @@ def check_product(product, a, b, tolerance):
 def test_numpy_matmul_speed(timed, implementation):
     torch.manual_seed(0)
     a, b = torch.randn(2, 512, 512)
-    product = timed(
-        np.matmul, a.numpy(), b.numpy(), flops=2 * 512**3
-    )  # (512, 512) @ (512, 512) -> (512, 512)
+    product = timed(np.matmul, a.numpy(), b.numpy(), flops=2 * 512**3)  # (512, 512) @ (512, 512)
     check_product(torch.from_numpy(product), a, b, 1e-3)
 
 
@@ -883,9 +887,8 @@ def test_large_matmul_speed(timed, device, dtype):
         pytest.skip("it fills a GPU; one core would take minutes")
     torch.manual_seed(0)
     a, b = torch.randn(2, 4096, 4096).to(dtype)
-    product = timed(
-        torch.matmul, a.to(device), b.to(device), flops=2 * 4096**3, dtype=dtype
-    )  # (n, n) @ (n, n)
+    there = a.to(device), b.to(device)
+    product = timed(torch.matmul, *there, flops=2 * 4096**3, dtype=dtype)  # (n, n) @ (n, n) -> (n, n)
     check_product(product, a, b, 1e-3 if dtype == torch.float32 else 2e-2)
 
 
