@@ -41,6 +41,11 @@ def experiment_design(lesson):
     return lesson("experiment_design")
 
 
+@pytest.fixture
+def data_parallel(lesson):
+    return lesson("data_parallel")
+
+
 # 7.1 loss_surface_and_sgd
 
 
@@ -808,6 +813,88 @@ def test_conclusions(experiment_design):
     assert f"({m.n_seeds})" in m.report and all(name in m.report for name in m.passengers.split(", "))
     bests = np.array([m.bests[name].mean() for name in ("grid", "random", "random, linear scale")])
     assert np.all(bests[:2] > bests[2])
+
+
+# 7.8 data_parallel
+
+
+@pytest.mark.parametrize("p", [1, 2, 3, 7])
+@pytest.mark.parametrize("n", [1, 5, 21, 64])
+def test_ring_gives_everyone_the_sum(data_parallel, p, n):
+    rng = np.random.default_rng(0)
+    vectors = [rng.normal(size=n) for _ in range(p)]
+    total = np.sum(vectors, axis=0)
+    sent = data_parallel.ring_all_reduce(vectors)
+    for vector in vectors:
+        np.testing.assert_allclose(vector, total, rtol=1e-10, atol=1e-12)
+    assert sent.sum() == 2 * (p - 1) * n  # every number is sent on once a turn, by somebody
+    assert sent.max() <= 2 * (p - 1) * -(-n // p)
+
+
+def test_shares_average_to_the_batch(data_parallel):
+    m, rows = data_parallel, torch.arange(40, 52)
+    model = m.new_model()
+    whole = m.gradient(model, rows)
+    loss = F.cross_entropy(model(m.x_all[rows]), m.y_all[rows])
+    model.zero_grad()
+    loss.backward()
+    torch.testing.assert_close(whole, torch.cat([w.grad.flatten() for w in model.parameters()]))
+    torch.testing.assert_close(m.averaged_gradient(model, rows.split(4)), whole, rtol=1e-10, atol=1e-12)
+    shares = rows.split([1, 4, 7])
+    weighted = m.averaged_gradient(model, shares, [1 / 12, 4 / 12, 7 / 12])
+    torch.testing.assert_close(weighted, whole, rtol=1e-10, atol=1e-12)
+    assert (m.averaged_gradient(model, shares) - whole).norm() > 0.01 * whole.norm()
+
+
+def test_cost_model_by_hand(data_parallel):
+    seconds = data_parallel.step_seconds
+    assert seconds(1, 10, 5, flops=100.0, bandwidth=1.0, delay=9.0) == pytest.approx(3)
+    expected = 6 * 10 * 5 / (4 * 100) + 2 * 3 * (0.5 + 4 * 10 / (4 * 20))
+    assert seconds(4, 10, 5, flops=100.0, bandwidth=20.0, delay=0.5) == pytest.approx(expected)
+
+
+def test_alone_takes_the_steps_of_sgd(data_parallel):
+    """The first steps by hand: v <- 0.9 v + g, w <- w - 0.1 v, on the first batches of the order."""
+    m, model = data_parallel, data_parallel.new_model()
+    order = torch.randperm(320, generator=torch.Generator().manual_seed(0))
+    w, v = torch.nn.utils.parameters_to_vector(model.parameters()).detach(), 0.0
+    for step in range(3):
+        v = 0.9 * v + m.gradient(model, order[32 * step : 32 * (step + 1)])
+        w = w - 0.1 * v
+        torch.nn.utils.vector_to_parameters(w, model.parameters())
+        torch.testing.assert_close(m.alone[step], w, rtol=1e-10, atol=1e-12)
+
+
+def traces_of(m, folder, n_processes, crash_at=-1, **options):
+    torch.save(m.task, folder / "task.pt")
+    m.launch(m.WORKER, folder, n_processes, crash_at, **options)
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(n_processes)]
+
+
+@pytest.mark.parametrize("n_processes", [1, 4])
+def test_any_number_of_processes_takes_the_same_path(data_parallel, tmp_path, n_processes):
+    traces = traces_of(data_parallel, tmp_path, n_processes)
+    for trace in traces:
+        assert sorted(trace) == list(range(30))
+        for step, w in trace.items():
+            torch.testing.assert_close(w, data_parallel.alone[step], rtol=1e-10, atol=1e-10)
+            assert torch.equal(w, traces[0][step])
+
+
+def test_resumed_run_is_the_run_that_never_crashed(data_parallel, tmp_path):
+    straight = traces_of(data_parallel, tmp_path, 2)
+    resumed = data_parallel.traces
+    assert sorted(resumed[0]) == list(range(10, 30))
+    for rank in range(2):
+        assert all(torch.equal(w, straight[rank][step]) for step, w in resumed[rank].items())
+
+
+def test_dead_process_ends_the_run_with_a_clear_error(data_parallel, tmp_path):
+    with pytest.raises(RuntimeError, match="2 processes ended with code 1(.|\n)*rank 1 crashes at step 7"):
+        traces_of(data_parallel, tmp_path, 2, crash_at=7, timeout=150)  # or TimeoutExpired
+    assert not (tmp_path / "rank0.pt").exists()
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 5
 
 
 # benchmarks
