@@ -219,6 +219,10 @@ def crossover(sizes, home, away):
     return best
 
 
+# %% [markdown]
+# Now the sweep. A GPU that is there is measured; its products are compared with the CPU's.
+
+# %%
 sizes = [16, 32, 64, 128, 256, 512, 1024] + ([2048] if on_gpu else [])
 times = {"CPU": [], "away": [], "away, with copies": []}
 for n in sizes:

@@ -280,6 +280,11 @@ def shapes(model, x):
     return seen, error
 
 
+# %% [markdown]
+# The three looks at our own model. Read the last rows from the inside out: what goes into `hidden` has
+# been flattened, and nobody said so before.
+
+# %%
 torch.manual_seed(0)
 model = load_module(folder / "model.py").Classifier(n_hidden=32)
 print(model)

@@ -203,8 +203,9 @@ for name, seconds in times.items():
 # shows one class, and the model learns to say only that. We train the same linear model for one epoch in
 # either order. For that we need the loops.
 #
-# `train_epoch` is the four lines of lesson 3.3 around a loader. `evaluate` switches to `eval`, records
-# nothing, and counts.
+# First the counting of the paper example. Row and column make one number,
+# $10 \cdot \text{row} + \text{column}$ for ten classes, and `bincount` counts those. A label outside the
+# range would be counted in the wrong cell, so it is refused.
 
 
 # %%
@@ -222,6 +223,12 @@ def confusion_matrix(labels, predictions, n_classes):
     return cells.reshape(n_classes, n_classes)  # (n_classes²,) -> (n_classes, n_classes)
 
 
+# %% [markdown]
+# `train_epoch` is the four lines of lesson 3.3 around a loader. `evaluate` switches to `eval`, records
+# nothing, and counts.
+
+
+# %%
 def train_epoch(model, optimizer, batches):
     """One pass of gradient descent over `batches`; returns the mean loss an example, each before its step."""
     model.train()
@@ -339,6 +346,11 @@ def load_checkpoint(path):
     return state
 
 
+# %% [markdown]
+# Restoring fills the objects that a new start has made. Model and optimizer check the names themselves.
+
+
+# %%
 def restore(path, model, optimizer, generator):
     """Put a checkpoint's state into the three; returns its epoch and history."""
     state = load_checkpoint(path)

@@ -143,11 +143,11 @@ def draw_classes(ax, points, is_positive, names):
         ax.plot(*points[chosen].T, marker, color="0.2", markersize=4, fillstyle="none", label=name)
 
 
-def draw_sides(ax, weight, xlim, ylim, n=200, levels=(-2, 0, 2)):
+def draw_sides(ax, weight, xlim, ylim, n=200, levels=(-2, 0, 2), alpha=0.35):
     """Colour where weight · (u, v, 1) is negative or positive, and draw the line between."""
     u, v = np.meshgrid(np.linspace(*xlim, n), np.linspace(*ylim, n))  # each (n, n)
     score = np.stack([u, v, np.ones_like(u)], axis=-1) @ weight  # (n, n, 3) @ (3,) -> (n, n)
-    ax.contourf(u, v, np.sign(score), levels=levels, cmap="RdBu", alpha=0.35)
+    ax.contourf(u, v, np.sign(score), levels=levels, cmap="RdBu", alpha=alpha)
     ax.contour(u, v, score, levels=[0], colors="black")
     ax.set(xlim=xlim, ylim=ylim)
 

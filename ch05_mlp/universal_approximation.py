@@ -128,7 +128,7 @@ np.testing.assert_allclose(bump(np.array([0.2, 0.5, 0.8]), 0.4, 0.6, 200), [0, 1
 
 # %%
 def staircase(f, n, steepness=100):
-    """The weights of n - 1 sigmoids that climb n stairs along f on [0, 1]; steepness: their weights, times n."""
+    """The n - 1 sigmoids, of weight steepness · n, that climb n stairs along f on [0, 1]."""
     edges = np.arange(1, n) / n  # (n - 1,)
     heights = f((np.arange(n) + 0.5) / n)  # (n,)
     weight = np.full(n - 1, steepness * n)
