@@ -17,6 +17,11 @@ def weight_decay(lesson):
     return lesson("weight_decay")
 
 
+@pytest.fixture
+def batch_norm(lesson):
+    return lesson("batch_norm")
+
+
 def compiled(function, device):
     """`function` through torch.compile, on CUDA only: elsewhere it needs a compiler and half a minute."""
     if device.type != "cuda":
@@ -306,7 +311,260 @@ def test_train_noisy_keeps_its_parts_apart(weight_decay):
     assert row["valid loss"] > 1 and row["test loss"] > 1
 
 
+# 8.3 batch_norm
+
+
+@pytest.mark.parametrize("n, d", [(2, 1), (7, 3), (1024, 5)])
+def test_normalise_and_its_backward_match_pytorch(batch_norm, n, d):
+    rng = np.random.default_rng(n)
+    x, cotangent = rng.normal(loc=3, scale=2, size=(2, n, d))
+    gamma, beta = rng.normal(size=(2, d))
+    inputs = [torch.from_numpy(value).requires_grad_() for value in (x, gamma, beta)]
+    expected = F.batch_norm(inputs[0], None, None, inputs[1], inputs[2], training=True)
+    out, cache = batch_norm.normalise(x, gamma, beta)
+    np.testing.assert_allclose(out, expected.detach(), rtol=1e-10, atol=1e-11)
+    grads = torch.autograd.grad(expected, inputs, torch.from_numpy(cotangent))
+    for ours, theirs in zip(batch_norm.normalise_backward(cotangent, cache), grads, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (7, 5), (1, 3, 2, 1), (3, 5, 4, 7)])
+@pytest.mark.parametrize("eps, momentum", [(1e-5, 0.1), (1e-2, 0.4)])
+def test_batch_norm_layer_matches_pytorch_over_many_steps(batch_norm, shape, eps, momentum):
+    rng = np.random.default_rng(0)
+    channels = shape[1]
+    ours = batch_norm.BatchNorm(channels, eps=eps, momentum=momentum)
+    ours.weight, ours.bias = rng.normal(size=(2, channels))
+    kind = nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d
+    theirs = kind(channels, eps=eps, momentum=momentum, dtype=torch.float64)
+    theirs.weight.data, theirs.bias.data = torch.from_numpy(ours.weight), torch.from_numpy(ours.bias)
+    for step in range(12):
+        ours.training = step < 10
+        theirs.train(step < 10)
+        x, cotangent = rng.normal(loc=2, scale=3, size=(2, *shape))
+        inputs = torch.from_numpy(x).requires_grad_()
+        out = theirs(inputs)
+        grads = torch.autograd.grad(out, (inputs, theirs.weight, theirs.bias), torch.from_numpy(cotangent))
+        np.testing.assert_allclose(ours.forward(x), out.detach(), rtol=1e-9, atol=1e-10)
+        np.testing.assert_allclose(ours.backward(cotangent), grads[0], rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(ours.weight_grad, grads[1], rtol=1e-9, atol=1e-10)
+        np.testing.assert_allclose(ours.bias_grad, grads[2], rtol=1e-9, atol=1e-10)
+        np.testing.assert_allclose(ours.running_mean, theirs.running_mean, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(ours.running_var, theirs.running_var, rtol=1e-10, atol=1e-12)
+
+
+def test_batch_norm_starts_and_keeps_its_dtype(batch_norm):
+    layer = batch_norm.BatchNorm(3, dtype=np.float32)
+    for value, expected in (
+        (layer.weight, 1),
+        (layer.bias, 0),
+        (layer.running_mean, 0),
+        (layer.running_var, 1),
+    ):
+        assert value.dtype == np.float32 and value.tolist() == [expected] * 3
+    out = layer.forward(np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32))
+    assert out.dtype == layer.backward(out).dtype == layer.running_var.dtype == np.float32
+    assert (layer.eps, layer.momentum, layer.training) == (1e-5, 0.1, True)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4,), (4, 2, 3), (2, 3, 4)])
+def test_batch_norm_names_a_wrong_shape(batch_norm, shape):
+    with pytest.raises(ValueError, match="expected 3 channels"):
+        batch_norm.BatchNorm(3).forward(np.ones(shape))
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1)])
+def test_a_batch_of_one_raises_in_training_and_not_in_eval(batch_norm, shape):
+    layer = batch_norm.BatchNorm(3)
+    with pytest.raises(ValueError, match="more than one value"):
+        layer.forward(np.ones(shape))
+    layer.training = False
+    np.testing.assert_allclose(layer.forward(np.ones(shape)), 1, rtol=1e-4)
+
+
+def test_module_matches_nn_batch_norm_in_values_gradients_and_buffers(batch_norm):
+    torch.manual_seed(0)
+    ours = batch_norm.ModuleBatchNorm(5, eps=1e-3, momentum=0.3).double()
+    theirs = nn.BatchNorm1d(5, eps=1e-3, momentum=0.3).double()
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter)
+    theirs.load_state_dict(ours.state_dict(), strict=False)
+    for step in range(8):
+        ours.train(step < 6), theirs.train(step < 6)
+        x = (torch.randn(7, 5, dtype=torch.float64) * 3 + 1).requires_grad_()
+        cotangent = torch.randn(7, 5, dtype=torch.float64)
+        results = []
+        for layer in (ours, theirs):
+            out = layer(x)
+            results.append((out, *torch.autograd.grad(out, (x, layer.weight, layer.bias), cotangent)))
+        for mine, other in zip(*results):
+            torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-10)
+    for name in ("running_mean", "running_var"):
+        torch.testing.assert_close(ours.state_dict()[name], theirs.state_dict()[name])
+
+
+def test_sigmoid_network_is_the_papers(batch_norm):
+    torch.manual_seed(0)
+    for norm in (False, True):
+        model = batch_norm.sigmoid_network(norm)
+        linears = [layer for layer in model if isinstance(layer, nn.Linear)]
+        assert [(layer.in_features, layer.out_features) for layer in linears] == [
+            (784, 100),
+            (100, 100),
+            (100, 100),
+            (100, 10),
+        ]
+        weights = torch.cat([layer.weight.flatten() for layer in linears])
+        assert weights.std().item() == pytest.approx(0.05, rel=0.05) and abs(weights.mean().item()) < 1e-3
+        assert sum(isinstance(layer, nn.BatchNorm1d) for layer in model) == 3 * norm
+        assert all(torch.all(layer.bias == 0) for layer in linears)
+
+
+def test_deep_network_has_its_depth_and_its_norms(batch_norm):
+    model = batch_norm.deep_network(norm=True, he=False, depth=4, width=6)
+    kinds = [type(layer).__name__ for layer in model]
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU"] * 4 + ["Linear"]
+    torch.manual_seed(0)
+    he = batch_norm.deep_network(norm=False, he=True, depth=3, width=400)
+    assert he[2].weight.std().item() == pytest.approx(np.sqrt(2 / 400), rel=0.02)
+
+
+def test_accuracy_counts_and_leaves_the_model_training(batch_norm):
+    model = nn.Sequential(nn.Identity())
+    scores = torch.eye(3)[[0, 1, 2, 2]]
+    assert batch_norm.accuracy(model, scores, torch.tensor([0, 1, 2, 1])) == 0.75 and model.training
+
+
+def test_steps_to_stops_at_the_first_check_that_reaches_the_target(batch_norm):
+    def run(**settings):
+        torch.manual_seed(0)
+        model = batch_norm.deep_network(norm=True, he=True, depth=2)
+        return batch_norm.steps_to(model, batch_norm.digit_data, **settings)
+
+    assert run(learning_rate=0.1, target=0.0, n_steps=9, every=3) == 3
+    assert run(learning_rate=0.0, target=0.5, n_steps=6, every=3) is None
+    seen = []
+    reached = run(
+        learning_rate=0.1, target=0.0, n_steps=9, every=3, watch=lambda model, step: seen.append(step)
+    )
+    assert reached == 3 and seen == [3, 6, 9]
+
+
+def test_batch_norm_needs_far_fewer_steps_on_the_papers_network(batch_norm):
+    assert batch_norm.steps[False, 0.5] > 3 * batch_norm.steps[True, 0.5]
+    assert batch_norm.best[False] > 3 * batch_norm.best[True]
+    assert batch_norm.moved[True] < 0.5 * batch_norm.moved[False]
+
+
+def test_twenty_relu_layers_from_the_default_start_need_batch_norm(batch_norm):
+    assert batch_norm.deep[False, 0.1, False] is None and batch_norm.ends[False, 0.1, False] < 0.2
+    assert batch_norm.deep[False, 0.1, True] < 200
+    assert batch_norm.he_best[True] < 0.7 * batch_norm.he_best[False]
+    assert batch_norm.slow[True] < batch_norm.slow[False] - 0.02
+
+
+def test_the_gradient_holds_further_with_batch_norm(batch_norm):
+    plain, norm = (np.median(batch_norm.ratios[kind], axis=0) for kind in (False, True))
+    assert plain[-1] > 2 and norm.max() < 1.2 and batch_norm.ratios[True].shape == (20, 5)
+    np.testing.assert_allclose(batch_norm.loss_along_the_gradient(True, [0.0], n_steps=2, every=1), 1)
+
+
+@pytest.mark.parametrize("n_in, n_out", [(1, 1), (5, 3)])
+def test_folded_layer_matches_linear_and_norm(batch_norm, n_in, n_out):
+    torch.manual_seed(0)
+    linear, norm = nn.Linear(n_in, n_out).double(), nn.BatchNorm1d(n_out, eps=0.01).double()
+    nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
+    for _ in range(5):
+        norm(linear(torch.randn(9, n_in, dtype=torch.float64)))
+    folded, x = batch_norm.fold(linear, norm.eval()), torch.randn(4, n_in, dtype=torch.float64)
+    torch.testing.assert_close(folded(x), norm(linear(x)), rtol=1e-10, atol=1e-12)
+    assert batch_norm.largest < 1e-10
+
+
+def test_early_eval_lags_and_small_batches_scatter(batch_norm):
+    assert batch_norm.early[2, 2] > batch_norm.early[2, 1] + 0.1
+    assert np.all(np.diff(batch_norm.spreads) < 0)
+
+
 # benchmarks
+
+
+def interleaved_inputs(shape, seed=0):
+    """Input and cotangent of `shape`, gain and shift for its channels (axis 1), float32."""
+    rng = np.random.default_rng(seed)
+    x, cotangent = rng.normal(size=(2, *shape)).astype(np.float32)
+    return x, cotangent, *rng.normal(size=(2, shape[1])).astype(np.float32)
+
+
+def check_norm(results, x, cotangent, gamma, beta, function):
+    """Output and gradients against `function` of float64 tensors (input, gain, shift)."""
+    tensors = [torch.from_numpy(value).double().requires_grad_() for value in (x, gamma, beta)]
+    out = function(*tensors)
+    expected = out.detach(), *torch.autograd.grad(out, tensors, torch.from_numpy(cotangent).double())
+    for ours, theirs in zip(results, expected, strict=True):
+        ours = torch.as_tensor(ours).double().cpu()
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()) + 1e-5)
+
+
+def torch_norm(x, cotangent, gamma, beta, device, function):
+    """A call that runs `function` forward and backward on `device`, and returns output and gradients."""
+    tensors = [torch.from_numpy(value).to(device).requires_grad_() for value in (x, gamma, beta)]
+    out_grad = torch.from_numpy(cotangent).to(device)
+
+    def both():
+        out = function(*tensors)
+        return out.detach(), *torch.autograd.grad(out, tensors, out_grad)
+
+    return both
+
+
+def explicit_batch_norm(x, gamma, beta):
+    dims = [0, *range(2, x.ndim)]
+    shape = [1, -1, *[1] * (x.ndim - 2)]
+    variance, mean = torch.var_mean(x, dim=dims, correction=0, keepdim=True)
+    return (x - mean) * torch.rsqrt(variance + 1e-5) * gamma.view(shape) + beta.view(shape)
+
+
+def library_batch_norm(x, gamma, beta):
+    return F.batch_norm(x, None, None, gamma, beta, training=True)
+
+
+def sizes(kernel, *shapes):
+    """Parametrize over shapes, one benchmark group each."""
+    groups = [
+        pytest.mark.benchmark(group=f"{kernel} forward and backward, {shape}, float32") for shape in shapes
+    ]
+    return pytest.mark.parametrize(
+        "shape", [pytest.param(s, marks=g, id=str(s)) for s, g in zip(shapes, groups)]
+    )
+
+
+BATCH_SHAPES = sizes("batch norm", (1024, 256), (32, 64, 28, 28))
+# Six passes over memory at least: read x twice and the gradient twice, write the output and the gradient.
+
+
+@BATCH_SHAPES
+@pytest.mark.parametrize("implementation", ["numpy"])
+def test_batch_norm_speed_on_the_cpu(batch_norm, timed, shape, implementation):
+    x, cotangent, gamma, beta = interleaved_inputs(shape)
+    layer = batch_norm.BatchNorm(shape[1], dtype=np.float32)
+    layer.weight, layer.bias = gamma, beta
+
+    def both():
+        out = layer.forward(x)
+        return out, layer.backward(cotangent), layer.weight_grad, layer.bias_grad
+
+    check_norm(timed(both, bytes=6 * 4 * x.size), x, cotangent, gamma, beta, library_batch_norm)
+
+
+@BATCH_SHAPES
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library", "torch, compiled"])
+def test_batch_norm_speed(timed, device, shape, implementation):
+    inputs = interleaved_inputs(shape)
+    functions = {"torch, explicit": explicit_batch_norm, "torch, library": library_batch_norm}
+    function = functions.get(implementation) or compiled(explicit_batch_norm, device)
+    both = torch_norm(*inputs, device, function)
+    check_norm(timed(both, bytes=6 * 4 * inputs[0].size), *inputs, library_batch_norm)
 
 
 @pytest.mark.benchmark(group="dropout forward and backward, (1024, 1024), float32")
