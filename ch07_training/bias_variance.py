@@ -322,7 +322,7 @@ widths = [10, 20, 40, 80, 120, 160, 200, 250, 320, 400, 800, 1600, 3200]
 
 
 def double_descent(label_noise, seed):
-    """Test error rate and squared error for each width, after fitting 200 rows: two lists."""
+    """Test error rate, squared error and length of the weights for each width, after fitting n_rows."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(images))
     train, test = order[:n_rows], order[n_rows:1200]
@@ -331,29 +331,31 @@ def double_descent(label_noise, seed):
     y[wrong] = (y[wrong] + rng.integers(1, 10, size=wrong.sum())) % 10
     random_weight = rng.normal(size=(max(widths), 64)) / 8
     features = np.maximum(images @ random_weight.T, 0)  # (1797, 64) @ (64, 3200) -> (1797, 3200)
-    error_rates, squared = [], []
+    error_rates, squared, lengths = [], [], []
     for width in widths:
         weight = minimum_norm(features[train, :width], np.eye(10)[y])  # (width, 10)
         scores = features[test, :width] @ weight  # (1000, width) @ (width, 10) -> (1000, 10)
         error_rates.append(np.mean(scores.argmax(axis=1) != labels[test]))
         squared.append(np.mean(np.sum((scores - np.eye(10)[labels[test]]) ** 2, axis=1)))
-    return error_rates, squared
+        lengths.append(np.linalg.norm(weight))
+    return error_rates, squared, lengths
 
 
 descents = {
     noise: np.median([double_descent(noise, seed) for seed in range(5)], axis=0) for noise in (0.0, 0.1)
-}  # each (2, widths)
+}  # each (3, widths)
 
 # %%
-for noise, (error_rates, squared) in descents.items():
+for noise, (error_rates, squared, lengths) in descents.items():
     classical = error_rates[: widths.index(n_rows)].min()
     peak = widths[int(np.argmax(squared))]
-    print(f"label noise {noise:.0%}: peak at {peak} features, {classical:.1%} best before it, ", end="")
-    print(f"{error_rates[-1]:.1%} at {widths[-1]}")
+    print(f"label noise {noise:.0%}: peak at {peak} features; error rate {classical:.1%} at best before it,")
+    print(f"{error_rates[-1]:.1%} at {widths[-1]}; weights {lengths.max():.1f} and {lengths[-1]:.1f} long")
     assert peak == n_rows and error_rates[-1] < classical
+    assert widths[int(np.argmax(lengths))] == n_rows and lengths[-1] < 0.1 * lengths.max()
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-for (noise, (error_rates, squared)), style in zip(descents.items(), ("o-", "s--")):
+for (noise, (error_rates, squared, _)), style in zip(descents.items(), ("o-", "s--")):
     left.loglog(widths, squared, style, label=f"{noise:.0%} wrong labels")
     right.semilogx(widths, error_rates, style, label=f"{noise:.0%} wrong labels")
 for ax in (left, right):

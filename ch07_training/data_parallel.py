@@ -272,7 +272,6 @@ def launch(script, folder, n_processes, *args, max_restarts=0, timeout=300):
         env=environment,
         timeout=timeout,
         capture_output=True,
-        text=True,
         encoding="utf-8",
     )
     if done.returncode:

@@ -95,8 +95,10 @@ digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 6
 images = digits[:, :64] / 16  # (1797, 64): 0 is paper, 1 is ink
 labels = digits[:, 64].astype(np.int64)  # (1797,)
 
-x_all = torch.from_numpy((images - images.mean()) / images.std()).float()  # (1797, 64)
-y_all = torch.from_numpy(labels)
+shuffled = rng.permutation(len(images))
+x_all = torch.from_numpy((images - images.mean())[shuffled] / images.std()).float()  # (1797, 64)
+y_all = torch.from_numpy(labels[shuffled])
+n_pool = 1200  # the rows from here on are for the final test, whatever the seed
 n_train, n_validation, batch_size, width, n_steps = 100, 400, 32, 32, 200
 plain = {"lr": 0.1, "momentum": 0.9, "noise": 0.0, "smoothing": 0.0, "decay": 0.0, "anneal": 1.0}
 
@@ -115,20 +117,24 @@ def losses_of(params, x, y, smoothing):
 
 
 # %% [markdown]
-# `run` trains one network for each pair of a configuration and a seed and returns accuracies on
-# validation and on test rows. For now we print only the first: the test rows are for the end.
+# `run` trains one network for each pair of a configuration and a seed. A seed divides the pool into rows to
+# train on, validation rows, and a rest. The test rows are outside the pool, the same for all seeds, and
+# nobody looks at their column before the end.
 
 
 # %%
 def run(configs, seeds):
-    """Train S networks, configs[i] with seeds[i]; returns validation and test accuracy, each (S,)."""
+    """Train S networks, configs[i] with seeds[i].
+
+    Returns accuracy on validation rows, on the pool's other unseen rows, and on the test rows, each (S,).
+    """
     distinct, which = np.unique(seeds, return_inverse=True)
     which = torch.from_numpy(which)  # (S,): numbers drawn once a seed, used by all its networks
     generators = [torch.Generator().manual_seed(int(seed)) for seed in distinct]
     names = ("lr", "momentum", "noise", "smoothing", "decay", "anneal")
     columns = (torch.tensor([c[name] for c in configs]).float().reshape(-1, 1, 1) for name in names)
     lr, momentum, noise, smoothing, decay, anneal = columns  # (S, 1, 1) each
-    order = torch.stack([torch.randperm(len(x_all), generator=g) for g in generators])[which]  # (S, 1797)
+    order = torch.stack([torch.randperm(n_pool, generator=g) for g in generators])[which]  # (S, n_pool)
     params = []
     for n_in, n_out, gain in ((64, width, 2), (width, 10, 1)):
         draws = torch.stack([torch.randn(n_out, n_in, generator=g) for g in generators])[which]
@@ -148,7 +154,8 @@ def run(configs, seeds):
             for w, g, velocity in zip(params, grads, velocities):
                 velocity.mul_(momentum).add_(g + decay * w)
                 w -= lr * (1 - anneal + anneal * cosine) * velocity
-    parts = order[:, n_train : n_train + n_validation], order[:, n_train + n_validation :]
+    test_rows = torch.arange(n_pool, len(x_all)).expand(len(which), -1)  # (S, 597)
+    parts = order[:, n_train : n_train + n_validation], order[:, n_train + n_validation :], test_rows
     with torch.no_grad():
         return tuple(
             (scores(params, x_all[rows]).argmax(dim=-1) == y_all[rows]).double().mean(dim=1).numpy()
@@ -159,21 +166,22 @@ def run(configs, seeds):
 # %% [markdown]
 # ## A first answer, and a second
 #
-# One seed, both ways. Then another seed.
+# One seed, both ways. Then another seed. We chose a pair that disagrees; how rare such pairs are, the
+# large run below will tell.
 
 # %%
 noisy = {**plain, "noise": 0.5}
-pilot_seeds = list(range(6))
+pilot_seeds = list(range(10, 16))
 pilot_plain, pilot_noisy = (run([config] * 6, pilot_seeds)[0] for config in (plain, noisy))
 pilot_gains = pilot_noisy - pilot_plain  # (6,)
-for seed in (0, 1):
-    gain = f"gain {pilot_gains[seed]:+.4f}"
-    print(f"seed {seed}: plain {pilot_plain[seed]:.3f}, noisy {pilot_noisy[seed]:.3f}, {gain}")
+for i, seed in enumerate(pilot_seeds[:2]):
+    gain = f"gain {pilot_gains[i]:+.4f}"
+    print(f"seed {seed}: plain {pilot_plain[i]:.3f}, noisy {pilot_noisy[i]:.3f}, {gain}")
 assert pilot_gains[0] < -0.005 and pilot_gains[1] > 0.005
 
 # %% [markdown]
-# Whoever stopped after seed 0 would have written that noise hurts. Whoever began with seed 1 would have
-# announced a breakthrough. So: how many seeds does the question need?
+# Whoever stopped after the first seed would have written that noise hurts. Whoever began with the second
+# would have announced a breakthrough. So: how many seeds does the question need?
 #
 # ## How many seeds
 #
@@ -198,8 +206,10 @@ paired = paired_interval(noisy_scores, plain_scores)
 unpaired = unpaired_interval(noisy_scores, plain_scores)
 print("gain, paired   {:+.4f} to {:+.4f}".format(*paired))
 print("gain, unpaired {:+.4f} to {:+.4f}".format(*unpaired))
+misleading = np.mean(noisy_scores <= plain_scores)
+print(f"seeds that alone would say the opposite: {misleading:.0%}")
 assert np.ptp(paired) < 0.8 * np.ptp(unpaired)
-assert paired[0] > half_width
+assert paired[0] > half_width and misleading > 0.05
 
 # %% [markdown]
 # The hypothesis stands: the whole interval lies above half a point. And pairing came free: the same runs,
@@ -324,10 +334,9 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 tried = [trial for trials, _ in pools.values() for trial in trials]
 values = np.concatenate([values for _, values in pools.values()])  # (2 · n_trials,)
 points = left.scatter([t["lr"] for t in tried], [t["decay"] for t in tried], c=values, cmap="viridis", s=14)
-left.plot(grid_lrs.ravel(), grid_decays.ravel(), "s", color="C3", fillstyle="none", label="one grid")
-left.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="weight decay")
+left.plot(grid_lrs.ravel(), grid_decays.ravel(), "s", color="C3", fillstyle="none")
+left.set(xscale="log", yscale="log", xlabel="learning rate (squares: one grid)", ylabel="weight decay")
 left.set_title("The rate matters most: good trials form a stripe")
-left.legend()
 fig.colorbar(points, ax=left, label="validation accuracy")
 right.plot(range(1, 33), [expected_best(pools["first"][1], k) for k in range(1, 33)], "-", label="expected")
 right.errorbar(ks, measured, yerr=2 * np.array(errors), fmt="o", label="fresh trials, two errors")
@@ -341,15 +350,15 @@ plt.show()
 # ## The winner has been lucky
 #
 # Whoever wins a choice is good, or lucky, or both, and luck does not come along. To see it alone, choose
-# among equals: one configuration, sixteen seeds, the best on validation rows. What does it have left on
-# the test rows?
+# among equals: one configuration, sixteen seeds, the best on validation rows. What does it have left on the
+# pool's other rows?
 
 # %%
-validation, test = run([noisy] * 64, np.arange(2000, 2064))
+validation, others, _ = run([noisy] * 64, np.arange(2000, 2064))
 winners = validation.reshape(-1, 16).argmax(axis=1) + 16 * np.arange(4)  # four choices among sixteen equals
-print(f"winners on validation {validation[winners].mean():.3f}, the same on test {test[winners].mean():.3f}")
-print(f"everybody on validation {validation.mean():.3f}, on test {test.mean():.3f}")
-luck = (validation[winners].mean() - validation.mean()) - (test[winners].mean() - test.mean())
+print(f"winners on validation rows {validation[winners].mean():.3f}, on others {others[winners].mean():.3f}")
+print(f"everybody on validation rows {validation.mean():.3f}, on others {others.mean():.3f}")
+luck = (validation[winners].mean() - validation.mean()) - (others[winners].mean() - others.mean())
 print(f"luck that stayed behind {luck:+.4f}")
 assert luck > 0.005
 
@@ -411,7 +420,7 @@ with tempfile.TemporaryDirectory() as folder:
     with open(log, "w", encoding="utf-8") as file:
         for name, config in (("plain", plain), ("recipe", recipe)):
             for seed in final_seeds:
-                validation, test = run([config], [seed])
+                validation, _, test = run([config], [seed])
                 record = {"name": name, "config": config, "seed": seed, "n_steps": n_steps, "width": width}
                 record |= {"torch": torch.__version__, "validation": validation.item(), "test": test.item()}
                 file.write(json.dumps(record) + "\n")
@@ -420,13 +429,13 @@ with tempfile.TemporaryDirectory() as folder:
 winner = max((record for record in records if record["name"] == "recipe"), key=lambda r: r["validation"])
 replayed = run([winner["config"]], [winner["seed"]])
 print(f"logged   {winner['validation']} {winner['test']}")
-print(f"replayed {replayed[0].item()} {replayed[1].item()}")
-assert (winner["validation"], winner["test"]) == (replayed[0].item(), replayed[1].item())
+print(f"replayed {replayed[0].item()} {replayed[2].item()}")
+assert (winner["validation"], winner["test"]) == (replayed[0].item(), replayed[2].item())
 
 # %% [markdown]
 # ## The write-up
 #
-# Half a page, and every number in it comes out of the log. It says what was asked, what was done, how
+# Half a page, and every number in it is computed, not typed. It says what was asked, what was done, how
 # sure we are, what was tried besides, and what we do not know. The test rows are looked at here, for the
 # first and last time.
 

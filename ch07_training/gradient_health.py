@@ -205,8 +205,8 @@ plt.show()
 # ## How a ReLU dies
 #
 # A ReLU unit whose input is negative for *every* example passes no gradient to its weights, so nothing
-# can bring it back: it is *dead*. One step that is too long is enough. We shock networks of one hidden
-# layer with a high rate for a few steps, count, and then train on with a good rate.
+# can bring it back: it is *dead*. A few steps that are too long are enough. We shock networks of one
+# hidden layer with a high rate for a few steps, count, and then train on with a good rate.
 
 
 # %%
@@ -413,8 +413,8 @@ plt.show()
 # ## What to remember
 #
 # - Hooks put a gauge on any layer; remove them when you are done.
-# - Look at both directions: healthy activations can hide a gradient that vanishes or explodes.
-# - A ReLU that is negative for all data is dead. Too high a rate kills, leaky units recover, He
+# - Look in both directions: activations on the way up, gradients on the way down.
+# - A ReLU that is negative for all data is dead. Too high a rate kills, leaky networks recover more, He
 #   initialization with a sane rate prevents.
 # - Clip by the norm over all parameters: it keeps the direction and takes the force out of a cliff.
 #

@@ -44,8 +44,8 @@ for learning_rate, factor in ((0.1, 0.6), (0.4, -0.6), (0.6, -1.4)):
 # ## A valley
 #
 # Now two directions, one flat and one steep: $L(u, v) = \frac12 (u^2 + \kappa v^2)$. The steep one sets
-# the limit, $\eta < 2/\kappa$, and the flat one has to live with it. Its ratio of curvatures, $\kappa$,
-# is the *condition number*. The best rate makes both directions shrink alike:
+# the limit, $\eta < 2/\kappa$, and the flat one has to live with it. The ratio of the two curvatures,
+# $\kappa$, is the *condition number*. The best rate makes both directions shrink alike:
 #
 # $$\eta = \frac{2}{1 + \kappa}, \qquad
 #   \text{distance} \to \frac{\kappa - 1}{\kappa + 1} \cdot \text{distance} .$$
@@ -101,7 +101,7 @@ plt.show()
 #
 # Near a minimum a network's loss is a bowl in as many dimensions as it has weights, and its matrix of
 # second derivatives, the *Hessian* $H$, holds the curvatures. We take a small tanh network on digits,
-# with all its weights in one vector `w` and half a percent of their squared length added to the loss.
+# with all its weights in one vector `w` and a small penalty on their squared length added to the loss.
 # Smooth tanh matters here: at ReLU's kinks the Hessian jumps.
 
 # %%
@@ -480,10 +480,10 @@ fig.suptitle("Large batches need fewer steps, small batches fewer examples")
 plt.show()
 
 # %% [markdown]
-# From one to some dozens, a larger batch saves almost as many steps as it costs examples. Beyond that the
-# noise is no longer what limits the rate, the curvature is, and more examples buy nothing. A processor
-# that handles many examples at once moves the best batch size up, so the third panel depends on the
-# machine.
+# At first the steps fall almost as fast as the batch grows, and few examples are wasted. Further up the
+# steps hardly fall: by then the curvature limits the rate, not the noise, and more examples buy nothing.
+# A processor that handles many examples at once moves the best batch size up, so the third panel depends
+# on the machine.
 #
 # ## What to remember
 #

@@ -419,8 +419,8 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# The jolt is real, and this small network recovers from it: at the end the two are close. Deep
-# transformers often do not recover, which is why lesson 12.6 warms up.
+# The jolt is real, and this small network recovers from it: at the end the two are close. Deeper ones may
+# not, which is why transformers (lesson 12.6) are usually warmed up.
 #
 # ## The comparison
 #

@@ -401,8 +401,8 @@ def train(rule, options, lrs, seeds, pixel_scale=1.0, n_steps=400):
 
 
 # %% [markdown]
-# First the curves. All six rules start from the same weights with the same batches, each at the best of
-# seven rates for the mean loss at the end.
+# First the curves. All six rules start from the same weights with the same batches, each at the best of a
+# grid of rates, judged by the mean loss at the end.
 
 # %%
 curves = {}
@@ -442,7 +442,7 @@ for version, pixel_scale in versions.items():
         print(f"{version:14s}{name:6s}" + "".join(f"{lr:8.3g}: {a:.3f}" for lr, a in zip(lrs, validation)))
 
 # %% [markdown]
-# Then both run on twenty fresh seeds. Seed by seed they share start, rows and batches, so we look at the
+# Then both run on fresh seeds. Seed by seed they share start, rows and batches, so we look at the
 # *paired* difference in test accuracy, with a 95 % interval: mean $\pm\, t \cdot s / \sqrt n$, where $t$
 # is Student's value for $n - 1$ degrees of freedom.
 
@@ -477,8 +477,8 @@ plt.show()
 
 # %% [markdown]
 # Adam repaired what dividing each pixel by its spread would have repaired too. On inputs that are scaled
-# well, tuned SGD with momentum generalises as well, and keeps half as many notes. Real networks are
-# rarely scaled so well in every layer: that is where Adam earns its memory.
+# well, tuned SGD with momentum generalises as well, and keeps half as many notes. Where the scales are
+# bad, Adam earns its memory.
 #
 # ## What to remember
 #
