@@ -1,0 +1,336 @@
+"""Chapter 10: what the lessons computed, and how fast their kernels are."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@pytest.fixture
+def filters_and_activations(lesson):
+    return lesson("filters_and_activations")
+
+
+@pytest.fixture
+def activation_maximization(lesson):
+    return lesson("activation_maximization")
+
+
+@pytest.fixture
+def grad_cam(lesson):
+    return lesson("grad_cam")
+
+
+@pytest.fixture
+def attribution_checks(lesson):
+    return lesson("attribution_checks")
+
+
+@pytest.fixture
+def adversarial_examples(lesson):
+    return lesson("adversarial_examples")
+
+
+@pytest.fixture
+def model_profiling(lesson):
+    return lesson("model_profiling")
+
+
+# 10.1 filters_and_activations
+
+
+def test_mosaic_places_every_tile(filters_and_activations):
+    tiles = np.arange(6 * 2 * 3 * 3, dtype=float).reshape(6, 2, 3, 3)
+    for picture in (tiles, tiles[..., 0]):
+        joined = filters_and_activations.mosaic(picture, 3, -1)
+        assert joined.shape == (2 * 4, 3 * 5, *picture.shape[3:])
+        np.testing.assert_array_equal(joined[4 + 1 : 4 + 3, 5 + 1 : 5 + 4], picture[4])
+        assert (joined[0] == -1).all() and (joined[:, 4] == -1).all()
+
+
+def test_capture_returns_the_outputs_and_leaves_no_hook(filters_and_activations):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 5), nn.Sequential(nn.ReLU(), nn.Linear(5, 2)))
+    x = torch.randn(4, 3)
+    kept = filters_and_activations.capture(network, ["0", "1.0", "1"], x)
+    torch.testing.assert_close(kept["0"], network[0](x))
+    torch.testing.assert_close(kept["1.0"], network[0](x).relu())
+    torch.testing.assert_close(kept["1"], network(x))
+    with pytest.raises(AttributeError):
+        filters_and_activations.capture(network, ["0", "2"], x)
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("kernel_size, stride", [(2, 2), (3, 2), (3, 1), (2, 3)])
+@pytest.mark.parametrize("shape", [(1, 1, 7, 11), (2, 3, 5, 6)])
+def test_unpool_is_the_pools_gradient(filters_and_activations, kernel_size, stride, shape):
+    torch.manual_seed(0)
+    x = torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+    out, switches = F.max_pool2d(x, kernel_size, stride, return_indices=True)
+    cotangent = torch.randn_like(out)
+    ours = filters_and_activations.unpool(cotangent, switches, shape[2:])
+    torch.testing.assert_close(ours, torch.autograd.grad(out, x, cotangent)[0], rtol=1e-10, atol=1e-12)
+
+
+def awkward_network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(2, 5, (3, 2), stride=(2, 1), padding=(1, 0)), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(5, 3, 2, stride=2), nn.ReLU(), nn.Flatten(), nn.LazyLinear(4, dtype=torch.float64)),
+        *(nn.ReLU(), nn.Linear(4, 3)),
+    ).double()
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("rule", ["gradient", "deconvnet", "guided"])
+def test_project_matches_autograd_with_the_rule(filters_and_activations, rule, batch_size):
+    network = awkward_network()
+    x = torch.randn(batch_size, 2, 17, 13, dtype=torch.float64, requires_grad=True)
+    out, notes = filters_and_activations.walk(network, x)
+    cotangent = torch.randn_like(out)
+    ours = filters_and_activations.project(notes, cotangent, rule)
+
+    class Rule(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z):
+            ctx.save_for_backward(z)
+            return z.clamp(min=0)
+
+        @staticmethod
+        def backward(ctx, signal):
+            (z,) = ctx.saved_tensors
+            passed = {"gradient": z > 0, "deconvnet": signal > 0, "guided": (z > 0) & (signal > 0)}
+            return torch.where(passed[rule], signal, 0.0)
+
+    h = x
+    for layer in network:
+        h = Rule.apply(h) if isinstance(layer, nn.ReLU) else layer(h)
+    theirs = torch.autograd.grad(h, x, cotangent)[0]
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    with filters_and_activations.relu_rule(network, rule):
+        hooked = torch.autograd.grad(network(x), x, cotangent)[0]
+    torch.testing.assert_close(hooked, theirs, rtol=1e-10, atol=1e-12)
+    plain = torch.autograd.grad(network(x), x, cotangent)[0]  # the hooks are gone
+    assert torch.equal(plain, hooked) == (rule == "gradient")
+
+
+def test_rules_name_what_they_do_not_know(filters_and_activations):
+    module, ones = filters_and_activations, torch.ones(2, 3)
+    with pytest.raises(ValueError, match="'saliency'"):
+        module.relu_backward(ones, ones, "saliency")
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(3,\)"):
+        module.relu_backward(ones, ones[0], "guided")
+    with pytest.raises(ValueError, match="'saliency'"):
+        module.project([], ones, "saliency")
+    with pytest.raises(ValueError, match="Sigmoid"):
+        module.project([(nn.Sigmoid(), ones)], ones, "guided")
+    with pytest.raises(ValueError, match="'saliency'"), module.relu_rule(nn.ReLU(), "saliency"):
+        pass
+
+
+@pytest.mark.parametrize("place", [0, 13, 100, 195])
+def test_receptive_box_is_what_the_unit_sees(filters_and_activations, place):
+    torch.manual_seed(0)
+    image = torch.rand(1, 1, 28, 28, requires_grad=True)
+    out, _ = filters_and_activations.walk(filters_and_activations.model[:4], image)  # before its ReLU
+    seen = torch.autograd.grad(out.flatten(2)[0, :, place].sum(), image)[0][0, 0] != 0  # (28, 28)
+    padded = F.pad(seen, (4, 4, 4, 4))  # (36, 36)
+    box = padded[filters_and_activations.receptive_box(place)]
+    assert box.shape == (10, 10) and box.sum() == seen.sum() > 0
+
+
+@pytest.mark.parametrize("size, stride, batch_size", [(3, 2, 1), (2, 3, 4), (5, 1, 100)])
+def test_occlusion_map_matches_one_by_one(filters_and_activations, size, stride, batch_size):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2 * 7 * 5, 3)).double()
+    x = torch.randn(2, 7, 5, dtype=torch.float64)
+    original = x.clone()
+    ours = filters_and_activations.occlusion_map(network, x, 1, size, stride, batch_size)
+    for (row, column), value in np.ndenumerate(ours.numpy()):
+        mask = torch.ones_like(x)
+        mask[:, stride * row : stride * row + size, stride * column : stride * column + size] = 0
+        assert value == pytest.approx(network((x * mask)[None]).softmax(dim=1)[0, 1].item(), rel=1e-10)
+    loops = filters_and_activations.occlusion_loops(network, x, 1, size, stride)
+    torch.testing.assert_close(ours, loops.to(ours.dtype), rtol=1e-5, atol=1e-6)
+    assert ours.shape == ((7 - size) // stride + 1, (5 - size) // stride + 1) and torch.equal(x, original)
+
+
+def test_occlusion_map_names_the_shape(filters_and_activations):
+    for shape in ((1, 3, 8, 8), (3, 8, 4)):
+        with pytest.raises(ValueError, match=str(shape[-2:])[1:-1]):
+            filters_and_activations.occlusion_map(nn.Flatten(), torch.zeros(shape), 0, size=5)
+
+
+def test_the_cup_must_not_be_covered(filters_and_activations):
+    coffee = filters_and_activations.occluded["coffee"]
+    assert coffee.shape == (11, 11)
+    assert coffee[:5, 2:9].mean() < coffee[7:].mean() - 0.1
+
+
+# 10.2 activation_maximization
+
+
+# 10.3 grad_cam
+
+
+# 10.4 attribution_checks
+
+
+# 10.5 adversarial_examples
+
+
+# 10.6 model_profiling
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("kernel_size, stride, padding", [((3, 2), 2, 1), (1, (3, 1), 0), (5, 1, 4)])
+def test_multiply_adds_match_the_flop_counter(model_profiling, groups, kernel_size, stride, padding):
+    for build in (nn.Conv2d, nn.ConvTranspose2d):
+        layer = build(6, 12, kernel_size, stride, padding, groups=groups)
+        with FlopCounterMode(display=False) as counter:
+            bill = model_profiling.bill_of(nn.Sequential(layer), torch.zeros(2, 6, 11, 7))
+        assert 2 * bill[0]["multiply_adds"] == counter.get_total_flops() > 0
+        if groups == 6 or kernel_size == 1:
+            assert bill[0]["kind"] == ("depthwise" if groups == 6 else "1×1")
+
+
+def test_bill_counts_calls_twice_and_parameters_once(model_profiling):
+    layer = nn.Linear(5, 5)
+    bill = model_profiling.bill_of(nn.Sequential(layer, nn.ReLU(), layer), torch.zeros(3, 5))
+    assert [row["kind"] for row in bill] == ["linear", "activation", "linear"]
+    assert model_profiling.total(bill, "multiply_adds") == 2 * 3 * 25
+    assert model_profiling.total(bill, "parameters") == 30
+    assert [row["bytes"] for row in bill] == [4 * (15 + 15 + 30), 4 * 30, 4 * 60]
+    assert model_profiling.best_seconds(bill, peak=150, bandwidth=120) == 2 + 1 + 2
+    assert model_profiling.best_seconds(bill, peak=15, bandwidth=120) == 10 + 1 + 10
+
+
+def test_a_layer_without_a_rule_is_named(model_profiling):
+    with pytest.raises(ValueError, match="0, a Bilinear"):
+        model = nn.Sequential(nn.Bilinear(2, 2, 1))
+        model.forward = lambda x: model[0](x, x)
+        model_profiling.bill_of(model, torch.zeros(1, 2))
+    assert not model[0]._forward_hooks  # taken away in spite of the error
+    with pytest.raises(ValueError, match="a Softplus keeps"):
+        model_profiling.count_kept(nn.Sequential(nn.Linear(2, 2), nn.Softplus()), torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
+def test_kept_memory_matches_autograd(model_profiling, activation, inplace):
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), activation(inplace=inplace), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(8, 8, 3, groups=8, padding=1), activation(inplace=inplace), nn.AdaptiveAvgPool2d(2)),
+        *(nn.Flatten(), nn.Dropout(0.3), nn.Linear(32, 7)),
+    )
+    x = torch.randn(3, 3, 23, 17)
+    curve, turn = model_profiling.memory_of_a_step(model, x)
+    assert curve[turn] == max(curve) == model_profiling.count_kept(model, x) > 0
+    assert curve[-1] == 0 and len(curve) == 2 * turn + 1
+    assert all(a < b for a, b in zip(curve[:turn], curve[1:]))
+
+
+@pytest.mark.parametrize("sample", [[3.0], [2, 1], [5, 1, 4, 1, 9, 2, 6]])
+def test_percentile_matches_numpy(model_profiling, sample):
+    for q in (0, 12.5, 50, 90, 99, 100):
+        assert model_profiling.percentile(sample, q) == pytest.approx(np.percentile(sample, q), rel=1e-12)
+
+
+@pytest.mark.parametrize("sample, q", [([], 50), ([1], 101), ([1], -1)])
+def test_percentile_names_the_fault(model_profiling, sample, q):
+    with pytest.raises(ValueError, match=f"percentile {q} of {len(sample)}"):
+        model_profiling.percentile(sample, q)
+
+
+def test_stopwatch_counts_its_calls_and_threads_go_back(model_profiling):
+    calls, model, before = [], nn.Linear(2, 2), torch.get_num_threads()
+    model.register_forward_hook(lambda *_: calls.append(model.training))
+    first, times = model_profiling.latencies(model, torch.zeros(1, 2), n=4)
+    assert len(times) == 4 and len(calls) == 5 and not any(calls) and min(first, *times) > 0
+    with pytest.raises(KeyError), model_profiling.threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        raise KeyError
+    assert torch.get_num_threads() == before
+
+
+def test_pareto_front_on_a_hand_made_case(model_profiling):
+    cost = {"a": 1, "b": 2, "c": 2, "d": 3, "twin": 1}
+    gain = {"a": 5, "b": 7, "c": 6, "d": 7, "twin": 5}
+    assert model_profiling.pareto_front(cost, gain) == ["a", "b", "twin"]
+    with pytest.raises(ValueError, match="'d'"):
+        model_profiling.pareto_front({"a": 1}, {"d": 1})
+
+
+def test_profile_counts_every_kind(model_profiling):
+    by_kind, prof = model_profiling.profile_by_kind(model_profiling.small.eval(), torch.randn(2, 1, 28, 28))
+    counts = {event.key: event.count for event in prof.key_averages()}
+    assert counts["kind: norm"] == counts["kind: activation"] == 3 and counts["kind: depthwise"] == 1
+    assert counts["aten::conv2d"] == 3 and all(by_kind[kind] > 0 for kind in ("1×1", "linear", "pool"))
+    assert not any(module._forward_hooks for module in model_profiling.small)
+
+
+def test_card_states_the_counts(model_profiling):
+    layer = nn.Sequential(nn.Conv2d(3, 4, 3))
+    card = model_profiling.profile_card(layer, torch.zeros(2, 3, 6, 5), n=1)
+    work, kept = 2 * 4 * 12 * 27, 4 * 2 * 3 * 30
+    assert f"{work:,d}" in card and f"{kept:,d} bytes" in card and "100.0%" in card and not layer.training
+
+
+def test_least_work_keeps_most(model_profiling):
+    kept, work = model_profiling.kept, model_profiling.work
+    assert kept["MobileNetV2"] > 3 * kept["ResNet-18"] and work["MobileNetV2"] < work["ResNet-18"] / 6
+
+
+# benchmarks: 10.1 occlusion map
+
+
+@pytest.mark.benchmark(group="occlusion map of a photo, SqueezeNet, 25 squares of 64 pixels, float32")
+@pytest.mark.parametrize("implementation", ["one by one", "batches of 5", "one batch of 25"])
+def test_occlusion_map_speed(filters_and_activations, timed, device, implementation):
+    module = filters_and_activations
+    network, x = module.pretrained().to(device), module.photos["coffee"].to(device)
+    category, settings = module.categories.index("espresso"), (64, 40)
+    with torch.no_grad():
+        expected = module.occlusion_loops(network, x, category, *settings)
+        if implementation == "one by one":
+            ours = timed(module.occlusion_loops, network, x, category, *settings)
+        else:
+            batch_size = int(implementation.rpartition(" ")[2])
+            ours = timed(module.occlusion_map, network, x, category, *settings, batch_size)
+    torch.testing.assert_close(ours.cpu(), expected, rtol=1e-3, atol=1e-4)
+
+
+# benchmarks: 10.3 Grad-CAM
+
+
+# benchmarks: 10.5 FGSM step
+
+
+# benchmarks: 10.6 inference latency
+
+ON_THE_CPU = {("SqueezeNet 1.1", 1), ("SqueezeNet 1.1", 8), ("MobileNetV2", 1), ("ResNet-18", 1)}
+LATENCIES = [
+    pytest.param(name, n, marks=pytest.mark.benchmark(group=f"inference, {name}, batch {n}, float32"))
+    for name in ("SqueezeNet 1.1", "MobileNetV2", "ResNet-18", "ResNet-50", "VGG-16")
+    for n in ((1, 8, 32) if name == "SqueezeNet 1.1" else (1, 32))
+]
+
+
+@pytest.mark.parametrize("name, batch_size", LATENCIES)
+@pytest.mark.parametrize("implementation", ["channels first", "channels last", "channels last, compiled"])
+def test_inference_speed(model_profiling, timed, device, name, batch_size, implementation):
+    if device.type == "cpu" and ((name, batch_size) not in ON_THE_CPU or "compiled" in implementation):
+        pytest.skip("on CUDA only")
+    torch.manual_seed(0)
+    model = model_profiling.networks[name][0]().eval().to(device)
+    x = torch.randn(batch_size, 3, 224, 224).to(device)
+    flops = 2 * batch_size * model_profiling.total(model_profiling.bills[name], "multiply_adds")
+    with torch.inference_mode():
+        expected = model(x[:1])
+        layout = model_profiling.layouts[implementation.removesuffix(", compiled")]
+        model, x = model.to(memory_format=layout), x.contiguous(memory_format=layout)
+        call = torch.compile(model) if "compiled" in implementation else model
+        out = timed(call, x, flops=flops)
+    torch.testing.assert_close(out[:1], expected, rtol=1e-2, atol=1e-2 * expected.abs().max().item())
