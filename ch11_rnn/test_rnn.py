@@ -402,7 +402,8 @@ def test_latch_networks_do_not_mix(vanishing_gradients):
 def test_latch_fails_at_long_lags(vanishing_gradients):
     learned = vanishing_gradients.learned
     assert learned[5][0] == learned[10][0] == 5
-    assert learned[40][0] <= 2 < 4 <= learned[40][1]
+    for lag in (40, 100):
+        assert learned[lag][0] <= 2 < 4 <= learned[lag][1]
     for lag, accuracy in vanishing_gradients.final.items():
         assert accuracy.shape == (10,) and (accuracy > 0.3).all(), lag
 

@@ -245,9 +245,12 @@ def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=
         x = torch.tensor(rng.normal(scale=noise, size=(lag + 1, n, batch_size, 1)), dtype=torch.float32)
         x[0] = sign = torch.tensor(rng.choice((-1.0, 1.0), size=(n, batch_size, 1)), dtype=torch.float32)
         z = x @ weight_in + bias  # (T, N, B, 1) @ (N, 1, H) -> (T, N, B, H)
-        h = torch.tanh(z[0])
-        for t in range(1, lag + 1):
-            h = torch.tanh(torch.baddbmm(z[t], h, recurrent))  # (N, B, H) @ (N, H, H) -> (N, B, H)
+        first, *rest = z.unbind(
+            0
+        )  # T of (N, B, H); indexing z[t] would cost a zero gradient of z's size each
+        h = torch.tanh(first)
+        for step in rest:
+            h = torch.tanh(torch.baddbmm(step, h, recurrent))  # (N, B, H) @ (N, H, H) -> (N, B, H)
         margin = sign * torch.baddbmm(bias_out, h, weight_out)  # (N, B, H) @ (N, H, 1) -> (N, B, 1)
         loss = torch.nn.functional.softplus(-margin).mean(dim=(1, 2)).sum()  # a sum: networks do not mix
         optimizer.zero_grad()
@@ -262,10 +265,12 @@ def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=
 
 # %% [markdown]
 # Five networks start from default weights, five of the same width from orthogonal ones. One has learned the
-# task when it is right at least nineteen times in twenty over the last steps.
+# task when it is right at least nineteen times in twenty over the last steps. The same ten starts serve every
+# lag. Where a default start gets through at a long one, it was lucky with its noise: on other noise it is
+# another start, or none.
 
 # %%
-n_seeds, latch_lags = 5, (5, 10, 40)
+n_seeds, latch_lags = 5, (5, 10, 40, 100)
 limit = n_hidden**-0.5
 started = [rng.uniform(-limit, limit, size=(n_hidden, n_hidden)) for _ in range(n_seeds)]
 started += [np.linalg.qr(rng.normal(size=(n_hidden, n_hidden)))[0] for _ in range(n_seeds)]
@@ -276,7 +281,8 @@ for lag in latch_lags:
     learned[lag] = tuple(int((part > 0.95).sum()) for part in np.split(final[lag], 2))
     print(f"{lag:<20d}{learned[lag][0]:12d}{learned[lag][1]:12d}")
 assert learned[5][0] == learned[10][0] == n_seeds
-assert learned[40][0] <= 2 < 4 <= learned[40][1]
+for lag in (40, 100):
+    assert learned[lag][0] <= 2 < 4 <= learned[lag][1]
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -297,7 +303,7 @@ plt.show()
 # ## What to remember
 #
 # - Blame from $k$ steps back is a product of $k$ matrices. It fades or grows at the rate $\ln\rho$ per step
-#   in a linear network, and with tanh it never exceeds $k \ln\sigma_{\max}$.
+#   in a linear network, and with tanh no direction ever grows by more than $\sigma_{\max}$ a step.
 # - Explosion is loud and clipping cures it. Vanishing is silent: the loss falls on what is near, and
 #   nothing tells you that the far past was never learned.
 # - Orthogonal weights start with a memory. Training and saturation may spend it.
@@ -309,7 +315,7 @@ plt.show()
 #
 # 1. Scale the orthogonal starts by 0.9 or by 1.2. Which lags does the latch still learn?
 # 2. Replace tanh by ReLU in `tanh_slopes`. What happens to the slopes, and what to the bound?
-# 3. Add a lag of 100 to `latch_lags`. How many of each kind learn it, and does training longer help?
+# 3. Train five times as long. Do more of the default starts find the bit at a lag of 40?
 #
 # ## Sources
 #
