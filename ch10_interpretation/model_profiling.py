@@ -497,9 +497,9 @@ assert intensity["3×3"] > 5 * intensity["1×1"] and intensity["1×1"] > 5 * int
 assert abs(intensity["depthwise"] - 2.25) < 0.01 and abs(intensity["linear"] - 0.5) < 0.01
 
 # %% [markdown]
-# The two roofs of this machine come from its quickest large product and large copy. With them each line
-# of a bill gets the time that it takes at best, whichever roof is lower; norms and activations have bytes
-# only. Their sum is a bound from below for a network that runs layer by layer.
+# The two roofs of this machine come from its quickest product and its quickest large copy. With them each
+# line of a bill gets the time that it takes at best, whichever roof is lower; norms and activations have
+# bytes only. Their sum is a bound from below for a network that runs layer by layer.
 
 
 # %%
@@ -508,11 +508,11 @@ def best_seconds(bill, peak, bandwidth):
     return sum(max(2 * row["multiply_adds"] / peak, row["bytes"] / bandwidth) for row in bill)
 
 
-size = 512 if device == cpu else 8192
+size = 256 if device == cpu else 8192
 matrix = torch.randn(size, size, device=device)
 numbers = torch.randn(2**24 if device == cpu else 2**28, device=device)  # too large for a cache
 target = torch.empty_like(numbers)
-peak = 2 * size**3 / percentile(latencies(nn.Linear(size, size, device=device), matrix)[1], 0)
+peak = 2 * size**3 / percentile(latencies(nn.Linear(size, size, device=device), matrix, n=20)[1], 0)
 copying = nn.Module()
 copying.forward = target.copy_
 bandwidth = 2 * 4 * numbers.numel() / percentile(latencies(copying, numbers)[1], 0)
