@@ -192,20 +192,20 @@ np.testing.assert_allclose(shuffled_out, out[order], rtol=1e-10, atol=1e-12)
 # the *padding* mask hides those keys from everybody. We take three names, a letter a position.
 
 # %%
-all_names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()
-names = [name for name in ("gabriel", "jonah", "peter") if name in all_names]
-n_batch, n_longest = len(names), max(map(len, names))
+names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
+chosen = [name for name in names if name in ("gabriel", "jonah", "peter")]
+n_batch, n_longest = len(chosen), max(map(len, chosen))
 letters = np.zeros((n_batch, n_longest, 26))  # (B, T, 26), one-hot; zero in the padding
-for b, name in enumerate(names):
+for b, name in enumerate(chosen):
     letters[b, np.arange(len(name)), [ord(letter) - ord("a") for letter in name]] = 1
 weight_q, weight_k, weight_v = rng.normal(size=(3, 5, 26))  # (d, D) each, d = 5
-lengths = np.array([len(name) for name in names])
+lengths = np.array([len(name) for name in chosen])
 padding_mask = (np.arange(n_longest) < lengths[:, None])[:, None, :]  # (B, 1, S): one row for all queries
 causal_mask = np.tri(n_longest, dtype=bool)  # (T, S)
 masks = {"no mask": None, "causal": causal_mask, "padding": padding_mask}
 masks["both"] = causal_mask & padding_mask  # (B, T, S)
 batch = {name: self_attention(letters, weight_q, weight_k, weight_v, mask) for name, mask in masks.items()}
-print(names, {name: weights.shape for name, (_, weights) in batch.items()})
+print(chosen, {name: weights.shape for name, (_, weights) in batch.items()})
 
 # %% [markdown]
 # Both must do what they promise. We change the letters after a position: with the causal mask no output
@@ -223,7 +223,7 @@ print({name: f"{change[:, :3].max():.2g}" for name, change in moved.items()}, "b
 assert moved["causal"][:, :3].max() == 0 and moved["causal"][:, 3:].min() > 0
 assert moved["free"][:, :3].min() > 0
 
-for b, name in enumerate(names):
+for b, name in enumerate(chosen):
     alone, _ = self_attention(letters[b, : len(name)], weight_q, weight_k, weight_v)
     np.testing.assert_allclose(batch["padding"][0][b, : len(name)], alone, rtol=1e-10, atol=1e-12)
     spoiled = np.abs(batch["no mask"][0][b, : len(name)] - alone).max()
@@ -231,7 +231,7 @@ for b, name in enumerate(names):
 
 # %%
 shown = int(np.argmin(lengths))
-ticks = list(names[shown].ljust(n_longest, "·"))
+ticks = list(chosen[shown].ljust(n_longest, "·"))
 fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
 for ax, (name, (_, weights)) in zip(axes, batch.items()):
     image = ax.imshow(weights[shown], vmin=0, vmax=1, cmap="viridis")
@@ -416,11 +416,7 @@ def attention_blockwise(query, key, value, causal=False, query_block=32, key_blo
     for top in range(0, n_queries, query_block):
         bottom = min(top + query_block, n_queries)
         end = min(bottom, n_keys) if causal else n_keys
-        largest, total, acc = (
-            -math.inf,
-            0.0,
-            0.0,
-        )  # after the first block: (..., rows, 1), same, (..., rows, n)
+        largest, total, acc = -math.inf, 0.0, 0.0  # soon (..., rows, 1), the same, and (..., rows, n)
         for left in range(0, end, key_block):
             right = min(left + key_block, end)
             z = query[..., top:bottom, :] @ key[..., left:right]  # (..., rows, d) @ (..., d, cols)
