@@ -22,6 +22,11 @@ def batch_norm(lesson):
     return lesson("batch_norm")
 
 
+@pytest.fixture
+def layer_norm(lesson):
+    return lesson("layer_norm")
+
+
 def compiled(function, device):
     """`function` through torch.compile, on CUDA only: elsewhere it needs a compiler and half a minute."""
     if device.type != "cuda":
@@ -486,6 +491,136 @@ def test_early_eval_lags_and_small_batches_scatter(batch_norm):
     assert np.all(np.diff(batch_norm.spreads) < 0)
 
 
+# 8.4 layer_norm
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (3, 4, 11)])
+@pytest.mark.parametrize("eps", [1e-5, 1e-2])
+def test_layer_norm_and_its_backward_match_pytorch(layer_norm, shape, eps):
+    rng = np.random.default_rng(0)
+    x, cotangent = rng.normal(loc=2, scale=3, size=(2, *shape))
+    weight, bias = rng.normal(size=(2, shape[-1]))
+    inputs = [torch.from_numpy(value).requires_grad_() for value in (x, weight, bias)]
+    expected = F.layer_norm(inputs[0], shape[-1:], *inputs[1:], eps=eps)
+    out, cache = layer_norm.layer_norm(x, weight, bias, eps)
+    np.testing.assert_allclose(out, expected.detach(), rtol=1e-10, atol=1e-12)
+    grads = torch.autograd.grad(expected, inputs, torch.from_numpy(cotangent))
+    for ours, theirs in zip(layer_norm.layer_norm_backward(cotangent, cache), grads, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape, width", [((4, 3), 1), ((3, 3), 4), ((2, 4, 3), 2)])
+def test_layer_norm_names_a_wrong_gain_or_shift(layer_norm, shape, width):
+    for gain, shift in ((width, 3), (3, width)):
+        with pytest.raises(ValueError, match="gains and shifts"):
+            layer_norm.layer_norm(np.ones(shape), np.ones(gain), np.ones(shift))
+
+
+@pytest.mark.parametrize("axes", [0, -1, (0, 2), (1, 2)])
+@pytest.mark.parametrize("centre", [True, False])
+def test_standardise_and_its_backward_match_autograd(layer_norm, axes, centre):
+    rng = np.random.default_rng(1)
+    x, cotangent = rng.normal(loc=1, scale=2, size=(2, 3, 2, 5))
+    before = x.copy()
+    inputs = torch.from_numpy(x).requires_grad_()
+    middle = inputs.mean(dim=axes, keepdim=True) if centre else 0
+    square = ((inputs - middle) ** 2).mean(dim=axes, keepdim=True)
+    expected = (inputs - middle) / torch.sqrt(square + 0.1)
+    (expected_grad,) = torch.autograd.grad(expected, inputs, torch.from_numpy(cotangent))
+    out, cache = layer_norm.standardise(x, axes, eps=0.1, centre=centre)
+    grad = layer_norm.standardise_backward(cotangent, cache, axes, centre)
+    np.testing.assert_allclose(out, expected.detach(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(grad, expected_grad, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_norms_keep_float32(layer_norm):
+    x, weight = np.ones((2, 3), np.float32), np.ones(3, np.float32)
+    out, cache = layer_norm.layer_norm(x, weight, weight)
+    assert {part.dtype for part in (out, *layer_norm.layer_norm_backward(x, cache))} == {x.dtype}
+
+
+def test_one_function_is_five_norms(layer_norm):
+    assert set(layer_norm.differences) == {"batch", "layer", "instance", "group", "RMS"}
+    assert max(layer_norm.differences.values()) < 1e-10
+
+
+@pytest.mark.parametrize("d", [1, 13, 256])
+def test_company_changes_batch_norm_and_not_layer_norm(layer_norm, d):
+    rng = np.random.default_rng(2)
+    room, (weight, bias) = rng.normal(size=(6, d)), rng.normal(size=(2, d))
+    alone = layer_norm.layer_norm(room[:1], weight, bias)[0]
+    np.testing.assert_array_equal(layer_norm.layer_norm(room, weight, bias)[0][:1], alone)
+    assert (
+        np.abs(layer_norm.standardise(room, 0)[0][0] - layer_norm.standardise(room[:3], 0)[0][0]).max() > 0.01
+    )
+
+
+def test_clothes_network_puts_a_norm_behind_both_hidden_layers(layer_norm):
+    model = layer_norm.clothes_network(nn.LayerNorm, width=5)
+    kinds = [type(layer).__name__ for layer in model]
+    assert kinds == ["Flatten", *["Linear", "LayerNorm", "ReLU"] * 2, "Linear"]
+    assert [m.out_features for m in model if isinstance(m, nn.Linear)] == [5, 5, 10]
+
+
+def test_error_rate_counts_whatever_the_batch_size(layer_norm):
+    right = layer_norm.test_labels.clone()
+    right[:100] = (right[:100] + 1) % 10
+    answers = F.one_hot(right, 10).float()
+    for size in (1000, 300):
+        batches = iter(answers.split(size))
+        assert layer_norm.error_rate(lambda x: next(batches), size) == pytest.approx(0.1)  # noqa: B023
+
+
+def test_training_with_a_batch_too_large_changes_nothing_and_repeats(layer_norm):
+    first, second = (layer_norm.trained(nn.LayerNorm, 30, seed=1, n_train=70, n_epochs=2) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
+    still = layer_norm.trained(nn.LayerNorm, 30, seed=1, n_train=20)
+    torch.manual_seed(1)
+    start = layer_norm.clothes_network(nn.LayerNorm)
+    assert all(torch.equal(a, b) for a, b in zip(still.parameters(), start.parameters()))
+
+
+def test_batch_norm_breaks_at_two_and_layer_norm_does_not(layer_norm):
+    at = layer_norm.at
+    assert at["batch norm"][2] > at["batch norm"][16] + 0.15 and np.isnan(at["batch norm"][1])
+    assert max(layer_norm.errors["layer norm"][:5]) - min(layer_norm.errors["layer norm"][:5]) < 0.05
+    assert 0.1 < at["batch norm"][16] < 0.3 and 0.1 < at["layer norm"][2] < 0.3
+
+
+def test_padded_puts_letters_first_and_zeros_behind(layer_norm):
+    vectors, mask = layer_norm.padded(["az", "b"], 3)
+    assert mask.tolist() == [[True, True, False], [True, False, False]]
+    np.testing.assert_array_equal(vectors[0, :2], layer_norm.letters[[1, 26]])
+    np.testing.assert_array_equal(vectors[1, 0], layer_norm.letters[2])
+    assert np.all(vectors[~mask] == 0) and np.all(np.any(layer_norm.letters[1:] != 0, axis=1))
+
+
+def test_padding_leaks_into_batch_norm_only(layer_norm):
+    assert max(layer_norm.leaks["layer"]) == 0 and np.all(np.diff(layer_norm.leaks["batch"]) > 0)
+    assert layer_norm.leaks["batch"][-1] > 2 * layer_norm.leaks["batch"][0] > 0.2
+
+
+def test_stack_places_its_norms(layer_norm):
+    torch.manual_seed(0)
+    h = torch.randn(3, 6)
+    for pre in (False, True):
+        model = layer_norm.Stack(pre, depth=2, width=6)
+        (f, g), (a, b) = model.blocks, model.norms
+        first = h + f(a(h)) if pre else a(h + f(h))
+        second = first + g(b(first)) if pre else b(first + g(first))
+        torch.testing.assert_close(model(h), model.head(F.layer_norm(second, (6,)) if pre else second))
+    wide = layer_norm.Stack(True, depth=1, width=200).blocks[0]
+    assert wide[0].weight.std().item() == pytest.approx(0.1, rel=0.05)
+    assert wide[2].weight.std().item() == pytest.approx(0.0707, rel=0.05)
+
+
+def test_only_pre_norm_trains_at_the_large_rate(layer_norm):
+    post, pre = (layer_norm.stacks[kind, 0.01] for kind in (False, True))
+    assert post[1] < 0.3 < 0.75 < pre[1] and np.mean(post[0][-20:]) > 5 * np.mean(pre[0][-20:])
+    assert min(layer_norm.stacks[kind, 0.001][1] for kind in (False, True)) > 0.8
+
+
 # benchmarks
 
 
@@ -565,6 +700,39 @@ def test_batch_norm_speed(timed, device, shape, implementation):
     function = functions.get(implementation) or compiled(explicit_batch_norm, device)
     both = torch_norm(*inputs, device, function)
     check_norm(timed(both, bytes=6 * 4 * inputs[0].size), *inputs, library_batch_norm)
+
+
+def explicit_layer_norm(x, gamma, beta):
+    variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
+    return (x - mean) * torch.rsqrt(variance + 1e-5) * gamma + beta
+
+
+def library_layer_norm(x, gamma, beta):
+    return F.layer_norm(x, x.shape[-1:], gamma, beta)
+
+
+@sizes("layer norm", (2048, 256))
+@pytest.mark.parametrize("implementation", ["numpy"])
+def test_layer_norm_speed_on_the_cpu(layer_norm, timed, shape, implementation):
+    x, cotangent, gamma, beta = interleaved_inputs(shape)
+
+    def both():
+        out, cache = layer_norm.layer_norm(x, gamma, beta)
+        return out, *layer_norm.layer_norm_backward(cotangent, cache)
+
+    check_norm(timed(both, bytes=6 * 4 * x.size), x, cotangent, gamma, beta, library_layer_norm)
+
+
+@sizes("layer norm", (2048, 256), (16384, 1024))
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library", "torch, compiled"])
+def test_layer_norm_speed(timed, device, shape, implementation):
+    if device.type != "cuda" and shape[0] > 2048:
+        pytest.skip("the large size is timed on CUDA only")
+    inputs = interleaved_inputs(shape)
+    functions = {"torch, explicit": explicit_layer_norm, "torch, library": library_layer_norm}
+    function = functions.get(implementation) or compiled(explicit_layer_norm, device)
+    both = torch_norm(*inputs, device, function)
+    check_norm(timed(both, bytes=6 * 4 * inputs[0].size), *inputs, library_layer_norm)
 
 
 @pytest.mark.benchmark(group="dropout forward and backward, (1024, 1024), float32")
