@@ -319,20 +319,20 @@ class Reader(nn.Module):
 
 
 # %% [markdown]
-# The race is the adding problem of lesson 11.4, a little shorter, over three seeds. A run ends when the
-# mean error of fifty batches is small, or at the limit. The table gives the mean over the seeds and the
-# range from the lowest to the highest.
+# The race is the adding problem of lesson 11.4, over three seeds. A run ends when the mean error of fifty
+# batches is small, or at its limit. The vanilla network's limit is lower, since lesson 11.4 has waited
+# longer for it in vain. The table gives the mean over the seeds and the range from lowest to highest.
 
 
 # %%
-def race(layer, n_hidden, seed, limit=600, good_enough=0.01):
+def race(layer, n_hidden, limit, seed, good_enough=0.01):
     """Steps taken, seconds a step, and the mean squared error of the last 50 batches."""
     torch.manual_seed(seed)
     model, generator = Reader(layer, 2, n_hidden), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     losses, started = [], time.perf_counter()
     while len(losses) < limit and not (len(losses) >= 50 and np.mean(losses[-50:]) < good_enough):
-        x, y = adding_problem(40, 50, generator)
+        x, y = adding_problem(60, 50, generator)
         loss = F.mse_loss(model(x), y)
         optimizer.zero_grad()
         loss.backward()
@@ -342,12 +342,13 @@ def race(layer, n_hidden, seed, limit=600, good_enough=0.01):
     return len(losses), (time.perf_counter() - started) / len(losses), np.mean(losses[-50:])
 
 
-budgets = {"RNN": (nn.RNN, 66), "LSTM": (nn.LSTM, 32), "GRU": (nn.GRU, 37)}
-results = {
-    name: np.array([race(*pair, seed) for seed in (0, 1, 2)]) for name, pair in budgets.items()
-}  # (3, 3)
+# layer, width, limit of steps
+entrants = {"RNN": (nn.RNN, 66, 300), "LSTM": (nn.LSTM, 32, 1000), "GRU": (nn.GRU, 37, 1000)}
+results = {  # (3, 3) each: seeds, and what `race` measures
+    name: np.array([race(*entrant, seed) for seed in (0, 1, 2)]) for name, entrant in entrants.items()
+}
 print(f"{'':8s}{'width':>8s}{'parameters':>12s}{'steps':>20s}{'ms a step':>20s}{'error':>24s}")
-for name, (layer, width) in budgets.items():
+for name, (layer, width, _) in entrants.items():
     means, lows, highs = (f(results[name], axis=0) for f in (np.mean, np.min, np.max))  # (3,) each
     steps = f"{means[0]:.0f} ({lows[0]:.0f} to {highs[0]:.0f})"
     speed = f"{1e3 * means[1]:.1f} ({1e3 * lows[1]:.1f} to {1e3 * highs[1]:.1f})"
@@ -355,33 +356,32 @@ for name, (layer, width) in budgets.items():
     print(f"{name:8s}{width:8d}{count(layer(2, width)):12d}{steps:>20s}{speed:>20s}{error:>24s}")
 
 # %% [markdown]
-# The vanilla network stays at the error of always answering 1. The gated ones learn to add, the GRU in
-# fewer steps; a seed of the LSTM may reach the limit on its way down. Fewer steps are not fewer seconds:
-# compare the columns.
+# The vanilla network gets no further than always answering 1. The gated ones learn to add, the GRU in
+# fewer steps. But fewer steps are not fewer seconds: on most CPUs PyTorch runs an LSTM as one fused kernel
+# and a GRU as many small ones. Multiply the columns.
 
 # %%
 assert (results["RNN"][:, 2] > 0.1).all()
 assert (results["GRU"][:, 2] < 0.02).all() and (results["GRU"][:, 0] < 600).all()
-assert (results["LSTM"][:, 2] < 0.1).all()
+assert (results["LSTM"][:, 2] < 0.05).all()
 assert results["GRU"][:, 0].max() < results["LSTM"][:, 0].min()
-parameter_counts = [count(layer(2, width)) for layer, width in budgets.values()]
+parameter_counts = [count(layer(2, width)) for layer, width, _ in entrants.values()]
 assert max(parameter_counts) < 1.02 * min(parameter_counts)
 
 # %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-for k, (name, marker) in enumerate(zip(results, ("o", "^", "s"))):
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+for name, marker in zip(results, ("o", "^", "s")):
     steps, speed, error = results[name].T  # (3,) each
-    left.plot(steps, np.full(3, k), marker, color="0.2", markerfacecolor="none")
+    left.plot(steps, error, marker, color="0.2", markerfacecolor="none")
     right.plot(steps * speed, error, marker, color="0.2", markerfacecolor="none", label=name)
-left.set(yticks=range(3), yticklabels=results, xlabel="steps until it adds (600: not yet)", xlim=(0, 630))
-left.set(title="The GRU needs the fewest steps", ylim=(-0.5, 2.5))
-right.set(
-    xlabel="seconds of training",
-    ylabel="squared error at the end",
-    title="What the seconds bought",
-    yscale="log",
+for ax in (left, right):
+    ax.axhline(1 / 6, color="0.7", linewidth=0.8, zorder=0, label="always answering 1")
+    ax.set(xlim=0, yscale="log")
+left.set(
+    xlabel="steps of training", ylabel="squared error at the end", title="The GRU needs the fewest steps"
 )
-right.legend()
+right.set(xlabel="seconds of training", title="What the seconds bought")
+right.legend(loc="center right")
 plt.show()
 
 # %% [markdown]
