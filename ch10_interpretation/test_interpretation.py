@@ -87,7 +87,7 @@ def awkward_network():
 @pytest.mark.parametrize("rule", ["gradient", "deconvnet", "guided"])
 def test_project_matches_autograd_with_the_rule(filters_and_activations, rule, batch_size):
     network = awkward_network()
-    x = torch.randn(batch_size, 2, 17, 13, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(batch_size, 2, 16, 13, dtype=torch.float64, requires_grad=True)
     out, notes = filters_and_activations.walk(network, x)
     cotangent = torch.randn_like(out)
     ours = filters_and_activations.project(notes, cotangent, rule)
@@ -170,6 +170,154 @@ def test_the_cup_must_not_be_covered(filters_and_activations):
 
 
 # 10.2 activation_maximization
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 2, 5, 3)])
+def test_ascend_walks_along_the_gradient_and_stays_legal(activation_maximization, shape):
+    torch.manual_seed(0)
+    weight = torch.randn(shape, dtype=torch.float64)
+    start = torch.zeros(shape, dtype=torch.float64)
+
+    def score(images):
+        return (images * weight).sum(dim=(1, 2, 3))
+
+    calls = []
+
+    def change(images, done):
+        calls.append(done)
+        return images
+
+    step = 0.1 * weight / weight.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    found = activation_maximization.ascend(score, start, 3, 0.1, -9.0, 9.0, change)
+    torch.testing.assert_close(found, 3 * step, rtol=1e-9, atol=1e-12)
+    assert calls == [0, 1 / 3, 2 / 3] and not found.requires_grad and (start == 0).all()
+    found = activation_maximization.ascend(score, start, 2, 100.0, -0.5, 2.0, lambda x, done: x + 3)
+    assert found.min() >= -0.5 and found.max() <= 2.0
+    with pytest.raises(ValueError, match=str(tuple(shape))[1:-1]):
+        activation_maximization.ascend(torch.sum, start, 1, 0.1, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.5, 1.0, 1.7])
+def test_blur_matches_torchvision(activation_maximization, sigma):
+    from torchvision.transforms import functional as TF
+
+    x = torch.rand(2, 3, 13, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    size = 2 * max(1, round(3 * sigma)) + 1
+    theirs = TF.gaussian_blur(x, [size, size], [sigma, sigma])
+    torch.testing.assert_close(activation_maximization.blur(x, sigma), theirs, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="-0.3"):
+        activation_maximization.blur(x, -sigma if sigma == 0.3 else -0.3)
+
+
+def test_jitter_moves_the_image_and_its_gradient(activation_maximization):
+    torch.manual_seed(0)
+    shifts = set()
+    shaken = activation_maximization.jittered(lambda images: images[:, 0, 4, 4], 2)
+    for _ in range(60):
+        x = torch.zeros(1, 1, 9, 9, requires_grad=True)
+        gradient = torch.autograd.grad(shaken(x).sum(), x)[0]
+        (place,) = gradient[0, 0].nonzero().tolist()
+        shifts.add(tuple(place))
+    rows, columns = zip(*shifts, strict=True)
+    assert (min(rows), max(rows)) == (min(columns), max(columns)) == (2, 6)
+
+
+def test_neighbors_and_agreement_match_brute_force(activation_maximization):
+    rng = np.random.default_rng(0)
+    points, labels = rng.normal(size=(23, 3)) + 5, rng.integers(3, size=23)
+    squared = ((points[:, None] - points) ** 2).sum(axis=2)
+    ours = activation_maximization.squared_distances(points)
+    np.testing.assert_allclose(ours, squared, rtol=1e-10, atol=1e-11)
+    found, hits = activation_maximization.neighbors(points, 4), 0
+    for i in range(23):
+        order = sorted(set(range(23)) - {i}, key=lambda j: squared[i, j])[:4]
+        assert found[i].tolist() == order
+        hits += sum(labels[j] == labels[i] for j in order)
+    assert activation_maximization.agreement(points, labels, 4) == pytest.approx(hits / 92)
+    with pytest.raises(ValueError, match=r"\(23, 3\).*\(22,\)"):
+        activation_maximization.agreement(points, labels[1:])
+
+
+@pytest.mark.parametrize("n, d, k", [(7, 3, 3), (4, 6, 2), (50, 1, 1)])
+def test_principal_components_match_svd(activation_maximization, n, d, k):
+    points = np.random.default_rng(0).normal(size=(n, d)) * np.arange(1, d + 1) + 3
+    directions, variances = activation_maximization.principal_components(points, k)
+    assert directions.shape == (k, d) and variances.shape == (k,)
+    _, singular, rows = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    np.testing.assert_allclose(variances, singular[:k] ** 2 / n, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(np.abs(directions @ rows[:k].T), np.eye(k), atol=1e-8)
+
+
+@pytest.mark.parametrize("n, perplexity", [(5, 2.0), (40, 11.0)])
+def test_neighbor_probabilities_have_the_perplexity(activation_maximization, n, perplexity):
+    points = np.random.default_rng(0).normal(size=(n, 3)) * np.linspace(0.1, 50, n)[:, None]
+    p = activation_maximization.neighbor_probabilities(points, perplexity)
+    assert (np.diag(p) == 0).all() and (p >= 0).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
+    entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(axis=1)
+    np.testing.assert_allclose(np.exp(entropy), perplexity, rtol=1e-6)
+    squared = ((points[:, None] - points) ** 2).sum(axis=2)
+    far, near = np.argsort(squared[0])[[3, 1]]  # the same bell curve for both
+    beta = -np.log(p[0, far] / p[0, near]) / (squared[0, far] - squared[0, near])
+    other = np.argsort(squared[0])[2]
+    assert np.log(p[0, near] / p[0, other]) == pytest.approx(beta * (squared[0, other] - squared[0, near]))
+    for wrong in (1.0, n - 1.0):
+        with pytest.raises(ValueError, match=f"{n - 1}, got {wrong}"):
+            activation_maximization.neighbor_probabilities(points, wrong)
+
+
+@pytest.mark.parametrize("n", [3, 17])
+def test_tsne_gradient_matches_autograd(activation_maximization, n):
+    rng = np.random.default_rng(0)
+    p = rng.random((n, n)) * (1 - np.eye(n))
+    p = (p + p.T) / (p + p.T).sum()
+    y = torch.tensor(rng.normal(size=(n, 2)), requires_grad=True)
+    off = ~torch.eye(n, dtype=torch.bool)
+    w = (1 / (1 + (y[:, None] - y).square().sum(dim=2)))[off]
+    target = torch.tensor(p)[off]
+    loss = (target * (target / (w / w.sum())).log()).sum()
+    ours, gradient = activation_maximization.tsne_gradient(p, y.detach().numpy())
+    np.testing.assert_allclose(ours, loss.item(), rtol=1e-10)
+    np.testing.assert_allclose(gradient, torch.autograd.grad(loss, y)[0], rtol=1e-9, atol=1e-12)
+
+
+def test_tsne_takes_the_steps_it_says(activation_maximization):
+    rng = np.random.default_rng(0)
+    p = rng.random((6, 6)) * (1 - np.eye(6))
+    p = (p + p.T) / (p + p.T).sum()
+    start = rng.normal(size=(6, 2))
+    y, losses = activation_maximization.tsne(p, start, 3, 0.5, 4.0, 2)
+    expected, velocity = start, 0
+    for factor, momentum, loss in zip((4, 4, 1), (0.5, 0.5, 0.8), losses, strict=True):
+        assert loss == pytest.approx(activation_maximization.tsne_gradient(p, expected)[0])
+        gradient = activation_maximization.tsne_gradient(factor * p, expected)[1]
+        velocity = momentum * velocity - 0.5 * gradient
+        expected = expected + velocity
+    np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_dissect_counts_sets(activation_maximization):
+    rng = np.random.default_rng(0)
+    activations, labels = rng.normal(size=(40, 4)), rng.integers(3, size=40)
+    activations[:, 3] = 0
+    overlap = activation_maximization.dissect(activations, labels, 3, 0.25)
+    for unit in range(4):
+        on = set(np.argsort(-activations[:, unit])[:10].tolist()) if unit < 3 else set()
+        for label in range(3):
+            member = set(np.flatnonzero(labels == label).tolist())
+            assert overlap[unit, label] == pytest.approx(len(on & member) / len(on | member))
+
+
+def test_what_the_network_keeps_near(activation_maximization):
+    module = activation_maximization
+    assert module.tsne_map.shape == (500, 2) and len(module.tsne_losses) == 300
+    tail = np.array(module.tsne_losses[100:])
+    assert (np.diff(tail) < 1e-3).all()
+    assert module.good["features"][module.query] > module.good["pixels"][module.query] + 2
+    assert (module.recall_without(list(range(32))) > 0).sum() == 1  # without features, one answer for all
+    pictures = module.pictures["with rules"]
+    low, high = module.limits
+    assert (pictures >= low).all() and (pictures <= high).all()
 
 
 # 10.3 grad_cam
