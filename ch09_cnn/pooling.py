@@ -332,9 +332,13 @@ plt.show()
 # ## A fair race
 #
 # A network with two convolutions and pools, a second one whose convolutions take strides of two in place
-# of pooling, and an MLP with as many parameters as the first. Each is trained on the same images in the
-# same order, for three seeds, and tested on test images as they are, then moved to the right. None of them
-# saw a moved image in training.
+# of pooling, and an MLP with as many parameters as they have. Each is trained on the same images in the same
+# order, for three seeds, and tested on test images as they are, then moved to the right. None of them saw a
+# moved image in training.
+#
+# A race is fair only where everyone runs at their best. So each network was first tried with several
+# learning rates on images held back from training (7.7). One rate was the best, or within a point of it, for
+# all three.
 
 
 # %%
@@ -342,7 +346,7 @@ def pooled_network():
     return nn.Sequential(
         *(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Linear(16 * 7 * 7, 32), nn.ReLU(), nn.Linear(32, 10)),
+        *(nn.Flatten(), nn.Linear(16 * 7 * 7, 10)),  # (B, 16, 7, 7) -> (B, 784)
     )
 
 
@@ -350,32 +354,45 @@ def strided_network():
     return nn.Sequential(
         *(nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.ReLU()),
         *(nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.ReLU()),
-        *(nn.Flatten(), nn.Linear(16 * 7 * 7, 32), nn.ReLU(), nn.Linear(32, 10)),
+        *(nn.Flatten(), nn.Linear(16 * 7 * 7, 10)),
     )
 
 
 def mlp():
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 34), nn.ReLU(), nn.Linear(34, 10))
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 11), nn.ReLU(), nn.Linear(11, 10))
 
 
 networks = {"pooled CNN": pooled_network, "strided CNN": strided_network, "MLP": mlp}
 counts = {name: sum(p.numel() for p in make().parameters()) for name, make in networks.items()}
 print("parameters: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
-assert counts["pooled CNN"] == counts["strided CNN"] and 1 < counts["MLP"] / counts["pooled CNN"] < 1.02
+assert counts["pooled CNN"] == counts["strided CNN"] and 0.95 < counts["MLP"] / counts["pooled CNN"] < 1.05
 
 
-def train(model, n_epochs, batch_size, generator):
-    """Adam on the cross-entropy of the training images; returns the mean loss of the last epoch."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+# %% [markdown]
+# The rate falls in a straight line to zero (7.3), and pixels are standardised. What was outside a moved image
+# is paper, so images are moved first and standardised after.
+
+
+# %%
+def standardised(images):
+    """Images (N, 28, 28) as inputs (N, 1, 28, 28), in units of the training pixels' own spread."""
+    return ((images - train_images.mean()) / train_images.std())[:, None]
+
+
+def train(model, n_epochs, batch_size, generator, learning_rate=8e-3):
+    """Train in place with Adam on the training images; returns the mean loss of the last epoch (nats)."""
+    inputs, optimizer = standardised(train_images), torch.optim.Adam(model.parameters())
+    n_steps = n_epochs * len(inputs) // batch_size
+    losses = []
     for _ in range(n_epochs):
-        losses = []
-        for batch in torch.randperm(len(train_images), generator=generator).split(batch_size):
-            loss = F.cross_entropy(model(train_images[batch, None]), train_labels[batch])  # (B, 1, 28, 28)
+        for batch in torch.randperm(len(inputs), generator=generator).split(batch_size):
+            optimizer.param_groups[0]["lr"] = learning_rate * (1 - len(losses) / n_steps)
+            loss = F.cross_entropy(model(inputs[batch]), train_labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-    return np.mean(losses)
+    return np.mean(losses[-(n_steps // n_epochs) :])
 
 
 # %%
@@ -386,10 +403,9 @@ for seed in seeds:
         torch.manual_seed(seed)
         model = make()
         loss = train(model, n_epochs=3, batch_size=50, generator=torch.Generator().manual_seed(seed))
-        assert loss < 1
         with torch.no_grad():
             for k in shifts:
-                right = model(shift(test_images, k)[:, None]).argmax(dim=1) == test_labels  # (N, 1, 28, 28)
+                right = model(standardised(shift(test_images, k))).argmax(dim=1) == test_labels
                 accuracies[name][seed, k] = right.float().mean().item()
         print(f"seed {seed}   {name:12s} loss {loss:.4f}   accuracy {accuracies[name][seed, 0]:.3f}")
 
@@ -398,13 +414,15 @@ print(f"{'moved by':20s}" + "".join(f"{k:12d}" for k in shifts))
 for name, rows in accuracies.items():
     print(f"{name:20s}" + "".join(f"{value:12.3f}" for value in rows.mean(axis=0)))
 print(f"{'pooled minus MLP':20s}" + "".join(f"{value:+12.3f}" for value in lead.mean(axis=0)))
-assert (lead[:, 2] > 0.05).all() and -0.1 < lead[:, 0].mean() < 0.03
+assert lead[:, 0].min() > 0 and (lead[:, 2] > 0.1).all()
+assert lead[:, 2].mean() > 2 * lead[:, 0].mean() > 0.04
 assert all(rows.mean(axis=0)[5] < rows.mean(axis=0)[0] / 2 for rows in accuracies.values())
 
 # %% [markdown]
-# On images where they were trained, so little training puts no convolution ahead: clothes in this data set
-# are centred, and an MLP can learn each pixel's place. Move them by two pixels, and the ranking is clear for
-# every seed. But pooling is no cure: beyond the few pixels that its windows cover, all of them fail.
+# With equal parameters the pooled CNN leads on still images, for every seed: it finds an edge with nine
+# shared weights, where the MLP must learn it anew at each place. Move the images by two pixels, and the lead
+# grows several times over. But pooling is no cure: beyond the few pixels that its windows cover, all three
+# fail.
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -431,7 +449,8 @@ plt.show()
 #
 # 1. Replace the max pools by average pools. Which of the two numbers, still or moved, changes more?
 # 2. Give the pooled CNN global average pooling before its last layers. How far can you now move a boot?
-# 3. Train the MLP on images moved at random (lesson 8.6). Does it catch up, and at what price?
+# 3. Give the MLP three times as many hidden numbers. Does it catch up on still images? On moved ones?
+# 4. Train the MLP on images moved at random (lesson 8.6). What does it gain, and at what price?
 #
 # ## Sources
 #
