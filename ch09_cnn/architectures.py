@@ -278,10 +278,10 @@ VGG16 = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512
 # %%
 direct = nn.Sequential(nn.Conv2d(192, 32, 5, padding=2))
 through = nn.Sequential(nn.Conv2d(192, 16, 1), nn.ReLU(), nn.Conv2d(16, 32, 5, padding=2))
-costs = [total(survey(branch, (192, 28, 28)), "multiply_adds") for branch in (direct, through)]
-print(f"direct {costs[0]:,} multiply-adds, through 16 channels {costs[1]:,}")
-assert costs[0] == 28 * 28 * 32 * 192 * 25
-assert costs[1] == 28 * 28 * (16 * 192 + 32 * 16 * 25) < costs[0] / 9
+branch_costs = [total(survey(branch, (192, 28, 28)), "multiply_adds") for branch in (direct, through)]
+print(f"direct {branch_costs[0]:,} multiply-adds, through 16 channels {branch_costs[1]:,}")
+assert branch_costs[0] == 28 * 28 * 32 * 192 * 25
+assert branch_costs[1] == 28 * 28 * (16 * 192 + 32 * 16 * 25) < branch_costs[0] / 9
 
 # %% [markdown]
 # ## 2015: ResNet, a road past every block
@@ -371,7 +371,9 @@ class ResNet(nn.Module):
 # ## Does torchvision agree?
 #
 # Three examiners. Its parameter counts; its published multiply-adds, to all three decimals it gives
-# (in thousand millions); and then outputs. For the counts everything stands on the meta device.
+# (in thousand millions); and then outputs. For the counts everything stands on the meta device. The
+# *memory* of a layer is the map it leaves, at four bytes a number: training keeps it until the backward
+# pass. We count the layers that multiply; norms and ReLUs can often work in place.
 
 # %%
 families = {
@@ -388,14 +390,15 @@ families = {
         models.ResNet50_Weights.IMAGENET1K_V1,
     ),
 }
-bills, top1 = {}, {}
+bills, costs, top1 = {}, {}, {}
 print(f"{'':20s}{'parameters':>14s}{'10⁹ mult-adds':>14s}{'MB of maps':>12s}{'top-1, %':>10s}")
 for name, (ours, theirs, weights) in families.items():
     with torch.device("meta"):
         bills[name] = survey(ours(), (3, 224, 224))
         n_parameters = sum(p.numel() for p in theirs().parameters())
     billions = total(bills[name], "multiply_adds") / 1e9
-    maps = 4 * total(bills[name], "outputs") / 1e6  # what training keeps for one image, four bytes a number
+    maps = 4 * sum(row["outputs"] for row in bills[name] if row["multiply_adds"]) / 1e6
+    costs[name] = total(bills[name], "parameters") / 1e6, billions, maps
     top1[name] = weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
     print(f"{name:20s}{total(bills[name], 'parameters'):14,}{billions:14.3f}{maps:12.1f}{top1[name]:10.1f}")
     assert total(bills[name], "parameters") == n_parameters == weights.meta["num_params"]
@@ -479,38 +482,70 @@ for name in ("ResNet-18", "ResNet-50"):
     assert linear_share[name][0] < 0.1 and linear_share[name][1] < 0.001
 
 # %% [markdown]
-# How fast does the view widen? AlexNet leaps, VGG goes step by step, and both end a little short of the
-# image's width; the ResNets see beyond it. And what does accuracy cost? *Top-1* is the share of photos whose
-# first guess is right. The published values belong to torchvision's first weights; how networks are trained
-# changed with the years too, not only the plan.
+# Now layer by layer, along the longest way. Early layers see large maps with few channels, late ones small
+# maps with many: so the memory goes to the front and the parameters to the back. How fast does the view
+# widen? AlexNet leaps, VGG goes step by step, and both end a little short of the image's width; the ResNets
+# see beyond it.
 
 # %%
-fields = {
-    name: [row["field"] for row in bill if row["kind"] == "Conv2d" and "downsample" not in row["name"]]
+rows = {
+    name: [row for row in bill if row["multiply_adds"] and "downsample" not in row["name"]]
     for name, bill in bills.items()
 }
-last_field = {name: values[-1] for name, values in fields.items()}
-print("receptive field of the last convolution: " + ", ".join(f"{k} {v}" for k, v in last_field.items()))
-assert (
-    last_field["AlexNet"] < last_field["VGG-16"] < 224 < min(last_field["ResNet-18"], last_field["ResNet-50"])
-)
-work = {name: total(bill, "multiply_adds") / 1e9 for name, bill in bills.items()}
-assert top1["VGG-16"] < top1["ResNet-50"] and work["VGG-16"] > 3 * work["ResNet-50"]
+first_half = {}
+print(f"{'first half of layers':20s}{'parameters':>12s}{'mult-adds':>12s}{'memory':>12s}")
+for name, layers in rows.items():
+    half, columns = layers[: len(layers) // 2], ("parameters", "multiply_adds", "outputs")
+    first_half[name] = [total(half, key) / total(layers, key) for key in columns]
+    print(f"{name:20s}" + "".join(f"{share:12.1%}" for share in first_half[name]))
+    assert first_half[name][0] < 0.15 and first_half[name][2] > 0.75
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-for (name, bill), style in zip(bills.items(), ("-", "--", "-.", ":")):
-    left.semilogy(range(1, len(fields[name]) + 1), fields[name], style, label=name)
-    size = total(bill, "parameters") / 4e5
-    right.scatter(work[name], top1[name], s=size, alpha=0.6)
-    right.annotate(name, (work[name], top1[name]), xytext=(0, -24), textcoords="offset points", ha="center")
-left.axhline(224, color="0.7", linewidth=0.8, zorder=0)
-left.set(xlabel="convolution", ylabel="receptive field (pixels)", title="ResNets see past the image (line)")
-left.legend(fontsize=8)
-right.set(
-    xlabel="multiply-adds (10⁹)", ylabel="published top-1 (%)", title="VGG-16 costs most, ResNet-50 wins"
-)
-right.set(xscale="log", xlim=(0.4, 30), ylim=(50, 82))
-right.text(0.45, 79.5, "area: parameters", fontsize=8)
+last_field = {name: max(row["field"] or 0 for row in layers) for name, layers in rows.items()}
+print("receptive field of the last convolution: " + ", ".join(f"{k} {v}" for k, v in last_field.items()))
+assert last_field["AlexNet"] < last_field["VGG-16"] < 224
+assert min(last_field["ResNet-18"], last_field["ResNet-50"]) > 224
+
+# %%
+quantities = {
+    "parameters (10⁶)": lambda row: row["parameters"] / 1e6,
+    "multiply-adds (10⁶)": lambda row: row["multiply_adds"] / 1e6,
+    "memory (MB)": lambda row: 4 * row["outputs"] / 1e6,
+    "field (pixels)": lambda row: row["field"] or np.nan,
+}
+fig, axes = plt.subplots(4, 4, figsize=(10, 9), layout="constrained", sharex="col", sharey="row")
+for line, (label, quantity) in zip(axes, quantities.items()):
+    for ax, layers in zip(line, rows.values()):
+        for kind, color, hatch in (("Conv2d", "C0", None), ("Linear", "C1", "////")):
+            bars = [(i, quantity(row)) for i, row in enumerate(layers, 1) if row["kind"] == kind]
+            ax.bar(*zip(*bars), width=1, color=color, hatch=hatch, edgecolor="white", linewidth=0.3)
+        ax.set_yscale("linear" if label.startswith("field") else "log")
+    line[0].set_ylabel(label)
+for top, bottom, name in zip(axes[0], axes[3], rows):
+    top.set_title(name)
+    bottom.axhline(224, color="0.7", linewidth=0.8, zorder=0)  # the image's side
+    bottom.set_xlabel("layer with weights")
+fig.suptitle("Memory goes to the early layers, parameters to the late (hatched: linear, which see all)")
+plt.show()
+
+# %% [markdown]
+# And what does accuracy cost? *Top-1* is the share of photos whose first guess is right. The published
+# values belong to torchvision's first weights; how networks are trained changed with the years too, not only
+# the plan. Still: whatever is counted, VGG-16 pays most, and ResNet-50 guesses better.
+
+# %%
+for paid, most in zip(zip(*costs.values()), costs["VGG-16"], strict=True):
+    assert max(paid) == most
+assert max(top1, key=top1.get) == "ResNet-50"
+
+fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained", sharey=True)
+for i, (ax, label) in enumerate(zip(axes, ("parameters (10⁶)", "multiply-adds (10⁹)", "memory (MB)"))):
+    for (name, cost), marker in zip(costs.items(), "o^sD"):
+        ax.plot(cost[i], top1[name], marker, markersize=9)
+        ax.annotate(name, (cost[i], top1[name]), xytext=(0, -18), textcoords="offset points", ha="center")
+    ax.set(xlabel=label, xscale="log", ylim=(50, 80))
+    ax.margins(x=0.2)
+axes[0].set_ylabel("published top-1 (%)")
+fig.suptitle("VGG-16 costs most, however you count, and ResNet-50 wins")
 plt.show()
 
 # %% [markdown]

@@ -234,10 +234,12 @@ def test_pooling_forgives_small_shifts(pooling):
     assert pooling.still.shape == (1000, 4, 28, 28) and not pooling.still.lt(0).any()
 
 
-def test_only_the_moved_images_separate_the_networks(pooling):
+def test_pooled_network_leads_on_still_images_and_more_on_moved_ones(pooling):
     means = {name: rows.mean(axis=0) for name, rows in pooling.accuracies.items()}
-    assert all(mean[0] > 0.7 for mean in means.values())
-    assert (pooling.lead[:, 2] > 0.05).all() and -0.1 < pooling.lead[:, 0].mean() < 0.03
+    assert all(mean[0] > 0.7 for mean in means.values()) and means["pooled CNN"][0] > 0.8
+    assert pooling.lead[:, 0].min() > 0 and pooling.lead[:, 0].mean() > 0.02
+    assert (pooling.lead[:, 2] > 2 * pooling.lead[:, 0]).all()
+    assert means["pooled CNN"][2] > means["strided CNN"][2] + 0.05
     assert all(mean[5] < mean[0] / 2 for mean in means.values())
 
 
@@ -341,6 +343,17 @@ def test_only_vgg_and_alexnet_keep_their_parameters_in_linear_layers(architectur
     assert architectures.last_field == {"AlexNet": 163, "VGG-16": 196, "ResNet-18": 435, "ResNet-50": 427}
 
 
+def test_memory_is_spent_early_and_parameters_late(architectures):
+    """The numbers of layers are in the networks' names; the maps as counted in other papers, in millions."""
+    layers = {name: len(rows) for name, rows in architectures.rows.items()}
+    assert layers == {"AlexNet": 8, "VGG-16": 16, "ResNet-18": 18, "ResNet-50": 50}
+    assert all(maps > 0.75 > 0.15 > weights for weights, _, maps in architectures.first_half.values())
+    millions = {name: cost[2] / 4 for name, cost in architectures.costs.items()}
+    assert millions == pytest.approx(
+        {"AlexNet": 0.49, "VGG-16": 13.6, "ResNet-18": 2.48, "ResNet-50": 11.1}, rel=0.01
+    )
+
+
 def test_one_budget_buys_the_cheapest_network_most_images(architectures):
     assert set(architectures.accuracies) == {"LeNet", "VGG", "ResNet"}
     for name, build in (("LeNet", architectures.small_lenet), ("ResNet", architectures.small_resnet)):
@@ -410,7 +423,7 @@ def test_depth_hurts_plain_networks_only(residual_blocks):
     for seed in range(3):
         late = residual_blocks.late
         assert late["plain, 42", seed] > 1.1 * late["plain, 6", seed]
-        assert late["residual, 42", seed] < 0.85 * late["plain, 42", seed]
+        assert late["residual, 42", seed] < 0.8 * late["plain, 42", seed]
     assert residual_blocks.late["plain, 6", 0] < 2  # the shallow one does learn
 
 
@@ -432,8 +445,8 @@ def test_gradient_norms_leave_the_model_as_it_was(residual_blocks):
 
 
 def test_one_block_less_hurts_the_plain_network_more(residual_blocks):
-    lost = residual_blocks.loss_of_one
-    assert lost["residual, 42"] < 0.1 < lost["plain, 18"]
+    lost = residual_blocks.share_lost
+    assert lost["residual, 42"] < 0.15 < lost["plain, 18"]
     assert len(residual_blocks.without["residual, 42"]) == 20
 
 
