@@ -274,8 +274,8 @@ for which, words in ((seven, "read rightly"), (mistake, "misread, and sure of it
     ax.imshow(images[which].reshape(8, 8), cmap="gray_r", extent=(-2.6, -0.6, 1.2, 3.2), vmin=0, vmax=1)
     rows, columns = np.linspace(4.2, 0.2, n_neurons), np.linspace(4.1, 0.3, 10)
     for digit in np.argsort(shares)[-2:]:
-        for member, call in enumerate(calls):
-            push = call * network[2][digit, member]
+        for member in np.flatnonzero(calls):  # the silent ones push nowhere
+            push = calls[member] * network[2][digit, member]
             ends = [rows[member], columns[digit]]
             color, style = ("C0", "-") if push > 0 else ("C3", "--")
             ax.plot([1, 4], ends, style, color=color, linewidth=abs(push), zorder=0)
