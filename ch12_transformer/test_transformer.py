@@ -1,10 +1,12 @@
 """Chapter 12: what the lessons computed, and how fast their kernels are."""
 
+import math
 import random
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 
@@ -164,7 +166,289 @@ def test_only_blocks_escape_the_square(self_attention):
 # 12.3 multi_head_attention
 
 
+def multi_head_pair(multi_head_attention, n_features, n_heads, seed=0):
+    """Random parameters, our module and `nn.MultiheadAttention` with the same ones, in float64."""
+    rng, n = np.random.default_rng(seed), n_features
+    parameters = [rng.normal(size=shape) for shape in ((3 * n, n), 3 * n, (n, n), n)]
+    ours = multi_head_attention.MultiHeadAttention(n, n_heads).double()
+    reference = nn.MultiheadAttention(n, n_heads, batch_first=True, dtype=torch.float64)
+    with torch.no_grad():
+        for module in (ours, reference):
+            for theirs, value in zip(module.parameters(), parameters, strict=True):
+                theirs.copy_(torch.from_numpy(value))
+    return parameters, ours, reference
+
+
+@pytest.mark.parametrize(
+    "n_features, n_heads, n_batch, n, n_context",
+    [(1, 1, 1, 1, 1), (6, 3, 2, 5, 7), (8, 1, 3, 4, 2), (6, 6, 1, 7, 3)],
+)
+@pytest.mark.parametrize("crossed", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_multi_head_attention_matches_the_library(
+    multi_head_attention, n_features, n_heads, n_batch, n, n_context, crossed, masked
+):
+    parameters, module, reference = multi_head_pair(multi_head_attention, n_features, n_heads)
+    rng = np.random.default_rng(1)
+    n_keys = n_context if crossed else n
+    x, context = rng.normal(size=(n_batch, n, n_features)), rng.normal(size=(n_batch, n_keys, n_features))
+    context = context if crossed else None
+    mask, blocked = None, {}
+    if masked:
+        allowed, padding = rng.random((n, n_keys)) < 0.6, rng.random((n_batch, n_keys)) < 0.7
+        allowed[:, 0] = padding[:, 0] = True  # no row is empty: the library would answer NaN
+        mask = allowed & padding[:, None, None]  # (B, 1, T, S)
+        blocked = {
+            "attn_mask": torch.from_numpy(~allowed),
+            "key_padding_mask": torch.from_numpy(~padding),
+        }
+    out, weights = multi_head_attention.multi_head_attention(x, parameters, n_heads, mask, context)
+    sources = [torch.tensor(a, requires_grad=True) for a in ([x, context] if crossed else [x])]
+    ours = module(*sources, mask=None if mask is None else torch.from_numpy(mask))
+    theirs, their_weights = reference(
+        sources[0], sources[-1], sources[-1], average_attn_weights=False, **blocked
+    )
+    cotangent = torch.from_numpy(rng.normal(size=out.shape))
+    gradients = [
+        torch.autograd.grad(result, [*sources, *model.parameters()], cotangent)
+        for result, model in ((ours, module), (theirs, reference))
+    ]
+    pairs = [(out, theirs), (ours.detach(), theirs), (weights, their_weights), *zip(*gradients)]
+    for mine, other in pairs:
+        np.testing.assert_allclose(mine, other.detach().numpy(), rtol=1e-9, atol=1e-11)
+
+
+def test_a_list_of_heads_is_multi_head_attention(multi_head_attention):
+    rng = np.random.default_rng(0)
+    heads, out_weight = rng.normal(size=(2, 3, 4, 8)), rng.normal(size=(8, 8))
+    x, mask = rng.normal(size=(2, 5, 8)), np.tri(5, dtype=bool)
+    in_weight = heads.swapaxes(0, 1).reshape(24, 8)  # (H, 3, d, D) -> (3, H, d, D) -> (3D, D)
+    fused, _ = multi_head_attention.multi_head_attention(x, (in_weight, 0.0, out_weight, 0.0), 2, mask)
+    listed = multi_head_attention.list_of_heads(x, heads, out_weight, mask)
+    np.testing.assert_allclose(listed, fused, rtol=1e-10, atol=1e-12)
+
+
+def test_an_empty_row_brings_home_the_bias_alone(multi_head_attention):
+    parameters, module, _ = multi_head_pair(multi_head_attention, 4, 2)
+    x, mask = np.random.default_rng(0).normal(size=(1, 3, 4)), np.tri(3, k=-1, dtype=bool)
+    out, weights = multi_head_attention.multi_head_attention(x, parameters, 2, mask)
+    np.testing.assert_array_equal(out[0, 0], parameters[3])
+    assert not weights[0, :, 0].any()
+    ours = module(torch.from_numpy(x), mask=torch.from_numpy(mask))
+    np.testing.assert_allclose(ours.detach(), out, rtol=1e-10, atol=1e-12)
+
+
+def test_multi_head_attention_names_the_faults(multi_head_attention):
+    parameters, *_ = multi_head_pair(multi_head_attention, 4, 2)
+    with pytest.raises(ValueError, match="3 heads cannot share 4 features"):
+        multi_head_attention.multi_head_attention(np.ones((1, 2, 4)), parameters, 3)
+    with pytest.raises(ValueError, match="3 heads cannot share 4 features"):
+        multi_head_attention.MultiHeadAttention(4, 3)
+    with pytest.raises(ValueError, match="got 5 features"):
+        multi_head_attention.sinusoidal(3, 5)
+
+
+@pytest.mark.parametrize("k", [-4, 0, 1, 17])
+@pytest.mark.parametrize("n_features", [2, 10])
+def test_a_shift_of_the_sines_is_a_rotation(multi_head_attention, n_features, k):
+    encoding, matrix = (
+        multi_head_attention.sinusoidal(60, n_features),
+        multi_head_attention.shift_matrix(k, n_features),
+    )
+    places = np.arange(10, 40)
+    np.testing.assert_allclose(encoding[places] @ matrix.T, encoding[places + k], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(n_features), atol=1e-12)
+    angle = 7 * 10000.0 ** (-(n_features - 2) / n_features)  # the slowest hand at position seven
+    np.testing.assert_allclose(encoding[7, -2:], [math.sin(angle), math.cos(angle)], rtol=1e-12)
+
+
+def test_rotary_is_a_product_of_complex_numbers(multi_head_attention):
+    x = torch.randn(2, 3, 11, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    angles = torch.outer(torch.arange(11.0, dtype=torch.float64), 10000.0 ** (-torch.arange(3) / 3).double())
+    turned = torch.view_as_complex(x.unflatten(-1, (3, 2))) * torch.polar(torch.ones_like(angles), angles)
+    expected = torch.view_as_real(turned).flatten(-2)
+    torch.testing.assert_close(multi_head_attention.rotate(x), expected, rtol=1e-7, atol=1e-7)
+
+
+def test_causal_heads_do_not_see_the_future_with_any_encoding(multi_head_attention):
+    torch.manual_seed(0)
+    for name in ("none", "learned", "sines", "rotary"):
+        model = multi_head_attention.LagReader(name).double()
+        x = torch.randint(27, (2, 9))
+        changed = x.clone()
+        changed[:, 5:] = (x[:, 5:] + 1) % 27
+        before, after = model(x), model(changed)
+        torch.testing.assert_close(before[:, :5], after[:, :5])
+        assert (before[:, 5:] - after[:, 5:]).abs().amax(dim=-1).min() > 1e-6
+
+
+def test_only_several_heads_keep_two_answers(multi_head_attention):
+    errors = multi_head_attention.test_errors
+    assert errors[1] > 0.3 and errors[2] < 0.02 and errors[4] < 0.02
+    x, y = multi_head_attention.two_look_ups(50, torch.Generator().manual_seed(3))
+    for mark, part in ((6, y[:, :6]), (7, y[:, 6:])):
+        torch.testing.assert_close((x[:, :, mark, None] * x[:, :, :6]).sum(dim=1), part)
+    assert (x[:, :, 6] * x[:, :, 7]).sum() == 0 and x[:, :-1, 8].sum() == 0 and x[:, -1, 8].sum() == 50
+
+
+def test_only_distances_reach_beyond_the_trained_length(multi_head_attention):
+    table = multi_head_attention.table
+    assert table["rotary"][1] > 0.7 > 0.2 > table["learned"][1]
+    assert len(multi_head_attention.accuracy["none"]) == 125
+
+
 # 12.4 encoder_block
+
+
+def copied(ours, theirs):
+    """Both in float64 evaluation with ours' parameters, random ones, copied in the order of the library."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for a, b in zip(ours.double().parameters(), theirs.double().parameters(), strict=True):
+            b.copy_(a.normal_(0.0, 0.5, generator=generator))
+    return ours.eval(), theirs.eval()
+
+
+def assert_same(ours, theirs, our_inputs, torch_inputs):
+    """Equal outputs, and equal gradients of a random mixture by every input and every parameter."""
+    outputs = ours(*our_inputs[0], **our_inputs[1]), theirs(*torch_inputs[0], **torch_inputs[1])
+    outputs = [output[0] if isinstance(output, tuple) else output for output in outputs]
+    cotangent = torch.randn(outputs[0].shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    gradients = [
+        torch.autograd.grad((output * cotangent).sum(), [our_inputs[0][0], *block.parameters()])
+        for output, block in zip(outputs, (ours, theirs))
+    ]
+    for a, b in zip((outputs[0], *gradients[0]), (outputs[1], *gradients[1]), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+BLOCK_SIZES = [(1, 1, 1, 3, 1, 1), (3, 7, 5, 12, 3, 5), (2, 4, 11, 10, 5, 13)]  # B, T, S, D, heads, hidden
+
+
+@pytest.mark.parametrize("sizes", BLOCK_SIZES)
+@pytest.mark.parametrize(
+    "part", ["attention", "encoder, pre", "encoder, post", "decoder, pre", "decoder, post"]
+)
+def test_parts_of_the_transformer_match_the_library(encoder_block, part, sizes):
+    n_batch, n_words, n_source, width, n_heads, hidden = sizes
+    generator = torch.Generator().manual_seed(0)
+    x, source = (
+        torch.randn(n_batch, n, width, generator=generator, dtype=torch.float64).requires_grad_()
+        for n in (n_words, n_source)
+    )
+    causal = torch.ones(n_words, n_words, dtype=torch.bool).tril()
+    may_read = torch.arange(n_source) <= torch.arange(n_batch)[:, None]  # from one word up
+    mask, blocked = may_read[:, None, None, :], ~may_read
+    options = {"dropout": 0.0, "batch_first": True}
+    if part == "attention":
+        ours = encoder_block.MultiHeadAttention(width, n_heads)
+        theirs = nn.MultiheadAttention(width, n_heads, **options)
+        assert_same(
+            *copied(ours, theirs),
+            ((x, source, mask), {}),
+            ((x, source, source), {"key_padding_mask": blocked, "need_weights": False}),
+        )
+        return
+    options["norm_first"] = part.endswith("pre")
+    sizes = width, n_heads, hidden
+    if part.startswith("encoder"):
+        ours = encoder_block.EncoderBlock(*sizes, norm_first=options["norm_first"])
+        theirs = nn.TransformerEncoderLayer(*sizes, **options)
+        inputs = ((source, mask), {}), ((source,), {"src_key_padding_mask": blocked})
+    else:
+        ours = encoder_block.DecoderBlock(*sizes, norm_first=options["norm_first"])
+        theirs = nn.TransformerDecoderLayer(*sizes, **options)
+        masks = {"tgt_mask": ~causal, "memory_key_padding_mask": blocked}
+        inputs = ((x, source, causal, mask), {}), ((x, source), masks)
+    assert_same(*copied(ours, theirs), *inputs)
+
+
+def test_a_word_that_may_read_nothing_gets_the_bias(encoder_block):
+    attention = encoder_block.MultiHeadAttention(6, 2)
+    nn.init.normal_(attention.project_out.bias)
+    x = torch.randn(1, 3, 6, generator=torch.Generator().manual_seed(0))
+    out = attention(x, x, torch.zeros(1, 1, 3, 3, dtype=torch.bool))
+    torch.testing.assert_close(out, attention.project_out.bias.expand(1, 3, 6))
+    with pytest.raises(ValueError, match="width of 7.*2 heads"):
+        encoder_block.MultiHeadAttention(7, 2)
+
+
+def test_dropout_acts_in_each_place_and_only_in_training(encoder_block):
+    x = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
+    attention, feed_forward = (
+        encoder_block.MultiHeadAttention(6, 2, 1.0),
+        encoder_block.FeedForward(6, 9, 1.0),
+    )
+    torch.testing.assert_close(attention(x, x), attention.project_out.bias.expand_as(x))
+    torch.testing.assert_close(feed_forward(x), feed_forward[-1].bias.expand_as(x))
+    for norm_first in (True, False):
+        block = encoder_block.DecoderBlock(6, 2, 9, 1.0, norm_first)
+        assert torch.equal(block(x, x), x) == norm_first
+        assert not torch.equal(block.eval()(x, x), x)
+        torch.testing.assert_close(block(x, x), block(x, x))
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (6, 7, 5), (12, 5, 31)])
+def test_block_costs_are_those_of_a_block(encoder_block, sizes):
+    width, hidden, length = sizes
+    block = encoder_block.EncoderBlock(width, 1, hidden)
+    costs = encoder_block.block_costs(width, hidden, length)
+    assert sum(n for n, _ in costs.values()) == sum(p.numel() for p in block.parameters())
+    assert costs["projections"][0] == sum(p.numel() for p in block.attention.parameters())
+    square = (
+        sum(n for _, n in costs.values())
+        - sum(n for _, n in encoder_block.block_costs(width, hidden, 1).values()) * length
+    )
+    assert square == 4 * width * length * (length - 1)  # only the scores are not linear in the length
+
+
+@pytest.mark.parametrize(("length", "width"), [(1, 2), (7, 10)])
+def test_sinusoids_are_those_of_the_paper(encoder_block, length, width):
+    expected = [
+        [(math.sin, math.cos)[k % 2](t / 10_000 ** (2 * (k // 2) / width)) for k in range(width)]
+        for t in range(length)
+    ]
+    torch.testing.assert_close(encoder_block.sinusoids(length, width), torch.tensor(expected))
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_stacks_match_the_library(encoder_block, norm_first):
+    model = encoder_block.Transformer(11, 6, 2, 5, n_layers=3, norm_first=norm_first)
+    layer = nn.TransformerEncoderLayer(6, 2, 5, 0.0, batch_first=True, norm_first=norm_first)
+    theirs = nn.TransformerEncoder(layer, 3, norm=nn.LayerNorm(6), enable_nested_tensor=False)
+    copied(nn.ModuleList([model.encoder, model.encoder_norm]), theirs)
+    model.double().eval()
+    source = torch.tensor([[3, 1, 10, 2], [5, 7, 0, 0]])
+    memory, mask = model.encode(source)
+    expected = theirs(model.embed(source), src_key_padding_mask=source == 0)
+    torch.testing.assert_close(memory, expected, rtol=1e-10, atol=1e-10)
+    assert mask.shape == (2, 1, 1, 4) and torch.equal(mask[:, 0, 0], source != 0)
+    scaled = model.embedding.weight[source] * math.sqrt(6)
+    torch.testing.assert_close(model.embed(source), scaled + encoder_block.sinusoids(4, 6).double())
+
+
+def test_padding_changes_no_sorted_letter(encoder_block):
+    torch.manual_seed(0)
+    for norm_first in (True, False):
+        model = encoder_block.Sorter(8, 2, 2, norm_first)
+        codes = encoder_block.letter_codes(["emma", "ann"], 6)
+        assert codes.tolist() == [[5, 13, 13, 1, 0, 0], [1, 14, 14, 0, 0, 0]]
+        torch.testing.assert_close(model(codes)[1, :3], model(codes[1:, :3])[0])
+
+
+def test_post_norm_needs_the_warm_up(encoder_block):
+    loss, moves, gradients = encoder_block.final_losses, encoder_block.moves, encoder_block.gradients
+    assert loss["post-norm", "no warm-up"] > loss["post-norm", "warm-up"] + 0.5
+    assert loss["pre-norm", "no warm-up"] < loss["post-norm", "warm-up"] - 0.3
+    assert 2.6 < encoder_block.guessing < 3.0  # about the entropy of English letters
+    assert all(moves["post-norm", depth] > moves["pre-norm", depth] for depth in encoder_block.depths)
+    assert np.polyfit(np.arange(24), gradients["post-norm", 24], 1)[0] > 0
+    assert np.polyfit(np.arange(24), gradients["pre-norm", 24], 1)[0] < 0
+
+
+def test_the_base_model_has_the_published_size(encoder_block):
+    assert encoder_block.base.embedding.weight.device.type == "meta"
+    assert 0.96 * 65e6 < encoder_block.total < 1.04 * 65e6
 
 
 # 12.5 tokenization_bpe
@@ -438,7 +722,66 @@ def test_long_attention_speed(benchmark, timed, device, n, dtype, implementation
         assert peak < 16 * n * n * query.element_size()  # less than one matrix of scores
 
 
+@pytest.mark.benchmark(group="multi-head attention forward, (8, 256, 128), 4 heads, float32")
+@pytest.mark.parametrize("implementation", ["loops", "numpy", "torch, explicit", "torch, library"])
+def test_multi_head_forward_speed(multi_head_attention, timed, device, implementation):
+    if implementation in ("loops", "numpy") and device.type != "cpu":
+        pytest.skip("NumPy runs on the CPU only")
+    (n_batch, n, n_features, n_heads), rng = (8, 256, 128, 4), np.random.default_rng(0)
+    x = rng.normal(size=(n_batch, n, n_features)).astype(np.float32)
+    _, module, reference = multi_head_pair(multi_head_attention, n_features, n_heads)
+    with torch.no_grad():
+        for weights in zip(module.parameters(), reference.parameters()):
+            for weight in weights:
+                weight /= math.sqrt(n_features)
+    parameters = [p.detach().numpy().astype(np.float32) for p in reference.parameters()]
+    heads = parameters[0].reshape(3, n_heads, -1, n_features).swapaxes(0, 1)  # (3D, D) -> (H, 3, d, D)
+    module, reference = module.float().to(device), reference.float().to(device).eval()
+    torch_x = torch.from_numpy(x).to(device)
+
+    def library():
+        return reference(torch_x, torch_x, torch_x, need_weights=False)[0]
+
+    rows = {
+        "loops": lambda: multi_head_attention.list_of_heads(x, heads, parameters[2]),
+        "numpy": lambda: multi_head_attention.multi_head_attention(x, parameters, n_heads)[0],
+        "torch, explicit": lambda: module(torch_x),
+        "torch, library": library,
+    }
+    if implementation == "loops":  # it has no biases
+        with torch.no_grad():
+            for bias in list(reference.parameters())[1::2]:
+                bias.zero_()
+    products = 4 * n_features * n_features + 2 * n * n_features  # multiplications a position
+    with torch.no_grad():
+        out = timed(rows[implementation], flops=2 * n_batch * n * products)
+        expected = library().cpu().numpy()
+    out = out.cpu().numpy() if isinstance(out, torch.Tensor) else out
+    np.testing.assert_allclose(out, expected, rtol=1e-3, atol=1e-4)
+
+
 # benchmarks: 12.4 and 12.6
+
+
+@pytest.mark.benchmark(group="encoder block forward and backward, (8, 128, 128), 4 heads, float32")
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library"])
+def test_encoder_block_speed(encoder_block, timed, device, implementation):
+    torch.manual_seed(0)
+    ours = encoder_block.EncoderBlock(128, 4, 512)
+    theirs = nn.TransformerEncoderLayer(128, 4, 512, 0.0, batch_first=True, norm_first=True)
+    with torch.no_grad():
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+            b.copy_(a)
+    x, cotangent = torch.randn(2, 8, 128, 128).to(device)
+    blocks = {"torch, explicit": ours.to(device), "torch, library": theirs.to(device)}
+
+    def step(block):
+        return torch.autograd.grad((block(x) * cotangent).sum(), list(block.parameters()))
+
+    n_operations = 3 * 8 * sum(n for _, n in encoder_block.block_costs(128, 512, 128).values())
+    found = timed(step, blocks[implementation], flops=n_operations)
+    for a, b in zip(found, step(theirs), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
 # benchmarks: 12.5 and 12.7
