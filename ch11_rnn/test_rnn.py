@@ -690,6 +690,19 @@ def test_carried_state_reads_pieces_as_one_text(text_generation):
     torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-4, atol=1e-4)
 
 
+def test_the_accelerators_model_has_layers_and_dropout_between_them(text_generation):
+    torch.manual_seed(0)
+    model = text_generation.CharacterModel(7, 5, n_layers=2, dropout=0.5, n_embedding=3)
+    x = torch.arange(6).view(3, 2)  # (T, B)
+    with torch.no_grad():
+        noisy, (h, c) = model(x)
+        model.eval()
+        (quiet, _), (again, _) = model(x), model(x)
+    assert quiet.shape == (3, 2, 7) and h.shape == c.shape == (2, 2, 5)  # (layers, B, H)
+    assert torch.equal(quiet, again) and not torch.allclose(noisy, quiet)
+    assert not text_generation.model.training
+
+
 def test_bits_per_character_scores_every_warm_character_once(text_generation):
     """Against one pass over each track, for a text longer than the pieces in which it is read."""
     codes, model = text_generation.test_codes[:1500], text_generation.model
