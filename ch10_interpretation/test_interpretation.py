@@ -1,5 +1,7 @@
 """Chapter 10: what the lessons computed, and how fast their kernels are."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -329,6 +331,97 @@ def test_what_the_network_keeps_near(activation_maximization):
 # 10.5 adversarial_examples
 
 
+@pytest.mark.parametrize("n_pixels", [1, 2, 7])
+@pytest.mark.parametrize("epsilon", [0.05, 0.6])
+def test_linear_fgsm_is_exact_for_two_classes(adversarial_examples, n_pixels, epsilon):
+    rng = np.random.default_rng(n_pixels)
+    for _ in range(20):
+        weight, bias, x = rng.normal(size=(2, n_pixels)), rng.normal(size=2), rng.random(n_pixels)
+        box = adversarial_examples.corners(x, epsilon)
+        assert box.shape == (2**n_pixels, n_pixels) and box.min() >= 0 and box.max() <= 1
+        for target in (0, 1):
+            losses = [F.cross_entropy(torch.from_numpy(weight @ z + bias), torch.tensor(target)) for z in box]
+            worst = adversarial_examples.linear_fgsm(weight, bias, x, target, epsilon)
+            found = F.cross_entropy(torch.from_numpy(weight @ worst + bias), torch.tensor(target))
+            assert found.item() == pytest.approx(max(losses).item(), rel=1e-10)
+            assert abs(adversarial_examples.shortfall(weight, bias, x, target, epsilon)) < 1e-12
+
+
+def test_linear_fgsm_names_the_shapes(adversarial_examples):
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(4,\).*\(2,\)"):
+        adversarial_examples.linear_fgsm(np.ones((2, 3)), np.ones(2), np.ones(4), 0, 0.1)
+
+
+@pytest.mark.parametrize("target", [0, 1, 2])
+def test_cross_entropy_matches_pytorch(adversarial_examples, target):
+    logits = np.concatenate([np.random.default_rng(0).normal(size=(5, 3)), [[1e4, -1e4, 0.0]]])
+    expected = F.cross_entropy(torch.from_numpy(logits), torch.full((6,), target), reduction="none")
+    ours = adversarial_examples.cross_entropy(logits, target)
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_input_gradient_is_each_images_own(adversarial_examples, batch_size):
+    torch.manual_seed(batch_size)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(3 * 5 * 2, 4)).double()
+    x, y = torch.rand(batch_size, 2, 7, 4, dtype=torch.float64), torch.arange(batch_size) % 4
+    ours = adversarial_examples.input_gradient(model, x, y)
+    assert ours.shape == x.shape and not x.requires_grad and model[0].weight.grad is None
+    for i in range(batch_size):
+        nudge = torch.randn(2, 7, 4, dtype=torch.float64)
+        losses = [F.cross_entropy(model((x[i] + h * nudge)[None]), y[i : i + 1]) for h in (1e-5, -1e-5)]
+        slope = (losses[0] - losses[1]).item() / 2e-5
+        assert (ours[i] * nudge).sum().item() == pytest.approx(slope, rel=1e-6, abs=1e-10)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("epsilon", [0.0, 0.01, 0.7])
+def test_attacks_stay_within_the_box_and_move_the_loss(adversarial_examples, targeted, epsilon):
+    torch.manual_seed(0)
+    model, x, y = nn.Sequential(nn.Flatten(), nn.Linear(35, 3)), torch.rand(4, 1, 7, 5), torch.arange(4) % 3
+    before = F.cross_entropy(model(x), y).item()
+    for attack in (adversarial_examples.fgsm, adversarial_examples.pgd):
+        changed = attack(model, x, y, epsilon, targeted=targeted)
+        assert adversarial_examples.within(changed, x, epsilon)
+        rise = F.cross_entropy(model(changed), y).item() - before
+        assert rise == 0 if epsilon == 0 else rise < 0 if targeted else rise > 0
+    if epsilon:
+        assert not adversarial_examples.within(changed, x, epsilon / 2)
+        assert not adversarial_examples.within(changed + 1e-3, changed, 1e-4)
+        assert not adversarial_examples.within(x + 1, x, 2) and not adversarial_examples.within(x - 1, x, 2)
+
+
+def test_project_is_the_nearest_point(adversarial_examples):
+    x = torch.tensor([0.0, 0.5, 0.5, 0.95, 0.5])
+    changed = torch.tensor([-1.0, 0.9, 0.1, 1.2, 0.55])
+    expected = torch.tensor([0.0, 0.6, 0.4, 1.0, 0.55])
+    torch.testing.assert_close(adversarial_examples.project(changed, x, 0.1), expected)
+
+
+def test_noise_is_a_coin_of_the_same_size(adversarial_examples):
+    torch.manual_seed(0)
+    moves = adversarial_examples.coin_noise(torch.full((1000,), 0.5), 0.1) - 0.5
+    torch.testing.assert_close(moves.abs(), torch.full((1000,), 0.1))
+    assert abs(moves.mean().item()) < 4 * 0.1 / 1000**0.5
+
+
+def test_small_steps_are_as_predicted_and_large_ones_worse(adversarial_examples):
+    kept = adversarial_examples.kept
+    assert abs(kept[0.0005] - 1) < 0.02 and kept[0.1] > 1.5
+
+
+def test_the_attack_hurts_and_noise_does_not(adversarial_examples):
+    sweep = adversarial_examples.sweep
+    assert sweep["FGSM", 0.1] < 0.3 < sweep["noise", 0.1] - 0.3 and sweep["transfer", 0.1] < 0.5
+    assert sweep["PGD", 0.1] <= sweep["FGSM", 0.1] + 0.01
+
+
+def test_adversarial_training_costs_and_saves(adversarial_examples):
+    standard, robust = adversarial_examples.compared["standard"], adversarial_examples.compared["robust"]
+    assert robust[0] < standard[0] and robust[2] > standard[2] + 0.2
+    assert adversarial_examples.seen > adversarial_examples.true + 0.5
+
+
 # 10.6 model_profiling
 
 
@@ -454,6 +547,27 @@ def test_occlusion_map_speed(filters_and_activations, timed, device, implementat
 
 
 # benchmarks: 10.5 FGSM step
+
+
+@pytest.mark.parametrize(
+    "batch_size",
+    [
+        pytest.param(n, marks=pytest.mark.benchmark(group=f"FGSM step on SqueezeNet, batch {n}, float32"))
+        for n in (1, 8)
+    ],
+)
+@pytest.mark.parametrize("implementation", ["torch, channels first", "torch, channels last"])
+def test_fgsm_speed(adversarial_examples, timed, device, batch_size, implementation):
+    net = copy.deepcopy(adversarial_examples.net).to(device, memory_format=torch.contiguous_format)
+    x = adversarial_examples.photos[:1].contiguous().to(device).expand(batch_size, -1, -1, -1).contiguous()
+    y = torch.zeros(batch_size, dtype=torch.int64, device=device)
+    expected = adversarial_examples.fgsm(net, x[:1], y[:1], 0.01)
+    if implementation.endswith("last"):
+        net, x = net.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+    flops = batch_size * 2 * 2 * 349_151_936  # forward, and as much again for the input's gradient
+    changed = timed(adversarial_examples.fgsm, net, x, y, 0.01, flops=flops)
+    assert adversarial_examples.within(changed, x, 0.01)
+    assert (changed[:1] == expected).float().mean().item() > 0.98  # a gradient near zero may take either sign
 
 
 # benchmarks: 10.6 inference latency
