@@ -1,6 +1,6 @@
-"""Write the benchmark tables at the README's end from the files of `pytest --benchmark-json`, one a machine.
+"""Write the benchmark tables at the README's end from the files of `pytest --benchmark-json`.
 
-python .ci/benchmark_tables.py rates.json [another_machine.json ...]
+python .ci/benchmark_tables.py rates.json [more_chapters_or_another_machine.json ...]
 """
 
 import itertools
@@ -50,18 +50,29 @@ def table(rows: list[dict]) -> list[str]:
     return lines
 
 
-def tables(path: Path) -> list[str]:
-    """All tables of one machine, a folded part a chapter."""
-    report = json.loads(path.read_text(encoding="utf-8"))
-    lines = [f"**{machine(report['machine_info'])}**, {report['datetime'][:10]}", ""]
-    rows = sorted(report["benchmarks"], key=lambda row: (row["fullname"].split("/")[0], row["group"]))
-    for chapter, members in itertools.groupby(rows, key=lambda row: row["fullname"].split("/")[0]):
-        lines += [f"<details><summary>{chapter}</summary>", "", *table(list(members)), "", "</details>", ""]
+def tables(reports: list[dict]) -> list[str]:
+    """All tables: a part a machine, in it a folded part a chapter."""
+    machines = {}
+    for report in reports:
+        machines.setdefault(machine(report["machine_info"]), []).extend(report["benchmarks"])
+    lines = []
+    for name, rows in machines.items():
+        lines += [f"**{name}**", ""]
+        rows = sorted(rows, key=lambda row: (row["fullname"].split("/")[0], row["group"]))
+        for chapter, members in itertools.groupby(rows, key=lambda row: row["fullname"].split("/")[0]):
+            lines += [
+                f"<details><summary>{chapter}</summary>",
+                "",
+                *table(list(members)),
+                "",
+                "</details>",
+                "",
+            ]
     return lines
 
 
 text = README.read_text(encoding="utf-8")
-made = "\n".join(itertools.chain.from_iterable(tables(Path(name)) for name in sys.argv[1:]))
+made = "\n".join(tables([json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]))
 if not made or START not in text:
     sys.exit(
         f"usage: python {sys.argv[0]} rates.json ...   ({README.name} marks the place by {START.strip()})"
