@@ -297,7 +297,7 @@ plt.show()
 
 # %% [markdown]
 # At two, batch norm does what it did on paper: a unit only says which of the two images had more, and the
-# second image becomes minus the first. That eval mode then works with other statistics is not to blame:
+# second image becomes minus the first, before gain and shift. That eval mode then works with other statistics is not to blame:
 # tested in pairs, as it was trained, the network errs as badly. With sixteen together, batch norm is the
 # *better* one here, which is why networks for images kept it. Layer norm is a replacement, no improvement.
 #
@@ -331,7 +331,8 @@ for length in lengths:
     vectors, mask = padded(chosen, length)
     for name, axes in (("batch", (0, 1)), ("layer", -1)):
         leaks[name].append(np.abs(standardise(vectors, axes)[0][mask] - unpadded[name]).mean())
-print("mean change of a letter's output:", {name: np.round(row[-1], 3) for name, row in leaks.items()})
+last = {name: row[-1] for name, row in leaks.items()}
+print(f"mean change of a letter: batch norm {last['batch']:.3f}, layer norm {last['layer']:.3f}")
 assert max(leaks["layer"]) == 0 and leaks["batch"][0] > 0.1 and np.all(np.diff(leaks["batch"]) > 0)
 
 # %%
@@ -430,7 +431,7 @@ plt.show()
 # - Batch norm averages over examples, layer norm over the units of one example. The formula is the same.
 # - So layer norm is the same for any batch size, with or without padding, in training and in eval mode.
 # - The gain differs inside the average: in the backward pass it comes first.
-# - Group and instance norm are for images in small batches. RMS norm drops the mean and is cheaper.
+# - Group norm is for images in small batches. RMS norm drops the mean and is cheaper.
 # - With enough examples a batch, batch norm may still be the better one.
 #
 # ## Try it

@@ -1,5 +1,6 @@
 """Chapter 8: what the lessons computed, and how fast their kernels are."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,11 @@ def batch_norm(lesson):
 @pytest.fixture
 def layer_norm(lesson):
     return lesson("layer_norm")
+
+
+@pytest.fixture
+def early_stopping(lesson):
+    return lesson("early_stopping")
 
 
 def compiled(function, device):
@@ -619,6 +625,174 @@ def test_only_pre_norm_trains_at_the_large_rate(layer_norm):
     post, pre = (layer_norm.stacks[kind, 0.01] for kind in (False, True))
     assert post[1] < 0.3 < 0.75 < pre[1] and np.mean(post[0][-20:]) > 5 * np.mean(pre[0][-20:])
     assert min(layer_norm.stacks[kind, 0.001][1] for kind in (False, True)) > 0.8
+
+
+# 8.5 early_stopping
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("patience, min_change", [(1, 0.0), (3, 0.2), (10, 0.0)])
+def test_stopper_matches_a_plain_search(early_stopping, seed, patience, min_change):
+    curve = np.random.default_rng(seed).normal(size=25)
+    reference, last_gain, stop = np.inf, 0, None
+    for epoch, value in enumerate(curve, 1):
+        if value < reference - min_change:
+            reference, last_gain = value, epoch
+        if epoch - last_gain >= patience:
+            stop = epoch
+            break
+    expected = stop, 1 + int(np.argmin(curve[:stop]))
+    assert early_stopping.stop_epoch(curve, patience, min_change) == expected
+
+
+@pytest.mark.parametrize(
+    "curve, patience, min_change, expected",
+    [
+        ([0.5, 0.5, 0.5], 1, 0.0, (2, 1)),
+        ([np.nan, np.nan], 2, 0.0, (2, None)),
+        ([np.nan, 0.3, np.inf, 0.2], 2, 0.0, (None, 4)),
+        ([0.5, 0.4, 0.3], 1, 0.1 + 1e-9, (2, 2)),
+        ([0.3], 1, 0.0, (None, 1)),
+        ([], 1, 0.0, (None, None)),
+    ],
+)
+def test_stopper_on_hand_made_curves(early_stopping, curve, patience, min_change, expected):
+    assert early_stopping.stop_epoch(curve, patience, min_change) == expected
+
+
+def test_stopper_counts_what_it_promises(early_stopping):
+    stopper = early_stopping.EarlyStopping(3)
+    assert [stopper.update(value) for value in (2.0, 3.0, 1.0, 1.0, np.nan, 1.5)] == [False] * 5 + [True]
+    assert (stopper.best, stopper.best_epoch, stopper.waited, stopper.epoch) == (1.0, 3, 3, 6)
+
+
+def test_restored_weights_are_the_best_ones(early_stopping):
+    torch.manual_seed(0)
+    model, stopper, kept = nn.BatchNorm1d(3), early_stopping.EarlyStopping(2), None
+    for value in (0.9, 0.4, 0.6, 0.7):
+        model(torch.randn(5, 3))
+        nn.init.normal_(model.weight)
+        if value == 0.4:
+            kept = [tensor.clone() for tensor in model.state_dict().values()]
+        stopper.update(value, model)
+    assert not torch.equal(model.weight, kept[0])
+    stopper.restore(model)
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), kept, strict=True))
+
+
+def test_stopper_names_bad_settings_and_missing_weights(early_stopping):
+    for settings in ((0,), (-1,), (2, -0.1), (float("nan"),)):
+        with pytest.raises(ValueError, match="patience >= 1"):
+            early_stopping.EarlyStopping(*settings)
+    stopper = early_stopping.EarlyStopping(1)
+    stopper.update(float("nan"), nn.Linear(1, 1))
+    with pytest.raises(ValueError, match="no weights were kept"):
+        stopper.restore(nn.Linear(1, 1))
+
+
+def test_stop_on_paper_matches_the_stopper(early_stopping):
+    for seed in range(20):
+        curve = np.random.default_rng(seed).normal(size=8).tolist()
+        for patience in (1, 2, 5):
+            paper = early_stopping.stop_on_paper(curve, patience)
+            assert paper == early_stopping.stop_epoch(curve, patience)
+
+
+def test_monitor_prints_in_a_terminal_and_its_log_reads_back(early_stopping, tmp_path, capsys):
+    path = tmp_path / "log.csv"
+    monitor = early_stopping.TrainingMonitor(path, ("train", "valid"), every=2)
+    assert [column.tolist() for column in early_stopping.read_log(path).values()] == [[], [], []]
+    values = [(0.1 + 0.2, float("nan")), (1e-300, 2.5), (7.0, float("inf"))]
+    for epoch, (train, valid) in enumerate(values, 1):
+        monitor.log(epoch, valid=valid, train=train)
+        assert len(early_stopping.read_log(path)["epoch"]) == epoch  # at once, not at the end
+    assert capsys.readouterr().out == "epoch   2   train 0.0000   valid 2.5000\n"
+    log = early_stopping.read_log(path)
+    assert list(log) == ["epoch", "train", "valid"] and log["epoch"].tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(np.column_stack([log["train"], log["valid"]]), values)
+
+
+def test_monitor_names_missing_columns(early_stopping, tmp_path):
+    monitor = early_stopping.TrainingMonitor(tmp_path / "log.csv", ("train", "valid"))
+    for values in ({"train": 1.0}, {"train": 1.0, "valid": 2.0, "extra": 3.0}):
+        with pytest.raises(ValueError, match="expected values for"):
+            monitor.log(1, **values)
+
+
+def test_monitor_draws_in_place_where_there_is_a_display(early_stopping, tmp_path, monkeypatch, capsys):
+    shown = []
+
+    class Handle:
+        def update(self, fig):
+            shown.append(("update", fig))
+
+    def display(fig, display_id):
+        shown.append(("first", fig))
+        return Handle()
+
+    monkeypatch.setattr("builtins.display", display, raising=False)
+    monitor = early_stopping.TrainingMonitor(tmp_path / "log.csv", ("train", "valid"))
+    open_before = plt.get_fignums()
+    for epoch in (1, 2, 3):
+        monitor.log(epoch, train=1 / epoch, valid=2.0)
+    assert [kind for kind, _ in shown] == ["first", "update", "update"] and capsys.readouterr().out == ""
+    assert plt.get_fignums() == open_before
+    (ax,) = shown[-1][1].axes
+    first, second = ax.lines
+    np.testing.assert_allclose(first.get_xydata(), [[1, 1], [2, 1 / 2], [3, 1 / 3]])
+    assert second.get_ydata().tolist() == [2.0] * 3 and first.get_linestyle() != second.get_linestyle()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train", "valid"]
+
+
+def test_monitor_log_of_the_lesson_holds_both_losses(early_stopping):
+    for name, (_, seen, stopper) in early_stopping.runs.items():
+        log = early_stopping.logs[name]
+        np.testing.assert_allclose(log["valid"], seen["losses"][:, :1000].mean(axis=1), rtol=1e-6)
+        assert stopper.best == log["valid"][: seen["stop"]].min() and len(log["epoch"]) == 60
+        assert seen["right"].shape == seen["losses"].shape == (60, 3000)
+
+
+def test_train_watched_repeats_and_replaces_only_its_share(early_stopping, tmp_path, capsys):
+    runs = [early_stopping.train_watched(0.3, 2, tmp_path / "log.csv", n_epochs=2) for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(runs[0][0].parameters(), runs[1][0].parameters()))
+    clean = early_stopping.train_watched(0.0, 2, tmp_path / "log.csv", n_epochs=2)[1]
+    assert runs[0][1]["train"][1] > clean["train"][1] + 0.2 and runs[0][1]["stop"] is None
+    still = early_stopping.train_watched(0.0, 2, tmp_path / "log.csv", 4, patience=2, learning_rate=0.0)
+    assert still[1]["stop"] == 3 and still[2].best_epoch == 1
+
+
+def test_loss_rises_where_accuracy_holds(early_stopping):
+    for kept, last in (early_stopping.test[name]["loss"] for name in ("clean", "noisy")):
+        assert last > kept + 0.05
+    clean, noisy = (np.subtract(*early_stopping.test[name]["accuracy"]) for name in ("clean", "noisy"))
+    assert abs(clean) < 0.025 and noisy > 0.015
+    assert early_stopping.sure["wrong answers"][-1] > 10 * early_stopping.sure["right answers"][-1]
+
+
+def test_patience_pays_until_it_only_costs(early_stopping):
+    replay = early_stopping.replay
+    assert replay[1][1] > replay[2][1] > replay[8][1] > early_stopping.lowest
+    assert replay[1][0] < replay[4][0] < replay[16][0] <= early_stopping.n_epochs
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.9])
+def test_smooth_matches_its_weights(early_stopping, keep):
+    curve = np.random.default_rng(0).normal(size=7)
+    weights = np.array([[keep ** (t - s) if s <= t else 0.0 for s in range(7)] for t in range(7)])
+    expected = weights @ curve / weights.sum(axis=1)
+    np.testing.assert_allclose(early_stopping.smooth(curve, keep), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_choosing_on_a_small_set_flatters(early_stopping):
+    chosen, last = early_stopping.optimism.T
+    assert np.all(np.diff(chosen) < 0) and chosen[0] > 0.03 and np.all(np.abs(last) < 0.02)
+
+
+def test_stopping_shrinks_like_weight_decay(early_stopping):
+    x = early_stopping.curvatures / early_stopping.strength
+    np.testing.assert_allclose(early_stopping.decayed_share, x / (1 + x), rtol=1e-8)
+    np.testing.assert_allclose(early_stopping.stopped_share, 1 - np.exp(-x), atol=0.02)
+    assert np.abs(early_stopping.gap).max() < 0.21
 
 
 # benchmarks
