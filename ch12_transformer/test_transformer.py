@@ -1,7 +1,9 @@
 """Chapter 12: what the lessons computed, and how fast their kernels are."""
 
+import datetime
 import math
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -46,6 +48,91 @@ def language_model(lesson):
 
 
 # 12.1 why_attention
+
+
+def test_rounds_to_reach_on_paths_counted_by_hand(why_attention):
+    ring = np.zeros((5, 5), dtype=bool)
+    ring[[0, 4, 3], [1, 0, 4]] = True  # 0 -> 4 directly, 1 -> 0, 4 -> 3
+    assert why_attention.rounds_to_reach(ring) == 1
+    chain = np.eye(6, k=-1, dtype=bool)
+    chain[4, 1] = True  # one shortcut: 0, 1, 4, 5
+    assert why_attention.rounds_to_reach(chain) == 3
+    assert why_attention.rounds_to_reach(np.eye(1, dtype=bool)) == 0
+    with pytest.raises(ValueError, match="element 5 never hears"):
+        why_attention.rounds_to_reach(chain.T)
+
+
+def test_reading_step_by_step_matches_nn_rnn(why_attention):
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(7, 5)), rng.normal(size=(5, 5))
+    cell = nn.RNN(5, 5, bias=False, batch_first=True, dtype=torch.float64)
+    with torch.no_grad():
+        cell.weight_ih_l0.copy_(torch.eye(5, dtype=torch.float64))
+        cell.weight_hh_l0.copy_(torch.from_numpy(weight))
+        expected = cell(torch.from_numpy(x)[None])[0][0]
+    ours = why_attention.read_step_by_step(x, weight)
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_average_by_likeness_matches_the_library(why_attention):
+    x = torch.randn(3, 7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = F.scaled_dot_product_attention(x, x, x, scale=1 / 4)
+    torch.testing.assert_close(why_attention.average_by_likeness(x), expected)
+    np.testing.assert_allclose(why_attention.read_at_once(x[0].numpy()), expected[0], rtol=1e-10, atol=1e-12)
+
+
+def test_gradient_by_distance_of_a_known_loop(why_attention):
+    weights = 0.5 ** torch.arange(9.0)  # the last output is x[n - 1] + x[n - 2] / 2 + x[n - 3] / 4 + ...
+    sizes = why_attention.gradient_by_distance(
+        lambda x: (x * weights.flip(0)[:, None]).sum(1, keepdim=True), 9, 3
+    )
+    np.testing.assert_allclose(sizes / sizes[0], weights, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_batch, n_queries, n_keys, n_hidden", [(1, 1, 1, 1), (2, 5, 3, 4), (3, 2, 7, 6)])
+def test_additive_attention_matches_its_loops(why_attention, n_batch, n_queries, n_keys, n_hidden):
+    torch.manual_seed(n_keys)
+    layer = why_attention.AdditiveAttention(n_hidden).double()
+    query = torch.randn(n_batch, n_queries, n_hidden, dtype=torch.float64)
+    keys = torch.randn(n_batch, n_keys, n_hidden, dtype=torch.float64)
+    query_weight, key_weight, v = (parameter.detach().numpy() for parameter in layer.parameters())
+    results = layer(query, keys)
+    for b in range(n_batch):
+        expected = why_attention.additive_attention(
+            query[b].numpy(), keys[b].numpy(), query_weight, key_weight, v[0]
+        )
+        for ours, theirs in zip(results, expected, strict=True):
+            np.testing.assert_allclose(ours[b].detach(), theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_answers_step_by_step_are_what_teacher_forcing_gives(why_attention):
+    for model in why_attention.models.values():
+        x, _ = why_attention.reversals(5, 7, torch.Generator().manual_seed(4))
+        written, weights = why_attention.answer(model, x)
+        with torch.no_grad():
+            np.testing.assert_array_equal(model(x, written).argmax(dim=-1), written)
+        if weights is not None:
+            torch.testing.assert_close(weights.sum(dim=-1), torch.ones(5, 7))
+    x, y = why_attention.reversals(3, 4, torch.Generator().manual_seed(4))
+    np.testing.assert_array_equal(x.numpy()[:, ::-1], y)
+
+
+def test_the_bottleneck_falls_with_length_and_attention_holds(why_attention):
+    narrow, wide = why_attention.accuracy["bottleneck"], why_attention.accuracy["attention"]
+    longest = why_attention.test_lengths.index(why_attention.LONGEST)
+    assert narrow[0] - narrow[longest] > 0.3 > wide[0] - wide[longest]
+    assert all(w > n - 0.02 for n, w in zip(narrow, wide))
+    assert why_attention.on_average.max() <= 1
+
+
+def test_a_sharp_look_up_is_a_dictionary(why_attention):
+    keys, values = np.eye(4), np.random.default_rng(0).normal(size=(4, 3))
+    for key, value in zip(keys, values):
+        np.testing.assert_allclose(why_attention.soft_look_up(key, keys, values, 1e4), value)
+    np.testing.assert_allclose(why_attention.soft_look_up(keys[0], keys, values, 0), values.mean(axis=0))
+    weights = np.exp(2 * keys @ [0.3, 0, 1, 2])  # (4, 4) @ (4,) -> (4,)
+    found = why_attention.soft_look_up(np.array([0.3, 0, 1, 2]), keys, values, 2)
+    np.testing.assert_allclose(found, weights @ values / weights.sum(), rtol=1e-10)
 
 
 # 12.2 self_attention
@@ -436,6 +523,21 @@ def test_padding_changes_no_sorted_letter(encoder_block):
         torch.testing.assert_close(model(codes)[1, :3], model(codes[1:, :3])[0])
 
 
+def test_a_sorter_without_blocks_adds_letter_and_place(encoder_block):
+    torch.manual_seed(0)
+    model, codes = encoder_block.Sorter(8, 2, 0, norm_first=False), torch.tensor([[3, 1, 26], [5, 5, 0]])
+    expected = model.letter.weight[codes] + model.place.weight[:3]
+    torch.testing.assert_close(model.hidden(codes), expected)
+    torch.testing.assert_close(model(codes), model.read_out(expected))
+
+
+def test_outputs_and_gradients_are_those_of_the_mixture(encoder_block):
+    layer, x, cotangent = nn.Linear(2, 1), torch.tensor([[3.0, 5.0]]), torch.tensor([[7.0]])
+    output, *gradients = encoder_block.outputs_and_gradients(layer, cotangent, x)
+    assert torch.equal(output, layer(x))
+    assert [gradient.tolist() for gradient in gradients] == [[[21.0, 35.0]], [7.0]]
+
+
 def test_post_norm_needs_the_warm_up(encoder_block):
     loss, moves, gradients = encoder_block.final_losses, encoder_block.moves, encoder_block.gradients
     assert loss["post-norm", "no warm-up"] > loss["post-norm", "warm-up"] + 0.5
@@ -610,7 +712,432 @@ def test_new_words_keep_coming(tokenization_bpe):
 # 12.6 mini_transformer
 
 
+def test_dates_are_written_as_told(mini_transformer):
+    spellings = mini_transformer.spellings(datetime.date(2004, 11, 2))
+    assert spellings == (
+        "2 November 2004",
+        "November 2, 2004",
+        "Tuesday, 2 November 2004",
+        "02.11.2004",
+        "11/2/2004",
+        "Nov 2 2004",
+        "the 2nd of November 2004",
+        "2 Nov 04",
+        "Tuesday, November 2, 2004",
+    )
+    ordinals = [mini_transformer.ordinal(n) for n in (1, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 30, 31)]
+    assert " ".join(ordinals) == "1st 3rd 4th 10th 11th 12th 13th 14th 20th 21st 22nd 30th 31st"
+
+
+def test_codes_go_there_and_back(mini_transformer):
+    source, target = mini_transformer.make_batch(mini_transformer.test_dates[:7], np.random.default_rng(3))
+    assert target.shape == (7, 12) and source.shape[0] == 7
+    for row, codes, date in zip(source, target, mini_transformer.test_dates):
+        text = "".join(mini_transformer.characters[code] for code in row)
+        assert text in mini_transformer.spellings(date)[: mini_transformer.N_TRAINED]
+        assert mini_transformer.decode(codes.tolist()) == date.isoformat()
+        assert codes[0] == mini_transformer.START and codes[-1] == mini_transformer.END
+    assert mini_transformer.encode(["1", "11"])[0, 1] == mini_transformer.PAD
+    with pytest.raises(ValueError, match="'é'.*"):
+        mini_transformer.encode(["1 May", "1 févr"])
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 2, 1, 1, 1), (3, 5, 8, 12, 3, 7, 2)])
+def test_mini_transformer_matches_the_library(mini_transformer, sizes):
+    n_batch, n_target, n_source, width, n_heads, hidden, n_layers = sizes
+    torch.manual_seed(0)
+    ours = mini_transformer.Transformer(11, width, n_heads, hidden, n_layers)
+    options = {"dropout": 0.0, "batch_first": True, "norm_first": True}
+    layer = nn.TransformerEncoderLayer(width, n_heads, hidden, **options)
+    encoder = nn.TransformerEncoder(layer, n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
+    theirs = nn.Transformer(width, n_heads, 1, n_layers, hidden, **options, custom_encoder=encoder)
+    copied(nn.ModuleList([ours.encoder, ours.encoder_norm, ours.decoder, ours.decoder_norm]), theirs)
+    ours.double().eval()
+    source, target = torch.randint(1, 11, (n_batch, n_source)), torch.randint(1, 11, (n_batch, n_target))
+    source[1:, n_source // 2 :] = 0
+    out = theirs(
+        ours.embed(source),
+        ours.embed(target),
+        tgt_mask=torch.ones(n_target, n_target, dtype=torch.bool).triu(1),
+        src_key_padding_mask=source == 0,
+        memory_key_padding_mask=source == 0,
+    )
+    found, expected = ours(source, target), ours.read_out(out)
+    cotangent = torch.randn_like(found)
+    inputs = [ours.embedding.weight, ours.read_out.weight]
+    for a, b in zip(
+        (found, *torch.autograd.grad((found * cotangent).sum(), inputs)),
+        (expected, *torch.autograd.grad((expected * cotangent).sum(), inputs)),
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+    with pytest.raises(ValueError, match="positions end at 64"):
+        ours.embed(torch.ones(1, 65, dtype=torch.long))
+
+
+def small_translator(mini_transformer):
+    """An untrained model, two sources, one of them padded, for the functions that decode."""
+    torch.manual_seed(1)
+    model = mini_transformer.Transformer(len(mini_transformer.characters), 8, 2, 12, n_layers=2).eval()
+    return model, mini_transformer.encode(["1 May 1999", "May"])
+
+
+def test_batch_loss_is_the_mean_over_characters(mini_transformer):
+    model, source = small_translator(mini_transformer)
+    target = mini_transformer.encode(["<1999>", "<2001>"])
+    q = F.one_hot(target[:, 1:], len(mini_transformer.characters)) * 0.7 + 0.3 / len(
+        mini_transformer.characters
+    )
+    expected = -(q * F.log_softmax(model(source, target[:, :-1]), dim=-1)).sum(dim=-1).mean()
+    torch.testing.assert_close(mini_transformer.batch_loss(model, source, target, 0.3), expected)
+
+
+@pytest.mark.parametrize(("smoothing", "vocabulary"), [(0.1, 48), (0.5, 2), (0.9, 7)])
+def test_smoothing_floor_is_the_least_loss(mini_transformer, smoothing, vocabulary):
+    q = torch.full((vocabulary,), smoothing / vocabulary, dtype=torch.float64)
+    q[0] += 1 - smoothing
+    least = F.cross_entropy(q.log(), torch.tensor(0), label_smoothing=smoothing)
+    assert mini_transformer.smoothing_floor(smoothing, vocabulary) == pytest.approx(least.item())
+
+
+def random_tree(n_codes, seed):
+    """A step for beam_search: log-probabilities that depend on the whole beginning."""
+
+    def step(beams):
+        rows = [np.random.default_rng([seed, *beam]).dirichlet(np.ones(n_codes)) for beam in beams.tolist()]
+        return torch.tensor(np.array(rows)).log()
+
+    return step
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wide_beam_finds_the_likeliest_text(mini_transformer, seed):
+    step, longest = random_tree(4, seed), 5
+    texts, open_texts = [], [([mini_transformer.START], 0.0)]
+    while open_texts:
+        codes, score = open_texts.pop()
+        if codes[-1] == mini_transformer.END or len(codes) == longest:
+            texts.append((score, codes))
+            continue
+        following = step(torch.tensor([codes]))[0].tolist()
+        open_texts += [([*codes, code], score + following[code]) for code in range(4)]
+    best_score, best_codes = max(texts)
+    codes, score = mini_transformer.beam_search(step, 4**longest, longest)
+    assert codes.tolist() == best_codes and score == pytest.approx(best_score, abs=1e-5)
+    widths = [mini_transformer.beam_search(step, width, longest)[1] for width in (1, 4**longest)]
+    assert widths[0] <= widths[1]
+
+
+def test_a_beam_of_one_is_greedy(mini_transformer):
+    model, source = small_translator(mini_transformer)
+    together = mini_transformer.greedy(model, source)
+    assert together.shape == (2, 12) and (together[:, 0] == mini_transformer.START).all()
+    for text, row, source_row in zip(("1 May 1999", "May"), together, source):
+        step = mini_transformer.translation_step(model, text)
+        codes, score = mini_transformer.beam_search(step, 1)
+        assert torch.equal(codes, row[: len(codes)]) and (row[len(codes) :] == mini_transformer.PAD).all()
+        probability = mini_transformer.text_probabilities(model, source_row[None], codes[None]).item()
+        assert probability == pytest.approx(math.exp(score), rel=1e-4)
+
+
+def test_greedy_stops_and_fills_up(mini_transformer):
+    model, source = small_translator(mini_transformer)
+    with torch.no_grad():
+        model.read_out.bias[mini_transformer.END] = 1e4
+    assert (
+        mini_transformer.greedy(model, source).tolist()
+        == [[mini_transformer.START, mini_transformer.END]] * 2
+    )
+
+
+def test_padding_does_not_count_in_a_text_probability(mini_transformer):
+    model, source = small_translator(mini_transformer)
+    target = mini_transformer.encode(["<1>", "<23>"])
+    both = mini_transformer.text_probabilities(model, source, target)
+    first = mini_transformer.text_probabilities(model, source[:1], target[:1, :3])
+    torch.testing.assert_close(both[:1], first)
+    chances = model(source[:1], target[:1, :2]).softmax(dim=-1)[0]
+    torch.testing.assert_close(first[0], chances[0, target[0, 1]] * chances[1, target[0, 2]])
+
+
+def test_reading_weights_match_the_library(mini_transformer):
+    model, source = small_translator(mini_transformer)
+    target = mini_transformer.encode(["<1999", "<2"])
+    weights, caught = mini_transformer.reading_weights(model, source, target), []
+    ours = model.decoder[-1].cross_attention
+    handle = ours.register_forward_hook(lambda module, inputs, output: caught.append(inputs))
+    model(source, target)
+    handle.remove()
+    theirs = nn.MultiheadAttention(8, 2, batch_first=True)
+    with torch.no_grad():
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+            b.copy_(a)
+    x, memory, mask = caught[0]
+    _, expected = theirs(x, memory, memory, key_padding_mask=~mask[:, 0, 0])
+    torch.testing.assert_close(weights, expected)
+    assert not ours._forward_pre_hooks and not weights[1, :, 3:].any()
+
+
+def test_new_days_are_read_and_a_new_form_is_not(mini_transformer):
+    m = mini_transformer
+    assert m.seen_accuracy >= 0.95 and m.new_accuracy < m.seen_accuracy
+    assert len(m.exact) == 9 and not set(m.test_dates) & set(m.train_dates)
+    assert len(m.all_wrong) == round((1 - m.seen_accuracy) * 8 * len(m.checked))
+    assert m.overfit[0] > 3.3 and m.overfit[-1] < 0.05
+    assert m.losses[-20:].mean() > m.floor
+    assert m.medians["wrong"] < m.medians["right"]
+    assert (m.read_from.argmax(axis=1) == range(3)).all() and (m.read_from.sum(axis=1) <= 1).all()
+
+
 # 12.7 language_model
+
+
+def test_each_learned_merge_is_of_a_most_frequent_pair(language_model):
+    text = language_model.text[300_000:304_000] + " aaaa aaa"
+    merges = language_model.learn_merges(text, 320)
+    chunks = [chunk.encode("utf-8").decode("latin-1") for chunk in language_model.CHUNK.findall(text)]
+    for token, pair in enumerate(merges, start=256):
+        counts = Counter(a + b for chunk in chunks for a, b in zip(chunk, chunk[1:]))
+        assert counts[pair] == max(counts.values())
+        chunks = [chunk.replace(pair, chr(token)) for chunk in chunks]
+    assert len(merges) == 64
+    assert language_model.encode(text, merges) == [ord(symbol) for chunk in chunks for symbol in chunk]
+
+
+@pytest.mark.parametrize("string", ["", "whale", "naïve 白鲸 🐳\r\n\t _x_  1851", "the thethe"])
+def test_encoded_text_survives(language_model, string):
+    tokens = language_model.encode(string, language_model.merges)
+    assert language_model.decode(tokens, language_model.merges) == string
+    assert language_model.decode([119, 0xFF], language_model.merges) == "w\ufffd"
+
+
+def test_ngram_bits_on_a_case_for_pencil_and_paper(language_model):
+    bits = language_model.ngram_bits(np.array([0, 1, 0, 1, 0, 2]), np.array([0, 1]), 2, 3)
+    assert bits == pytest.approx(-math.log2(8 / 15))  # the case of lesson 11.6
+    bits = language_model.ngram_bits(np.array([0, 1, 0, 1, 0, 2]), np.array([0, 1]), 1, 3)
+    assert bits == pytest.approx(-math.log2(4 / 9 * 1 / 3) / 2)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 7, 5), (3, 1, 11, 2)])
+def test_causal_attention_matches_the_library(language_model, shape):
+    torch.manual_seed(0)
+    *inputs, cotangent = torch.randn(4, *shape, dtype=torch.float64)
+    inputs = [part.requires_grad_() for part in inputs]
+    outputs = (
+        language_model.causal_attention(*inputs),
+        F.scaled_dot_product_attention(*inputs, is_causal=True),
+    )
+    ours, theirs = ((out, *torch.autograd.grad((out * cotangent).sum(), inputs)) for out in outputs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def library_block(block):
+    """nn.TransformerEncoderLayer with the block's weights, and ours in the order of its parameters."""
+    width, weight = block.project_out.in_features, block.project_in.weight
+    layer = nn.TransformerEncoderLayer(
+        width, block.n_heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
+    ).to(weight)
+    parts = block.project_in, block.project_out, block.feed_forward[0], block.feed_forward[2]
+    ours = [p for part in (*parts, block.attention_norm, block.feed_forward_norm) for p in part.parameters()]
+    with torch.no_grad():
+        for our, their in zip(ours, layer.parameters(), strict=True):
+            their.copy_(our)
+    return layer, ours
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 4, 1), (3, 7, 15, 5), (2, 13, 6, 3)])
+def test_block_matches_encoder_layer_with_causal_mask(language_model, sizes):
+    n_batch, n_positions, width, n_heads = sizes
+    torch.manual_seed(0)
+    block = language_model.Block(width, n_heads).double()
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.normal_()
+    layer, ours = library_block(block)
+    x, cotangent = torch.randn(2, n_batch, n_positions, width, dtype=torch.float64)
+    x.requires_grad_()
+    mask = ~torch.ones(n_positions, n_positions, dtype=torch.bool).tril()
+    outputs = block(x), layer(x, src_mask=mask, is_causal=True)
+    ours, theirs = (
+        (out, *torch.autograd.grad((out * cotangent).sum(), [x, *parameters]))
+        for out, parameters in zip(outputs, (ours, list(layer.parameters())))
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+
+
+def small_model(language_model, n_positions=12, dropout=0.0):
+    """A double-precision model on the CPU whose every weight matters."""
+    torch.manual_seed(0)
+    model = language_model.build(20, language_model.IDEAS, 3, 4, n_positions, dropout).cpu().double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def test_the_future_does_not_leak(language_model):
+    model, x = small_model(language_model), torch.arange(24).view(2, 12) * 17
+    whole = model(x)
+    for t in range(12):
+        changed = x.clone()
+        changed[:, t] += 1
+        moved = (model(changed) != whole).any(dim=-1)
+        assert not moved[:, :t].any() and moved[:, t:].all()
+
+
+def test_models_differ_where_order_differs(language_model):
+    model, x = small_model(language_model), torch.tensor([[3, 5, 7], [5, 3, 7]])
+    first, second = model(x)[:, -1]
+    assert (first - second).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("n_prompt", [1, 5, 12])
+def test_cached_logits_match_uncached(language_model, n_prompt):
+    model, x = small_model(language_model), torch.randint(1024, (2, 12))
+    memories = [[] for _ in model.blocks]
+    pieces = [model(x[:, :n_prompt], memories)]
+    pieces += [model(x[:, t : t + 1], memories) for t in range(n_prompt, 12)]
+    torch.testing.assert_close(torch.cat(pieces, dim=1), model(x), rtol=1e-10, atol=1e-12)
+    assert [part.shape for part in memories[-1]] == [(2, 4, 12, 5)] * 2
+    with pytest.raises(ValueError, match="after 12 of 12 positions"):
+        model(x[:, :1], memories)
+
+
+def test_wrong_positions_are_named(language_model):
+    model, x = small_model(language_model), torch.randint(1024, (1, 13))
+    with pytest.raises(ValueError, match=r"\(1, 13\) after 0 of 12"):
+        model(x)
+    memories = [[] for _ in model.blocks]
+    model(x[:, :3], memories)
+    with pytest.raises(ValueError, match=r"\(1, 2\) after 3 of 12"):
+        model(x[:, :2], memories)
+
+
+def test_ideas_change_what_they_say(language_model):
+    ideas = language_model.IDEAS
+    models = {k: language_model.build(48, ideas[:k], 2, 4, 8) for k in range(6)}
+    for k, model in models.items():
+        assert model.blocks[0].project_in.weight.std().item() == pytest.approx(
+            48**-0.5 if k else 0.02, rel=0.1
+        )
+        down = model.blocks[1].feed_forward[2].weight.std().item()
+        assert down == pytest.approx((4 * 48) ** -0.5 if k else 0.02, rel=0.1)
+        assert model.token.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert model.scale == (50 if k > 1 else 1)
+        assert model.position.weight.std().item() == pytest.approx(0.002 if k > 1 else 0.02, rel=0.2)
+        bias = model.head.bias.exp().sum().item()
+        assert bias == pytest.approx(1 if k > 2 else 1024, rel=1e-4)
+        assert (model.head.weight is model.token.weight) == (k == 5)
+
+
+def test_dropout_only_in_training(language_model):
+    model, x = small_model(language_model, dropout=0.3), torch.randint(1024, (1, 12))
+    assert torch.equal(model(x), model(x))
+    model.train()
+    assert not torch.equal(model(x), model(x))
+
+
+def test_first_losses_are_predicted(language_model):
+    first = language_model.first_losses
+    assert first["nothing"] == pytest.approx(math.log(1024), abs=0.1)
+    counts = np.bincount(language_model.train_tokens, minlength=1024) + 1
+    entropy = -(counts / counts.sum() * np.log(counts / counts.sum())).sum()
+    assert language_model.entropy == pytest.approx(entropy, rel=1e-5)
+    assert [first[name] for name in ("output bias", "warm-up", "tying")] == pytest.approx(
+        [entropy] * 3, abs=0.3
+    )
+
+
+def test_fit_is_adamw_with_clipping_warm_up_and_cosine(language_model):
+    ours, theirs = (small_model(language_model).float() for _ in range(2))
+    ours.to(language_model.device), theirs.to(language_model.device)
+    losses, ends = language_model.fit(ours, 5, 0.01, 2, 3, 12)
+    optimizer = torch.optim.AdamW(theirs.parameters(), lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)
+    generator, expected = torch.Generator().manual_seed(0), []
+    for step in range(5):
+        factor = (0.5, 1, 1, 1, 1)[step] * 0.5 * (1 + math.cos(math.pi * step / 5))
+        optimizer.param_groups[0]["lr"] = 0.01 * factor
+        starts = torch.randint(len(language_model.train_tokens) - 12, (3, 1), generator=generator)
+        rows = torch.stack([language_model.train_tokens[i : i + 13] for i in starts.flatten().tolist()])
+        logits = theirs(rows[:, :-1].to(language_model.device))
+        loss = F.cross_entropy(logits.mT, rows[:, 1:].to(language_model.device))
+        expected.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        optimizer.step()
+    if language_model.on_cpu:  # elsewhere the lesson's products are in bfloat16
+        np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    assert (np.diff(ends) > 0).all() and losses[-1] < losses[0]
+
+
+class Frequencies(nn.Module):
+    """Scores by what the token before was, from a table: (B, T) to (B, T, 1024)."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def forward(self, x):
+        return self.table[x.cpu()].to(x.device)
+
+
+def test_bits_per_byte_of_a_model_that_knows_frequencies(language_model):
+    torch.manual_seed(0)
+    table, tokens = torch.randn(1024, 1024), language_model.test_tokens
+    nats = F.cross_entropy(table[tokens[:-1]], tokens[1:]).item()
+    expected = nats / math.log(2) * len(tokens) / len(language_model.test_text.encode("utf-8"))
+    for n_positions in (64, 101):
+        assert language_model.bits_per_byte(Frequencies(table), n_positions) == pytest.approx(
+            expected, rel=2e-3
+        )
+
+
+def test_greedy_writing_takes_the_likeliest(language_model):
+    model, prompt = small_model(language_model), [5, 900, 31]
+    written = language_model.write(model, prompt, 6, 1.0, 1, torch.Generator().manual_seed(0))
+    assert written[:3] == prompt and len(written) == 9
+    for t in range(3, 9):
+        assert written[t] == model(torch.tensor([written[:t]]))[0, -1].argmax().item()
+
+
+def test_same_text_with_and_without_a_cache(language_model):
+    model = small_model(language_model)
+    texts = [
+        language_model.write(model, list(range(20)), 30, 0.9, 50, torch.Generator().manual_seed(1), cached)
+        for cached in (True, False)
+    ]
+    assert texts[0] == texts[1] and len(texts[0]) == 50
+    assert texts[0] != language_model.write(model, list(range(20)), 30, 0.9, 50, torch.Generator())
+    # the window starts anew with its last half: token 32 is guessed from six tokens
+    logits = model(torch.tensor([texts[0][26:32]]))[0, -1]
+    greedy = language_model.write(model, texts[0][19:32], 1, 1.0, 1, torch.Generator())
+    assert greedy[-1] == logits.argmax().item()
+
+
+def test_colder_writing_is_likelier(language_model):
+    model, generator = small_model(language_model), torch.Generator().manual_seed(0)
+    likeliest = model(torch.tensor([[7]]))[0, -1].argmax().item()
+    shares = []
+    for temperature in (0.05, 20.0):
+        drawn = [language_model.write(model, [7], 1, temperature, 1024, generator)[1] for _ in range(40)]
+        shares.append(np.mean([token == likeliest for token in drawn]))
+    assert shares[0] > shares[1] + 0.3
+
+
+def test_bad_writing_is_named(language_model):
+    for prompt, temperature, top_k in (([], 1.0, 5), ([1], 0.0, 5), ([1], 1.0, 0)):
+        with pytest.raises(ValueError, match="need a prompt, temperature > 0, top_k >= 1"):
+            language_model.write(
+                small_model(language_model), prompt, 3, temperature, top_k, torch.Generator()
+            )
+
+
+def test_wider_is_better_at_equal_steps_and_beats_the_trigram(language_model):
+    assert language_model.results == sorted(language_model.results, reverse=True)
+    assert language_model.results[-1] < 2.75 < language_model.byte_bits["3 characters, counted"] < 3.0
+    assert language_model.byte_bits["2 tokens, counted"] == pytest.approx(2.36, abs=0.05)
+    assert language_model.log["nothing"] > language_model.log["warm-up"] + 0.15
+    assert language_model.again == language_model.samples[0.8]
 
 
 # benchmarks: 12.2 and 12.3
@@ -806,3 +1333,113 @@ def test_bpe_encoding_speed(tokenization_bpe, timed, implementation):
         return tokenizer.encode(text)
 
     assert tokenizer.decode(timed(encode, bytes=len(text.encode("utf-8")))) == text
+
+
+class ListOfHeads(nn.Module):
+    """A block of lesson 12.7 whose heads are separate modules, one after another."""
+
+    def __init__(self, block):
+        super().__init__()
+        width, n_heads = block.project_out.in_features, block.n_heads
+        self.block = block
+        self.heads = nn.ModuleList(
+            nn.ModuleList(nn.Linear(width, width // n_heads) for _ in range(3)) for _ in range(n_heads)
+        ).to(block.project_in.weight)
+        with torch.no_grad():  # (3D, D) -> (3, H, d, D), (3D,) -> (3, H, d)
+            weight = block.project_in.weight.unflatten(0, (3, n_heads, -1))
+            bias = block.project_in.bias.unflatten(0, (3, n_heads, -1))
+            for h, head in enumerate(self.heads):
+                for k, part in enumerate(head):
+                    part.weight.copy_(weight[k, h])
+                    part.bias.copy_(bias[k, h])
+        block.project_in = None
+
+    def forward(self, x, memory=None):
+        normed = self.block.attention_norm(x)
+        mixed = [
+            F.scaled_dot_product_attention(*(part(normed) for part in head), is_causal=True)
+            for head in self.heads
+        ]
+        x = x + self.block.project_out(torch.cat(mixed, dim=-1))  # H times (B, T, d) -> (B, T, D)
+        return x + self.block.feed_forward(self.block.feed_forward_norm(x))
+
+
+class LibraryBlock(nn.Module):
+    """nn.TransformerEncoderLayer with a causal mask, in the place of a block of lesson 12.7."""
+
+    def __init__(self, block, n_positions):
+        super().__init__()
+        self.layer = library_block(block)[0]
+        mask = ~torch.ones(n_positions, n_positions, dtype=torch.bool).tril()
+        self.register_buffer("mask", mask.to(block.project_in.weight.device))
+
+    def forward(self, x, memory=None):
+        return self.layer(x, src_mask=self.mask, is_causal=True)
+
+
+def training_speed(language_model, timed, device, implementation, sizes, fast):
+    """One optimizer step; fast: bfloat16 and compiled. sizes: layers, heads, width, positions, batch, tokens."""
+    n_layers, n_heads, width, n_positions, batch_size, n_vocabulary = sizes
+    torch.manual_seed(0)
+    model = language_model.build(width, language_model.IDEAS, n_layers, n_heads, n_positions)
+    if n_vocabulary != language_model.vocabulary:
+        model.token = nn.Embedding(n_vocabulary, width)
+        model.head = nn.Linear(width, n_vocabulary)
+        model.head.weight = model.token.weight
+    model = model.to(device)
+    x, y = torch.randint(n_vocabulary, (2, batch_size, n_positions), device=device)  # (B, T) each
+    with torch.no_grad():
+        expected = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+    if "heads" in implementation:
+        model.blocks = nn.ModuleList(ListOfHeads(block) for block in model.blocks)
+    if "library" in implementation:
+        model.blocks = nn.ModuleList(LibraryBlock(block, n_positions) for block in model.blocks)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    run = torch.compile(model) if fast else model
+
+    def step():
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+            loss = F.cross_entropy(run(x).flatten(0, 1), y.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    first = step()
+    torch.testing.assert_close(first, expected, **({"rtol": 2e-2, "atol": 0.1} if fast else {}))
+    n_weights = n_layers * 12 * width * width + n_vocabulary * width
+    n_tokens = batch_size * n_positions
+    flops = (
+        6 * n_tokens * n_weights + 6 * n_layers * n_tokens * n_positions * width
+    )  # causal: half the square
+    timed(step, flops=flops, dtype=torch.bfloat16 if fast else torch.float32)
+
+
+@pytest.mark.benchmark(group="language model, one step of 2,048 tokens, 4 layers, width 128, float32")
+@pytest.mark.parametrize("implementation", ["torch, list of heads", "torch, explicit", "torch, library"])
+def test_language_model_training_speed(language_model, timed, device, implementation):
+    training_speed(language_model, timed, device, implementation, (4, 4, 128, 128, 16, 1024), fast=False)
+
+
+@pytest.mark.benchmark(
+    group="language model, one step of 16,384 tokens, 6 layers, width 384, bfloat16, compiled"
+)
+@pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library"])
+def test_large_language_model_training_speed(language_model, timed, device, implementation):
+    if device.type != "cuda":
+        pytest.skip("too large for a CPU")
+    training_speed(language_model, timed, device, implementation, (6, 6, 384, 256, 64, 512), fast=True)
+
+
+@pytest.mark.benchmark(group="sampling 64 tokens after 64, 4 layers, width 128, float32")
+@pytest.mark.parametrize("implementation", ["torch, uncached", "torch, cached"])
+def test_sampling_speed(language_model, timed, device, implementation):
+    torch.manual_seed(0)
+    model = language_model.build(128, language_model.IDEAS, 4, 4, 128).to(device).eval()
+    prompt = language_model.test_tokens[:64].tolist()
+
+    def sample(cached=implementation == "torch, cached"):
+        generator = torch.Generator().manual_seed(0)
+        return language_model.write(model, prompt, 64, 1.0, 40, generator, cached)
+
+    assert timed(sample) == sample(cached=True)
