@@ -376,7 +376,6 @@ def training_step(layers, x, y, learning_rate):
 # the same weights; it flattens with channels last, so that its linear layer reads the same order.
 
 # %%
-CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     train_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
     train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)

@@ -277,7 +277,6 @@ assert predicted == reported
 # change, relative to its size, when the image moves by one pixel?
 
 # %%
-CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     train_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
     train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
