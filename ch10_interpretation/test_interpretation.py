@@ -325,7 +325,207 @@ def test_what_the_network_keeps_near(activation_maximization):
 # 10.3 grad_cam
 
 
+def small_cam_network(n_maps=5, n_classes=4, inplace=False):
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(2, n_maps, 3, stride=2), nn.Tanh(), nn.ReLU(inplace=inplace)),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_maps, n_classes)),
+    ).double()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("batch_size, size", [(1, (9, 14)), (3, (11, 5))])
+def test_grad_cam_is_cam_where_a_mean_and_a_linear_layer_follow(grad_cam, batch_size, size, sign):
+    network = small_cam_network().requires_grad_(batch_size == 1)
+    images = torch.randn(batch_size, 2, *size, dtype=torch.float64)
+    classes = torch.arange(batch_size) + 1
+    maps = network[:3](images).detach()  # (B, 5, h, w)
+    cam = torch.einsum("bk,bkhw->bhw", network[5].weight[classes], maps) / maps[0, 0].numel()
+    expected = F.interpolate((sign * cam).clamp(min=0)[:, None], size=size, mode="bilinear")[:, 0]
+    ours = grad_cam.grad_cam(network, network[2], images, classes, sign)
+    assert ours.shape == (batch_size, *size) and ours.abs().sum() > 0 and not ours.requires_grad
+    torch.testing.assert_close(ours, expected.detach(), rtol=1e-10, atol=1e-12)
+    assert not network[2]._forward_hooks
+
+
+def test_grad_cam_matches_the_textbook_in_a_deeper_network(grad_cam):
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        *(nn.Conv2d(1, 3, 3), nn.Sigmoid(), nn.Conv2d(3, 4, 2), nn.ReLU(inplace=True)),
+        *(nn.MaxPool2d(2), nn.Flatten(), nn.LazyLinear(6), nn.Tanh(), nn.Linear(6, 3)),
+    )
+    network(torch.zeros(1, 1, 9, 7))
+    network = network.double()
+    images = torch.randn(4, 1, 9, 7, dtype=torch.float64)
+    classes = torch.tensor([2, 0, 1, 2])
+    for index in (0, 1, 2, 4):
+        maps = network[: index + 1](images).detach().requires_grad_()
+        scores = network[index + 1 :](maps.clone())[torch.arange(4), classes]
+        alpha = torch.autograd.grad(scores.sum(), maps)[0].mean(dim=(2, 3), keepdim=True)
+        expected = (alpha * maps.detach()).sum(dim=1, keepdim=True).clamp(min=0)
+        expected = F.interpolate(expected, size=(9, 7), mode="bilinear")[:, 0]
+        with torch.no_grad():
+            ours = grad_cam.grad_cam(network, network[index], images, classes)
+        torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_grad_cam_names_the_shapes(grad_cam):
+    network = small_cam_network()
+    images = torch.zeros(2, 2, 9, 9, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"\(2, 2, 9, 9\) for 1 classes"):
+        grad_cam.grad_cam(network, network[2], images, torch.tensor([0]))
+    with pytest.raises(ValueError, match=r"\(2, 5\)"):
+        grad_cam.grad_cam(network, network[4], images, torch.tensor([0, 1]))
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_guided_grad_cam_is_the_product(grad_cam):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())
+    network.append(nn.Linear(4 * 5 * 3, 3)).double()
+    images, classes = torch.randn(2, 1, 9, 7, dtype=torch.float64), torch.tensor([2, 0])
+    first, second = network[0](images), network[2](network[1](network[0](images)))
+    signal = network[5].weight[classes].reshape(second.shape)  # (2, 60) -> (2, 4, 5, 3)
+    signal = signal.clamp(min=0) * (second > 0)
+    signal = F.conv_transpose2d(signal, network[2].weight).clamp(min=0) * (first > 0)
+    guided = F.conv_transpose2d(signal, network[0].weight).detach()
+    ours = grad_cam.guided_gradient(network, images, classes)
+    torch.testing.assert_close(ours, guided, rtol=1e-10, atol=1e-12)
+    heat = grad_cam.grad_cam(network, network[3], images, classes)
+    ours = grad_cam.guided_grad_cam(network, network[3], images, classes)
+    torch.testing.assert_close(ours, guided * heat[:, None], rtol=1e-10, atol=1e-12)
+    assert not any(module._backward_hooks for module in network.modules())
+
+
+def test_inside_counts_mass_and_area(grad_cam):
+    heat = torch.zeros(4, 6)
+    heat[1, 2], heat[3, 5] = 3.0, 1.0
+    assert grad_cam.inside(heat, (0, 2, 2, 5)) == (True, pytest.approx(0.75 / 0.25))
+    assert grad_cam.inside(heat, (2, 4, 0, 6)) == (False, pytest.approx(0.25 / 0.5))
+    for box, hit in (
+        ((1, 2, 2, 3), True),
+        ((0, 1, 0, 6), False),
+        ((0, 4, 3, 6), False),
+        ((2, 4, 0, 6), False),
+    ):
+        assert grad_cam.inside(heat, box)[0] is hit
+
+
+def test_the_tag_hangs_where_it_should(grad_cam):
+    images = torch.full((3, 1, 28, 28), 0.5)
+    tagged = grad_cam.with_tag(images, torch.tensor([True, False, True]))
+    assert torch.equal(tagged[1], images[1]) and (images == 0.5).all()
+    changed = (tagged[0, 0] != 0.5).nonzero()
+    assert changed.amin().item() == 1 and changed.amax().item() == 4 and len(changed) == 16
+    assert tagged[0, 0, 1, 1] == 1 and tagged[2, 0, 1, 2] == 0 and tagged[0].sum() == 768 * 0.5 + 8
+    kinds, labels = grad_cam.coats_and_shirts(images, torch.tensor([4, 3, 6]))
+    assert kinds.shape == (2, 1, 1, 28, 28) and labels.tolist() == [0, 1]
+
+
 # 10.4 attribution_checks
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_integrated_gradients_are_complete(attribution_checks, n):
+    rng = np.random.default_rng(n)
+    x, baseline, matrix = rng.normal(size=n), rng.normal(size=n), rng.normal(size=(n, n))
+    for n_steps in (1, 3):  # the gradient of a quadratic is linear on the way: the midpoint rule is exact
+        shares = attribution_checks.integrate(lambda z: (matrix + matrix.T) @ z, x, baseline, n_steps)
+        gained = x @ matrix @ x - baseline @ matrix @ baseline
+        np.testing.assert_allclose(shares.sum(), gained, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_integrated_gradients_match_numpy(attribution_checks, batch_size):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4)).double()
+    x, y = torch.randn(batch_size, 2, 3, dtype=torch.float64), torch.arange(batch_size) + 1
+    for baseline in (0.0, 0.7):
+        ours = attribution_checks.integrated_gradients(model, x, y, 7, baseline)
+        assert ours.shape == x.shape
+        for image, target, shares in zip(x, y, ours):
+
+            def slope(z, target=target):
+                z = torch.from_numpy(z).reshape(1, 2, 3).requires_grad_()
+                return torch.autograd.grad(model(z)[0, target], z)[0].numpy().ravel()
+
+            expected = attribution_checks.integrate(slope, image.numpy().ravel(), np.full(6, baseline), 7)
+            np.testing.assert_allclose(shares.numpy().ravel(), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_smooth_grad_is_the_gradient_of_the_average(attribution_checks):
+    torch.manual_seed(0)
+    cube = lambda x: x * x * x  # noqa: E731  its slope with noise: 3 (x² + spread²)
+    x = torch.full((20_000, 1), 0.4, dtype=torch.float64)
+    slopes = attribution_checks.smooth_grad(cube, x, torch.zeros(len(x)).long(), n_samples=2, spread=0.5)
+    error = slopes.std().item() / len(x) ** 0.5
+    assert error < 0.02 and abs(slopes.mean().item() - 3 * (0.16 + 0.25)) < 4 * error
+
+
+@pytest.mark.parametrize("values", [[4.0], [2, 2, 2, 1], [0.5, -1, 3, -1, 0.5, 0.5, 9]])
+def test_ranks_share_places(attribution_checks, values):
+    ours = attribution_checks.ranks(np.array(values))
+    expected = [sum(w < v for w in values) + (1 + sum(w == v for w in values)) / 2 for v in values]
+    np.testing.assert_allclose(ours, expected)
+
+
+def test_rank_correlation_sees_order_alone(attribution_checks):
+    a = np.random.default_rng(0).normal(size=(5, 7))
+    b = np.random.default_rng(1).normal(size=(5, 7))
+    correlation = attribution_checks.rank_correlation
+    assert correlation(a, np.exp(3 * a)) == pytest.approx(1) and correlation(a, -(a**3)) == pytest.approx(-1)
+    places = [attribution_checks.ranks(values.ravel()) for values in (a, b)]
+    assert correlation(torch.from_numpy(a), b) == pytest.approx(np.corrcoef(*places)[0, 1], rel=1e-10)
+    with pytest.raises(ValueError, match=r"\(5, 7\) and \(7, 5\)"):
+        correlation(a, b.T)
+    with pytest.raises(ValueError, match="constant"):
+        correlation(a, np.ones_like(a))
+
+
+def test_randomised_redraws_only_what_is_named(attribution_checks):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(300, 20), nn.ReLU(), nn.Sequential(nn.Linear(20, 3)))
+    fresh = attribution_checks.randomised(model, ["0"])
+    assert torch.equal(fresh[2][0].weight, model[2][0].weight) and torch.equal(fresh[0].bias, model[0].bias)
+    assert abs(np.corrcoef(fresh[0].weight.detach().ravel(), model[0].weight.detach().ravel())[0, 1]) < 0.1
+    assert fresh[0].weight.std().item() == pytest.approx(model[0].weight.std().item(), rel=0.05)
+    assert not torch.equal(attribution_checks.randomised(model, ["2"])[2][0].weight, model[2][0].weight)
+
+
+def test_guided_rule_is_on_only_while_open(attribution_checks):
+    model, x = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).double(), torch.randn(3, 4).double()
+    y = torch.tensor([0, 1, 0])
+    plain = attribution_checks.gradient(model, x, y)
+    with attribution_checks.guided(model):
+        ours = attribution_checks.gradient(model, x, y)
+    signal = model[2].weight[y].clamp(min=0) * (model[0](x) > 0)  # (3, 6)
+    torch.testing.assert_close(ours, signal @ model[0].weight, rtol=1e-10, atol=1e-12)
+    assert torch.equal(attribution_checks.gradient(model, x, y), plain) and not torch.equal(ours, plain)
+
+
+def test_curves_on_a_model_that_counts(attribution_checks):
+    x = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    shown = attribution_checks.reveal(x, torch.tensor([[3, 0, 1, 2]]), 2)
+    assert shown.tolist() == [[[1, 0], [0, 4]]]
+    model = lambda z: torch.stack([z.flatten(1).sum(dim=1), torch.zeros(len(z))], dim=1)  # noqa: E731
+    deletion, insertion = attribution_checks.curves(model, x, torch.tensor([0]), x, n_points=5)
+    sigmoid = lambda total: 1 / (1 + np.exp(-total))  # noqa: E731
+    np.testing.assert_allclose(deletion, [sigmoid(total) for total in (10, 6, 3, 1, 0)], rtol=1e-5)
+    np.testing.assert_allclose(insertion, [sigmoid(total) for total in (0, 4, 7, 9, 10)], rtol=1e-5)
+    with pytest.raises(ValueError, match=r"\(2, 2\) but the images \(1, 2, 2\)"):
+        attribution_checks.curves(model, x, torch.tensor([0]), x[0])
+
+
+def test_grad_cam_notices_the_redrawn_layer_and_guided_does_not(attribution_checks):
+    same = attribution_checks.same
+    assert same["last layer drawn", "Grad-CAM"][0] < 0.6 < 0.8 < same["last layer drawn", "guided"][0]
+    assert attribution_checks.pictures["as trained"]["Grad-CAM"].shape == (3, 13, 13)
+
+
+def test_methods_beat_random_and_ink_beats_gradients(attribution_checks):
+    area = attribution_checks.area
+    assert all(area[name][0] < area["random"][0] - 0.05 for name in attribution_checks.maps)
+    assert area["integrated"][0] < area["darkest ink"][0] < area["saliency"][0]
 
 
 # 10.5 adversarial_examples
@@ -389,6 +589,19 @@ def test_attacks_stay_within_the_box_and_move_the_loss(adversarial_examples, tar
         assert not adversarial_examples.within(changed, x, epsilon / 2)
         assert not adversarial_examples.within(changed + 1e-3, changed, 1e-4)
         assert not adversarial_examples.within(x + 1, x, 2) and not adversarial_examples.within(x - 1, x, 2)
+
+
+def test_box_has_a_tolerance_and_pairs_are_chosen(adversarial_examples):
+    x = torch.tensor([0.0, 0.5, 1.0])
+    for moved in (x - 5e-7, x + 5e-7):
+        assert adversarial_examples.within(moved, x, 0) and not adversarial_examples.within(
+            4 * moved - 3 * x, x, 0
+        )
+    for outside in ([0.0, 0.5, 1.00001], [-0.00001, 0.5, 1.0]):
+        assert not adversarial_examples.within(torch.tensor(outside), x, 1)
+    images, labels = torch.rand(6, 28, 28), torch.tensor([1, 2, 3, 0, 3, 9])
+    pixels, is_dress = adversarial_examples.two_classes(images, labels, 28)
+    assert is_dress.tolist() == [0, 1, 1] and torch.equal(pixels, images[[0, 2, 4]].flatten(1).double())
 
 
 def test_project_is_the_nearest_point(adversarial_examples):
@@ -544,6 +757,30 @@ def test_occlusion_map_speed(filters_and_activations, timed, device, implementat
 
 
 # benchmarks: 10.3 Grad-CAM
+
+
+@pytest.mark.benchmark(group="Grad-CAM of features[12], SqueezeNet, 224 pixels, float32")
+@pytest.mark.parametrize("implementation", ["graph from the pixels", "graph from the layer"])
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_grad_cam_speed(grad_cam, timed, device, implementation, batch_size):
+    network = copy.deepcopy(grad_cam.scores).to(device)
+    layer, size = network[0][12], (224, 224)
+    images = grad_cam.photos["coffee"].repeat(batch_size, 1, 1, 1).to(device)
+    classes = torch.full((batch_size,), grad_cam.espresso, device=device)
+
+    def from_the_pixels():
+        maps = network[0](images.requires_grad_())
+        scores = network[1:](maps)[torch.arange(batch_size), classes]
+        alpha = torch.autograd.grad(scores.sum(), maps)[0].mean(dim=(2, 3), keepdim=True)
+        heat = (alpha * maps.detach()).sum(dim=1, keepdim=True).clamp(min=0)
+        return F.interpolate(heat, size=size, mode="bilinear")[:, 0]
+
+    if implementation == "graph from the layer":
+        heats = timed(grad_cam.grad_cam, network, layer, images, classes)
+    else:
+        heats = timed(from_the_pixels)
+    expected = grad_cam.grad_cam(grad_cam.scores, grad_cam.net.features[12], grad_cam.x, [grad_cam.espresso])
+    torch.testing.assert_close(heats.cpu(), expected.expand(batch_size, -1, -1), rtol=1e-3, atol=1e-4)
 
 
 # benchmarks: 10.5 FGSM step
