@@ -79,6 +79,9 @@ def test_average_by_likeness_matches_the_library(why_attention):
     expected = F.scaled_dot_product_attention(x, x, x, scale=1 / 4)
     torch.testing.assert_close(why_attention.average_by_likeness(x), expected)
     np.testing.assert_allclose(why_attention.read_at_once(x[0].numpy()), expected[0], rtol=1e-10, atol=1e-12)
+    loud = 100 * x  # scores beyond what exp can take
+    expected = F.scaled_dot_product_attention(loud, loud, loud, scale=1 / 4)
+    np.testing.assert_allclose(why_attention.read_at_once(loud[0].numpy()), expected[0], rtol=1e-10)
 
 
 def test_gradient_by_distance_of_a_known_loop(why_attention):
@@ -93,6 +96,8 @@ def test_gradient_by_distance_of_a_known_loop(why_attention):
 def test_additive_attention_matches_its_loops(why_attention, n_batch, n_queries, n_keys, n_hidden):
     torch.manual_seed(n_keys)
     layer = why_attention.AdditiveAttention(n_hidden).double()
+    with torch.no_grad():
+        layer.score.weight *= 1e3  # scores beyond what exp can take
     query = torch.randn(n_batch, n_queries, n_hidden, dtype=torch.float64)
     keys = torch.randn(n_batch, n_keys, n_hidden, dtype=torch.float64)
     query_weight, key_weight, v = (parameter.detach().numpy() for parameter in layer.parameters())
@@ -1378,7 +1383,7 @@ class LibraryBlock(nn.Module):
 
 
 def training_speed(language_model, timed, device, implementation, sizes, fast):
-    """One optimizer step; fast: bfloat16 and compiled. sizes: layers, heads, width, positions, batch, tokens."""
+    """One step; fast: bfloat16 and compiled. sizes: layers, heads, width, positions, batch, vocabulary."""
     n_layers, n_heads, width, n_positions, batch_size, n_vocabulary = sizes
     torch.manual_seed(0)
     model = language_model.build(width, language_model.IDEAS, n_layers, n_heads, n_positions)
