@@ -642,7 +642,7 @@ source = encode([text])
 translation = greedy(model, source)
 weights = reading_weights(model, source, translation[:, :-1])[0]  # (11, S)
 fig, ax = plt.subplots(figsize=(10, 4), layout="constrained")
-image = ax.imshow(weights, cmap="viridis", aspect="auto", vmin=0)
+image = ax.imshow(weights.numpy(), cmap="viridis", aspect="auto", vmin=0)
 ax.set_xticks(range(len(text)), list(text))
 ax.set_yticks(range(len(weights)), list(decode(translation[0].tolist()) + ">")[: len(weights)])
 ax.set(
