@@ -166,16 +166,14 @@ def lstm_forward(x, h, c, weight_ih, weight_hh, bias):
     lift = 1 - half
     recurrent = np.ascontiguousarray((half[:, None] * weight_hh).T)  # (4H, H) -> (H, 4H)
     # (T * B, D) @ (D, 4H) -> (T * B, 4H) -> (T, B, 4H)
-    gates = (x.reshape(-1, n_in) @ (half[:, None] * weight_ih).T + half * bias).reshape(
-        n_steps, batch_size, -1
-    )
+    gates = x.reshape(-1, n_in) @ (half[:, None] * weight_ih).T + half * bias
+    gates = gates.reshape(n_steps, batch_size, 4 * n_hidden)
     hiddens = np.concatenate([h[None], np.empty((n_steps, *h.shape), x.dtype)])  # (T + 1, B, H)
     cells = np.concatenate([c[None], np.empty((n_steps, *c.shape), x.dtype)])  # (T + 1, B, H)
     shown = np.empty((n_steps, *c.shape), x.dtype)
     product = np.empty_like(gates[0])  # (B, 4H)
-    i, f, g, o = gates.reshape(n_steps, batch_size, 4, n_hidden).transpose(
-        2, 0, 1, 3
-    )  # (T, B, H) each, views
+    by_gate = gates.reshape(n_steps, batch_size, 4, n_hidden)
+    i, f, g, o = by_gate.transpose(2, 0, 1, 3)  # (T, B, H) each, views
     for t, z in enumerate(gates):  # z: (B, 4H), a view: the gates are computed in place
         z += np.matmul(hiddens[t], recurrent, out=product)  # (B, H) @ (H, 4H) -> (B, 4H)
         np.tanh(z, out=z)
@@ -299,9 +297,8 @@ with torch.no_grad():
     for theirs, ours in zip(model.parameters(), (*parameters, np.zeros_like(parameters[2]))):
         theirs.copy_(torch.from_numpy(ours))
 torch_x, torch_h, torch_c = (torch.tensor(value, requires_grad=True) for value in (x, h, c))
-torch_hiddens, (torch_last_h, torch_last_c) = model(
-    torch_x, (torch_h[None], torch_c[None])
-)  # (T, B, H), (1, B, H)
+start = torch_h[None], torch_c[None]  # (1, B, H) each
+torch_hiddens, (torch_last_h, torch_last_c) = model(torch_x, start)  # (T, B, H), (1, B, H) twice
 torch_outputs = torch_hiddens, torch_last_h[0], torch_last_c[0]
 total = sum(
     (output * torch.from_numpy(cotangent)).sum() for output, cotangent in zip(torch_outputs, cotangents)
@@ -508,9 +505,8 @@ for forget_bias in (1.0, 5.0):
 # %%
 needed = np.log(40)
 for forget_bias in (1.0, needed, 5.0):
-    print(
-        f"forget bias {forget_bias:.2f}: {sigmoid(forget_bias) ** 40:.2g} of the gradient left after 40 steps"
-    )
+    share = sigmoid(forget_bias) ** 40
+    print(f"forget bias {forget_bias:.2f}: {share:.2g} of the gradient left after 40 steps")
 assert 0.3 < sigmoid(needed) ** 40 < 0.4  # about 1/e, whatever the lag
 
 # %% [markdown]

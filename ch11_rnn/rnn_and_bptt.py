@@ -173,9 +173,8 @@ assert largest < 1e-7
 # ## The same, faster
 #
 # Only the product with $W_{hh}$ must wait for the step before. The product with $W_{ih}$ needs the inputs
-# alone, so one large product does all steps before the loop. Going back, the two weight gradients
-# are sums over time and batch: one product each, after the loop. Time comes first inside, so that each
-# step's numbers lie together.
+# alone, so one large product does all steps before the loop. Time comes first inside, so that each step's
+# numbers lie together.
 
 
 # %%
@@ -192,6 +191,12 @@ def rnn_forward_fast(p, x, state):
     return hidden.swapaxes(0, 1)  # (T, B, H) -> (B, T, H)
 
 
+# %% [markdown]
+# Going back, the blame of a step must wait for the step after it. The two weight gradients need not: they are
+# sums over time and batch, so each is one product after the loop.
+
+
+# %%
 def rnn_backward_fast(p, x, state, hidden, d_hidden):
     """As rnn_backward, with each weight's gradient as one product after the loop."""
     n_in, n_hidden = x.shape[2], state.shape[1]
@@ -491,8 +496,7 @@ plt.show()
 # ## The same in PyTorch
 #
 # `nn.RNN` has two biases where one would do, so we hold the second at zero. We copy the parameters from
-# before training, take the same batches, and compare the first part of the two loss curves. `ignore_index`
-# leaves out the padding.
+# before training.
 
 # %%
 model = nn.ModuleDict({"rnn": nn.RNN(27, 64, batch_first=True), "out": nn.Linear(64, 27)}).double()
@@ -508,6 +512,11 @@ with torch.no_grad():
         parameter.copy_(torch.from_numpy(first_parameters[name]))
     model["rnn"].bias_hh_l0.zero_().requires_grad_(False)
 
+# %% [markdown]
+# Then we train on the same batches, and compare the first part of the two loss curves. `ignore_index` leaves
+# out the padding.
+
+# %%
 optimizer = torch.optim.Adam(copies.values())
 torch_losses = []
 for step in range(1, 201):

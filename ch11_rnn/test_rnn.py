@@ -306,6 +306,8 @@ def test_truncation_bends_the_gradient_and_blinds(rnn_and_bptt):
     assert bias == sorted(bias, reverse=True) and bias[0] > 0.4 and bias[2] > 0.2
     assert rnn_and_bptt.recalls[4][1] == 0 < rnn_and_bptt.recalls[9][1]
     assert min(rnn_and_bptt.recalls[4][0][-50:]) > max(rnn_and_bptt.recalls[9][0][-50:])
+    for curve, _ in rnn_and_bptt.recalls.values():
+        assert curve[0] == pytest.approx(math.log(4), abs=0.3)  # a blind guess
 
 
 # 11.3 vanishing_gradients
@@ -388,6 +390,30 @@ def test_clipping_cures_only_explosion(vanishing_gradients):
     assert vanishing_gradients.step > 10 and vanishing_gradients.clipped == pytest.approx(0.1)
     before, after = vanishing_gradients.shares
     assert before == pytest.approx(after) and before < 0.01 and vanishing_gradients.factor < 1
+
+
+def test_latch_trains_like_nn_rnn(vanishing_gradients):
+    start, rng = vanishing_gradients.started[0], np.random.default_rng(0)
+    ours = vanishing_gradients.latch(start[None], 3, 30, np.random.default_rng(0))[:, 0]
+    limit, shapes = 32**-0.5, ((32, 1), (32,), (1, 32), (1,))
+    weight_in, *others = (rng.uniform(-limit, limit, size=shape) for shape in shapes)
+    model, readout, accuracies = nn.RNN(1, 32), nn.Linear(32, 1), []
+    model.bias_hh_l0.requires_grad_(False).zero_()
+    parameters = [model.weight_ih_l0, model.weight_hh_l0, model.bias_ih_l0, *readout.parameters()]
+    with torch.no_grad():
+        for theirs, array in zip(parameters, (weight_in, start.T, *others), strict=True):
+            theirs.copy_(torch.from_numpy(array))
+    optimizer = torch.optim.Adam(parameters, lr=0.003)
+    for _ in range(30):
+        x = torch.from_numpy(rng.normal(scale=0.5, size=(4, 32, 1))).float()  # (T, B, 1)
+        x[0] = sign = torch.from_numpy(rng.choice((-1.0, 1.0), size=(32, 1))).float()
+        logits = readout(model(x)[0][-1])  # (B, H) @ (H, 1) -> (B, 1)
+        optimizer.zero_grad()
+        F.binary_cross_entropy_with_logits(logits, (sign + 1) / 2).backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        accuracies.append((logits * sign > 0).float().mean().item())
+    assert abs(ours - accuracies).mean() < 0.005  # one of 32 signs may fall the other way, now and then
 
 
 def test_latch_networks_do_not_mix(vanishing_gradients):

@@ -66,7 +66,26 @@ print(f"knowing nothing costs {math.log2(vocabulary):.2f} bits per character")
 #        {\text{count}(\text{context}) + k},$$
 #
 # where $k$ counts the different letters seen after this context. At the bottom every character is equally
-# likely.
+# likely. To count fast, we write each run of characters as one number, so that looking it up is a search in
+# a sorted list.
+
+
+# %%
+def keys(codes, order, vocabulary):
+    """Every run of `order` codes as one number in base `vocabulary`: (len(codes) - order + 1,)."""
+    windows = np.lib.stride_tricks.sliding_window_view(codes, order)  # (n, order)
+    return windows @ vocabulary ** np.arange(order)[::-1]  # (n, order) @ (order,) -> (n,)
+
+
+def look_up(sorted_keys, values, wanted):
+    """values at the places of `wanted` among `sorted_keys`, 0 where it is not there: (len(wanted),)."""
+    place = np.minimum(np.searchsorted(sorted_keys, wanted), len(sorted_keys) - 1)
+    return np.where(sorted_keys[place] == wanted, values[place], 0)
+
+
+# %% [markdown]
+# Then the formula, order by order, for all the characters of the test at once. The n-grams come sorted, so
+# those of one context stand side by side.
 
 
 # %%
@@ -85,30 +104,15 @@ def ngram_probabilities(train_codes, test_codes, highest, vocabulary):
     for order in range(1, highest + 1):
         grams, test_grams = (keys(c, order, vocabulary) for c in (train_codes, test_codes[highest - order :]))
         kinds, counts = np.unique(grams, return_counts=True)  # each n-gram once, and how often
-        contexts, first = np.unique(
-            kinds // vocabulary, return_index=True
-        )  # kinds are sorted: contexts in runs
+        contexts, first = np.unique(kinds // vocabulary, return_index=True)  # where each context begins
         totals, different = np.add.reduceat(counts, first), np.diff(np.append(first, len(kinds)))
         seen = look_up(kinds, counts, test_grams)  # (n,)
         total = look_up(contexts, totals, test_grams // vocabulary)
-        k = np.maximum(
-            look_up(contexts, different, test_grams // vocabulary), 1
-        )  # a new context: all from below
+        k = look_up(contexts, different, test_grams // vocabulary)  # (n,)
+        k = np.maximum(k, 1)  # a context never seen: all from the order below
         probability = (seen + k * probability) / (total + k)
         orders.append(probability)
     return orders
-
-
-def keys(codes, order, vocabulary):
-    """Every run of `order` codes as one number in base `vocabulary`: (len(codes) - order + 1,)."""
-    windows = np.lib.stride_tricks.sliding_window_view(codes, order)  # (n, order)
-    return windows @ vocabulary ** np.arange(order)[::-1]  # (n, order) @ (order,) -> (n,)
-
-
-def look_up(sorted_keys, values, wanted):
-    """values at the places of `wanted` among `sorted_keys`, 0 where it is not there: (len(wanted),)."""
-    place = np.minimum(np.searchsorted(sorted_keys, wanted), len(sorted_keys) - 1)
-    return np.where(sorted_keys[place] == wanted, values[place], 0)
 
 
 orders = ngram_probabilities(train_codes, test_codes, 5, vocabulary)
@@ -158,11 +162,16 @@ class CharacterModel(nn.Module):
 def tracks(codes, n_tracks):
     """The text as parallel tracks, (length, n_tracks): column k holds the k-th piece, in reading order."""
     length = len(codes) // n_tracks
-    return torch.from_numpy(
-        codes[: length * n_tracks].reshape(n_tracks, length).T.copy()
-    )  # (length, n_tracks)
+    pieces = codes[: length * n_tracks].reshape(n_tracks, length)
+    return torch.from_numpy(pieces.T.copy())  # (n_tracks, length) -> (length, n_tracks)
 
 
+# %% [markdown]
+# The test reads in tracks, too. Each begins without a past, which no reader of a whole book would, so the
+# first characters are read but not scored.
+
+
+# %%
 def bits_per_character(model, codes, n_tracks=16, n_warm=64):
     """Mean bits on a text read in parallel tracks; the first n_warm characters of each are not scored."""
     columns, state, total, n = tracks(codes, n_tracks).to(device), None, 0.0, 0
@@ -196,13 +205,17 @@ def rate(step):
     return 0.5 * (1 + math.cos(math.pi * (step - n_warm_up) / (n_steps - n_warm_up)))
 
 
+# %% [markdown]
+# The loop. When the tracks are read to their ends it starts again at the top, with an empty memory.
+
+# %%
 model = CharacterModel(vocabulary, **size).to(device)
 optimizer = torch.optim.AdamW(model.parameters(), lr=peak)
 schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 columns = tracks(train_codes, batch_size).to(device)  # (length, B)
 train_bits, state, position = [], None, 0
 for step in range(1, n_steps + 1):
-    if position + piece + 1 > len(columns):  # the tracks are read: from the top, with an empty memory
+    if position + piece + 1 > len(columns):
         state, position = None, 0
     x, y = columns[position : position + piece], columns[position + 1 : position + piece + 1]  # (T, B) each
     logits, state = model(x, state)
@@ -332,13 +345,16 @@ features = {
     "line position": line_position,
 }
 
+# %% [markdown]
+# The correlation of many units with one feature is a single product of centred numbers.
 
+
+# %%
 def correlations(hiddens, feature):
     """The correlation of every unit, a column of (n, H), with a feature (n,): (H,)."""
     centred, feature = hiddens - hiddens.mean(axis=0), feature - np.mean(feature)
-    return (
-        feature @ centred / np.sqrt((feature @ feature) * (centred * centred).sum(axis=0))
-    )  # (n,) @ (n, H) -> (H,)
+    lengths = np.sqrt((feature @ feature) * (centred * centred).sum(axis=0))  # (H,)
+    return feature @ centred / lengths  # (n,) @ (n, H) -> (H,)
 
 
 halves = slice(0, n_probe // 2), slice(n_probe // 2, None)

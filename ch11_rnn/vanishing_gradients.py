@@ -84,6 +84,9 @@ for name, weight in (("orthogonal", orthogonal), ("Gaussian", gaussian)):
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 lags = np.arange(1, n_lags + 1)
+for radius in (0.9, 1.1):
+    label = "slope predicted" if radius == 0.9 else None
+    ax.plot(lags, np.sqrt(n_hidden) * radius**lags, color="0.8", linewidth=5, zorder=0, label=label)
 for (name, radius), logs in linear.items():
     style = {"orthogonal": "-", "Gaussian": "--"}[name]
     ax.plot(lags, np.exp(logs), style, label=f"{name}, radius {radius}")
@@ -231,7 +234,8 @@ assert factor < 1 and np.isclose(*shares) and shares[0] < 0.01
 def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=0.003):
     """Accuracy at each step of N networks naming a sign `lag` steps later.
 
-    weight_hh: (N, H, H), the recurrent weights to start from; returns (n_steps, N).
+    weight_hh: (N, H, H), the recurrent weights to start from, (n_in, n_out) for h @ weight_hh, since batched
+    products come that way; returns (n_steps, N).
     """
     n, n_hidden = weight_hh.shape[:2]
     limit = n_hidden**-0.5
@@ -245,9 +249,7 @@ def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=
         x = torch.tensor(rng.normal(scale=noise, size=(lag + 1, n, batch_size, 1)), dtype=torch.float32)
         x[0] = sign = torch.tensor(rng.choice((-1.0, 1.0), size=(n, batch_size, 1)), dtype=torch.float32)
         z = x @ weight_in + bias  # (T, N, B, 1) @ (N, 1, H) -> (T, N, B, H)
-        first, *rest = z.unbind(
-            0
-        )  # T of (N, B, H); indexing z[t] would cost a zero gradient of z's size each
+        first, *rest = z.unbind(0)  # T of (N, B, H): one gradient for all, where z[t] would make T
         h = torch.tanh(first)
         for step in rest:
             h = torch.tanh(torch.baddbmm(step, h, recurrent))  # (N, B, H) @ (N, H, H) -> (N, B, H)
