@@ -231,8 +231,8 @@ assert share["MobileNetV2"]["1×1"] > 0.8 and share["VGG-16"]["k×k"] > 0.98
 # Backward needs what forward computed (4.5), until it has passed. The rules: most layers keep their
 # *input*, ReLU its *output* (positive or not is all it must know). Max pooling also keeps the place of
 # each maximum, eight bytes, batch norm two numbers a channel, dropout its mask. ReLU6, which cuts off at
-# six as well, keeps its input, as a copy if it writes over it. A tensor kept twice counts once:
-# we collect storages.
+# six as well, keeps its input, as a copy if it writes over it. A tensor kept twice counts once: we
+# collect storages.
 
 
 # %%
@@ -324,13 +324,13 @@ def memory_of_a_step(model, x):
 torch.manual_seed(0)
 measured = ("AlexNet", "SqueezeNet 1.1", "MobileNetV2", "ResNet-18")
 built = {name: networks[name][0]() for name in measured}
-x = torch.randn(2, 3, 224, 224)  # two images: batch norm needs company where a map has a single place
+x = torch.randn(1, 3, 224, 224)
 curves, kept = {}, {}
-print(f"{'MB, batch of 2':20s}{'weights':>12s}{'by the rules':>14s}{'measured':>12s}")
+print(f"{'MB, one image':20s}{'weights':>12s}{'by the rules':>14s}{'measured':>12s}")
 for name, model in built.items():
     rules = count_kept(model.train(), x)
     curve, turn = memory_of_a_step(model, x)
-    curves[name], kept[name] = (np.array(curve) / 1e6, turn), max(curve) / 2
+    curves[name], kept[name] = (np.array(curve) / 1e6, turn), max(curve)
     weights = 4 * total(bills[name], "parameters")
     print(f"{name:20s}{weights / 1e6:12.1f}{rules / 1e6:14.1f}{max(curve) / 1e6:12.1f}")
     assert max(curve) == rules == curve[turn] and curve[-1] == 0
@@ -346,7 +346,7 @@ for (name, (curve, turn)), style in zip(curves.items(), ("-", "--", "-.", ":")):
     left.plot(backward, curve[turn:], style, color=left.lines[-1].get_color())
 left.axvline(1, color="0.7", linewidth=0.8, zorder=0)
 left.set_xticks([0.5, 1.5], ["forward", "backward"])
-left.set(ylabel="kept (MB, batch of 2)", title="The peak is at the turn", ylim=0)
+left.set(ylabel="kept (MB, one image)", title="The peak is at the turn", ylim=0)
 left.legend(fontsize=8)
 for name in measured:
     place = total(bills[name], "multiply_adds") / 1e9, kept[name] / 1e6
@@ -355,7 +355,9 @@ for name in measured:
 right.set(xscale="log", xlim=(0.15, 4), ylim=(0, 100))
 right.set_xticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
 right.minorticks_off()
-right.set(xlabel="multiply-adds an image (10⁹)", ylabel="kept (MB an image)", title="Least work, most memory")
+right.set(
+    xlabel="multiply-adds an image (10⁹)", ylabel="kept (MB, one image)", title="Least work, most memory"
+)
 plt.show()
 
 # %% [markdown]
@@ -467,7 +469,8 @@ for name, layout in layouts.items():
     medians = [percentile(latencies(model, inputs[:n], n=3)[1], 50) / n for n in (1, 4)]
     print(f"{name:20s}" + "".join(f"{1e3 * median:12.1f}" for median in medians))
     with torch.inference_mode():
-        torch.testing.assert_close(model(inputs), expected, rtol=1e-3, atol=1e-3)
+        gap = (model(inputs) - expected).abs().max() / expected.abs().max()
+    assert gap < 1e-2  # a GPU may round products to fewer bits
 model = model.to(memory_format=torch.contiguous_format)
 
 # %% [markdown]
