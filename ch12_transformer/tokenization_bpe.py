@@ -134,8 +134,9 @@ assert [len(character.encode("utf-8")) for character in "wé鯨🐳"] == [1, 2, 
 # %% [markdown]
 # One more decision: pieces must not reach across words. *of the* is frequent, but *dog.* and *dog,* and
 # *dog!* in the vocabulary would be a waste. So the text is first cut into *chunks*, and pairs are counted
-# within them: letters with the space before them, digits, other signs, white space. In Python's regular
-# expressions `[^\W\d_]` is a letter of any alphabet: not a non-word sign, not a digit, no underscore.
+# within them: letters with the space before them, digits, other signs, white space (its last space goes to
+# the word that follows). In Python's regular expressions `[^\W\d_]` is a letter of any alphabet: not a
+# non-word sign, not a digit, no underscore.
 
 # %%
 CHUNK = re.compile(r" ?[^\W\d_]+| ?\d+| ?(?:[^\w\s]|_)+|\s+(?!\S)|\s+")
@@ -237,7 +238,7 @@ class PairTable:
 
 
 # %% [markdown]
-# The most frequent pair must be found without looking at all. A *heap* hands out its smallest entry
+# The most frequent pair must be found without looking at every one. A *heap* hands out its smallest entry
 # quickly. Counts only fall after a pair is born, so an entry may promise too much, never too little: when
 # one comes up that is out of date, we put it back with its true count. While the count holds, so does the
 # place where the pair is first met.
@@ -276,8 +277,8 @@ print(f"the same {len(results[train])} merges, {seconds[train_naive] / seconds[t
 
 # %% [markdown]
 # What is slow grows with the text. Nine tenths of the book, and a vocabulary ten times as large, are no
-# trouble for the fast form. The merges come in order of their use, so a smaller vocabulary is the beginning
-# of a larger one.
+# trouble for the fast form. A merge depends only on those before it, so a smaller vocabulary is the
+# beginning of a larger one.
 
 # %%
 started = time.perf_counter()
@@ -365,28 +366,25 @@ for _ in range(200):
     assert tokenizer.decode_bytes(tokenizer.encode(data)) == data
 
 whale = tokenizer.encode("🐳")
-print(
-    whale,
-    "decodes to",
-    tokenizer.decode(whale),
-    "and without its last token to",
-    tokenizer.decode(whale[:-1]),
-)
-assert tokenizer.decode(whale[:-1]) == "�"
+whole, cut = tokenizer.decode(whale), tokenizer.decode(whale[:-1])
+print(f"{whale} decodes to {whole}, and without its last token to {cut}")
+assert (whole, cut) == ("🐳", "�")
 
 # %% [markdown]
-# The other way round there is no such promise: *w* and *hale* spell *whale*, but encoding never gives these
-# two. A model must learn that many sequences of tokens stand for one text, and meets only one of them.
+# The other way round there is no such promise: five letters spell *whale*, but encoding never gives those
+# five tokens. Many sequences of tokens stand for one text, and a model meets only one of them.
 
 # %%
 spelled = [ord(letter) for letter in "whale"]
 assert tokenizer.decode(spelled) == "whale"
 print(f"{spelled} decodes to 'whale', which encodes to {tokenizer.encode('whale')}")
 assert tokenizer.encode("whale") != spelled
+
+tokenizer.known_chunks.clear()
 started = time.perf_counter()
 tokens = tokenizer.encode(test_text)
 speed = len(test_text.encode("utf-8")) / (time.perf_counter() - started) / 1e6
-print(f"the last tenth: {len(tokens):,} tokens, {speed:.1f} MB a second, most chunks met for the first time")
+print(f"the last tenth: {len(tokens):,} tokens, {speed:.1f} MB a second, from an empty memory")
 
 # %% [markdown]
 # ## Special tokens, and a file
