@@ -341,7 +341,8 @@ def attention_fast(query, key, value, mask=None, keep=True):
         z -= np.maximum(z.max(axis=-1, keepdims=True), lowest)
         np.exp(z, out=z)
         total[head] = np.maximum(z @ ones, 1)  # (T, S) @ (S, 1) -> (T, 1)
-        np.divide(z @ value[head], total[head], out=out[head])  # (T, S) @ (S, n) -> (T, n)
+        np.matmul(z, value[head], out=out[head])  # (T, S) @ (S, n) -> (T, n)
+    out /= total
     return out, (query, key, value, exps, total, out) if keep else None
 
 
