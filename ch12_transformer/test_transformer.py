@@ -1138,11 +1138,14 @@ def test_bad_writing_is_named(language_model):
 
 
 def test_wider_is_better_at_equal_steps_and_beats_the_trigram(language_model):
-    assert language_model.results == sorted(language_model.results, reverse=True)
-    assert language_model.results[-1] < 2.75 < language_model.byte_bits["3 characters, counted"] < 3.0
-    assert language_model.byte_bits["2 tokens, counted"] == pytest.approx(2.36, abs=0.05)
-    assert language_model.log["nothing"] > language_model.log["warm-up"] + 0.15
-    assert language_model.again == language_model.samples[0.8]
+    lm = language_model
+    assert lm.results[-1] < 2.6 < lm.byte_bits["3 characters, counted"] < 3.0
+    assert lm.byte_bits["2 tokens, counted"] == pytest.approx(2.36, abs=0.05)
+    assert lm.again == lm.samples[0.8]
+    if lm.on_cpu:  # the sizes that were tried on several seeds
+        assert lm.results == sorted(lm.results, reverse=True) and lm.results[-1] < lm.results[0] - 0.05
+        assert lm.log["nothing"] > lm.log["warm-up"] + 0.25
+        assert lm.byte_bits["LSTM"] < lm.results[1]
 
 
 # benchmarks: 12.2 and 12.3
