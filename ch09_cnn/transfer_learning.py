@@ -221,9 +221,9 @@ def from_scratch(images, labels, seed):
     torch.manual_seed(seed)
     n_steps = 200 + len(images) // 3
     model = nn.Sequential(
-        *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Dropout(0.3), nn.Linear(32 * 49, 10)),
+        *(nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(12, 24, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Dropout(0.3), nn.Linear(24 * 49, 10)),
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for step in range(n_steps):
@@ -273,7 +273,7 @@ for name in [f"ImageNet [:{depth}]" for depth in DEPTHS] + ["from scratch", best
 # %%
 for n in (100, 300):
     assert average["ImageNet [:11]", n] > average["from scratch", n]
-    assert average["ImageNet [:11]", n] > average["ImageNet [:13]", n]
+    assert average["ImageNet [:11]", n] == max(average[f"ImageNet [:{depth}]", n] for depth in DEPTHS)
     assert average["from scratch", n] > average[best_random, n]
     gaps = np.array(results["ImageNet [:11]", n]) - results["from scratch", n]
     print(f"{n} labels: ImageNet [:11] less from scratch, by draw: " + "  ".join(f"{g:+.1%}" for g in gaps))
@@ -334,7 +334,7 @@ for n, sample in first_draw.items():
     labels = pool_labels[sample]
     model = Tail(net.features[11:13], fit_head(pool_features[13][sample], labels))
     tuned["head only", n] = accuracy(model, test_maps)
-    tune(model, [(model.blocks, 1e-5), (model.head, 3e-5)], pool_maps[sample], labels, n_epochs=5)
+    tune(model, [(model.blocks, 1e-5), (model.head, 3e-5)], pool_maps[sample], labels, n_epochs=3)
     tuned["last blocks", n] = accuracy(model, test_maps)
 
 # %% [markdown]
