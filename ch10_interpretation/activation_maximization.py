@@ -83,6 +83,11 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     test_images = torch.from_numpy(archive["test_images"]).float() / 255  # (1000, 28, 28)
     test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
 
+# %% [markdown]
+# The layers stand in one list, so that `model[:-2]` is the network up to the hidden units, before their
+# ReLU.
+
+# %%
 torch.manual_seed(0)
 model = nn.Sequential(
     *(nn.Conv2d(1, 8, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
@@ -329,6 +334,10 @@ def agreement(points, labels, k=5):
     return float(np.mean(labels[neighbors(points, k)] == labels[:, None]))
 
 
+# %% [markdown]
+# The features are those of the test images, which the network has not been trained on.
+
+# %%
 pixels = test_images.flatten(1).double().numpy()  # (1000, 28, 28) -> (1000, 784)
 features = after_relu(test_images[:, None]).double().numpy()  # (1000, 32)
 labels = test_labels.numpy()
@@ -428,6 +437,10 @@ def neighbor_probabilities(points, perplexity):
     return p / total[:, None]
 
 
+# %% [markdown]
+# The check: the entropy of each row, computed anew from its probabilities, for the first 500 test images.
+
+# %%
 conditional = neighbor_probabilities(cloud, perplexity=30)
 entropies = -np.sum(conditional * np.log(np.where(conditional > 0, conditional, 1)), axis=1)
 print(f"perplexities from {np.exp(entropies).min():.6f} to {np.exp(entropies).max():.6f}")
@@ -456,6 +469,10 @@ def tsne_gradient(p, y):
     return loss, 4 * (springs.sum(axis=1)[:, None] * y - springs @ y)  # (n, n) @ (n, 2) -> (n, 2)
 
 
+# %% [markdown]
+# Autograd must agree, on twenty points.
+
+# %%
 p = (conditional + conditional.T) / (2 * len(cloud))
 few = p[:20, :20] / p[:20, :20].sum()
 y = torch.from_numpy(flat[:20]).requires_grad_()  # (20, 2)
@@ -487,6 +504,10 @@ def tsne(p, start, n_steps=300, learning_rate=100.0, exaggeration=12.0, n_early=
     return y, losses
 
 
+# %% [markdown]
+# How good are the maps? The same question as before: do neighbors on the map share a label?
+
+# %%
 tsne_map, tsne_losses = tsne(p, 0.01 * flat / flat[:, 0].std())
 maps_agree = {
     "features, 32-d": agreement(cloud, cloud_labels),

@@ -73,7 +73,12 @@ for name in ("coffee", "chelsea"):
     photo = torch.from_numpy(plt.imread(HERE / "data" / f"{name}.jpg").copy()).permute(2, 0, 1)  # (3, H, W)
     photos[name] = preprocess(photo)  # (3, 224, 224)
 
+# %% [markdown]
+# Maps will be drawn over the photo, which is shown in gray so that its colors do not mix with those of the
+# map.
 
+
+# %%
 def show_map(ax, x, heat, title):
     """The photo x (3, H, W), preprocessed, on ax with heat (H, W) over it."""
     ax.imshow((x * std + mean).clamp(0, 1).mean(dim=0).numpy(), cmap="gray", vmin=0, vmax=1)
@@ -179,12 +184,13 @@ torch.testing.assert_close(heat, expected, rtol=1e-4, atol=1e-6)
 
 # %%
 photo = torch.from_numpy(plt.imread(HERE / "data" / "coffee.jpg").copy()).permute(2, 0, 1)  # (3, 400, 600)
-whole = F.interpolate(
-    photo[None].float(), size=(256, 384), mode="bilinear", antialias=True
-)  # (1, 3, 256, 384)
-whole = (whole / 255 - mean) / std
+photo = photo[None] / 255  # (3, H, W) -> (1, 3, H, W), from 0 to 1
+whole = F.interpolate(photo, size=(256, 384), mode="bilinear", antialias=True)  # (1, 3, 256, 384)
+whole = (whole - mean) / std
 corners = ((32, 40), (32, 80), (32, 120))  # row and column of the windows' upper left corners
-windows = torch.cat([whole[..., top : top + 224, left : left + 224] for top, left in corners])
+windows = torch.cat(
+    [whole[..., top : top + 224, left : left + 224] for top, left in corners]
+)  # (3, 3, 224, 224)
 boxes = [(max(0, 16 - top), 156 - top, max(0, 115 - left), min(224, 270 - left)) for top, left in corners]
 
 
@@ -200,6 +206,10 @@ def inside(heat, box):
     return top <= row < bottom and left <= column < right, ratio.item()
 
 
+# %% [markdown]
+# All three windows pass in one batch.
+
+# %%
 heats = grad_cam(scores, net.features[12], windows, torch.full((3,), espresso))  # (3, 224, 224)
 pointing = [inside(heat, box) for heat, box in zip(heats, boxes)]
 for (top, left), (hit, ratio) in zip(corners, pointing):
@@ -305,6 +315,10 @@ def guided_grad_cam(model, layer, images, classes):
     return guided_gradient(model, images, classes) * grad_cam(model, layer, images, classes)[:, None]
 
 
+# %% [markdown]
+# How alike are the two classes' pictures? We correlate their sizes, pixel by pixel.
+
+# %%
 guided, combined = {}, {}
 for name, category in asked.items():
     guided[name] = guided_gradient(scores, pair, category)[0]  # (3, 224, 448)
@@ -340,6 +354,10 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     test_images = torch.from_numpy(archive["test_images"]).float() / 255  # (1000, 28, 28)
     test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
 
+# %% [markdown]
+# Coats and shirts are hard to tell apart in these pictures. That makes a shortcut tempting.
+
+# %%
 COAT, SHIRT = 4, 6
 CORNER = 7  # the tag and a margin around it: rows and columns 0 to 6
 
@@ -388,6 +406,10 @@ def train(images, labels, seed=0, n_steps=200):
     return model.eval().requires_grad_(False)
 
 
+# %% [markdown]
+# Two networks, two tests: pictures from the same two rooms, and the same pictures without any tag.
+
+# %%
 shop_test = with_tag(x_test, y_test == 1)  # from the same two rooms
 torch.manual_seed(0)
 at_random = torch.rand(len(x_train)) < 0.5

@@ -411,6 +411,20 @@ def test_inside_counts_mass_and_area(grad_cam):
         assert grad_cam.inside(heat, box)[0] is hit
 
 
+def test_show_map_lays_the_heat_over_a_gray_photo(grad_cam):
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots()
+    x, heat = grad_cam.photos["coffee"], torch.rand(224, 224, generator=torch.Generator().manual_seed(0))
+    grad_cam.show_map(ax, x, heat, "a cup")
+    below, above = (np.asarray(image.get_array()) for image in ax.images)
+    plt.close(fig)
+    colors = x.numpy().transpose(1, 2, 0) * grad_cam.preprocess.std + grad_cam.preprocess.mean
+    np.testing.assert_allclose(below, colors.clip(0, 1).mean(axis=2), atol=1e-5)
+    np.testing.assert_array_equal(above, heat.numpy())
+    assert ax.get_title() == "a cup" and grad_cam.nets["shop"](grad_cam.shirts[:1]).shape == (1, 2)
+
+
 def test_the_tag_hangs_where_it_should(grad_cam):
     images = torch.full((3, 1, 28, 28), 0.5)
     tagged = grad_cam.with_tag(images, torch.tensor([True, False, True]))
@@ -508,7 +522,8 @@ def test_curves_on_a_model_that_counts(attribution_checks):
     shown = attribution_checks.reveal(x, torch.tensor([[3, 0, 1, 2]]), 2)
     assert shown.tolist() == [[[1, 0], [0, 4]]]
     model = lambda z: torch.stack([z.flatten(1).sum(dim=1), torch.zeros(len(z))], dim=1)  # noqa: E731
-    deletion, insertion = attribution_checks.curves(model, x, torch.tensor([0]), x, n_points=5)
+    twice, classes = torch.cat([x, x.flip(2)]), torch.tensor([0, 0])
+    deletion, insertion = attribution_checks.curves(model, twice, classes, twice, n_points=5)
     sigmoid = lambda total: 1 / (1 + np.exp(-total))  # noqa: E731
     np.testing.assert_allclose(deletion, [sigmoid(total) for total in (10, 6, 3, 1, 0)], rtol=1e-5)
     np.testing.assert_allclose(insertion, [sigmoid(total) for total in (0, 4, 7, 9, 10)], rtol=1e-5)
