@@ -629,6 +629,7 @@ assert accuracies["LeNet"] > 0.02 + max(accuracies["VGG"], accuracies["ResNet"])
 #
 # - A convolution shares its weights, so its parameters are few and its work is much; a linear layer has one
 #   multiply-add per parameter.
+# - Early layers cost memory, late ones parameters.
 # - AlexNet and VGG keep most parameters in linear layers; GoogLeNet and ResNet average over places instead.
 # - Small filters stacked see as far as a large one, for less; $1\times1$ makes narrow before the expensive.
 # - A small difference in the plan, such as where a stride stands, shows in the bill: count.

@@ -383,6 +383,7 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
 
 
+# %%
 class ChannelsLast(nn.Module):
     def forward(self, x):
         return x.permute(0, 2, 3, 1)  # (N, C, H, W) -> (N, H, W, C)
