@@ -1052,14 +1052,15 @@ def test_first_losses_are_predicted(language_model):
     )
 
 
-def test_fit_is_adamw_with_clipping_warm_up_and_cosine(language_model):
+@pytest.mark.parametrize("n_warm_up, shares", [(0, (1, 1, 1, 1, 1)), (2, (0.5, 1, 1, 1, 1))])
+def test_fit_is_adamw_with_clipping_warm_up_and_cosine(language_model, n_warm_up, shares):
     ours, theirs = (small_model(language_model).float() for _ in range(2))
     ours.to(language_model.device), theirs.to(language_model.device)
-    losses, ends = language_model.fit(ours, 5, 0.01, 2, 3, 12)
+    losses, ends = language_model.fit(ours, 5, 0.01, n_warm_up, 3, 12)
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)
     generator, expected = torch.Generator().manual_seed(0), []
     for step in range(5):
-        factor = (0.5, 1, 1, 1, 1)[step] * 0.5 * (1 + math.cos(math.pi * step / 5))
+        factor = shares[step] * 0.5 * (1 + math.cos(math.pi * step / 5))
         optimizer.param_groups[0]["lr"] = 0.01 * factor
         starts = torch.randint(len(language_model.train_tokens) - 12, (3, 1), generator=generator)
         rows = torch.stack([language_model.train_tokens[i : i + 13] for i in starts.flatten().tolist()])
