@@ -283,7 +283,7 @@ print(f"batch norm at two, tested in training mode, two at a time: {in_pairs:.3f
 
 # %%
 at = {name: dict(zip(batch_sizes, row)) for name, row in errors.items()}
-assert at["batch norm"][2] > at["batch norm"][16] + 0.15 and in_pairs > at["batch norm"][16] + 0.15
+assert at["batch norm"][2] > at["batch norm"][16] + 0.15 and in_pairs > at["batch norm"][2] - 0.05
 assert np.ptp(errors["layer norm"][:5]) < 0.05 and at["batch norm"][16] < at["layer norm"][16]
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -297,9 +297,10 @@ plt.show()
 
 # %% [markdown]
 # At two, batch norm does what it did on paper: a unit only says which of the two images had more, and the
-# second image becomes minus the first, before gain and shift. That eval mode then works with other statistics is not to blame:
-# tested in pairs, as it was trained, the network errs as badly. With sixteen together, batch norm is the
-# *better* one here, which is why networks for images kept it. Layer norm is a replacement, no improvement.
+# second image becomes minus the first, before gain and shift. That eval mode then works with other
+# statistics is not to blame: tested in pairs, as it was trained, the network errs no less. With sixteen
+# together, batch norm is the *better* one here, which is why networks for images kept it. Layer norm is a
+# replacement, no improvement.
 #
 # ## Padding leaks
 #

@@ -33,6 +33,11 @@ def early_stopping(lesson):
     return lesson("early_stopping")
 
 
+@pytest.fixture
+def data_augmentation(lesson):
+    return lesson("data_augmentation")
+
+
 def compiled(function, device):
     """`function` through torch.compile, on CUDA only: elsewhere it needs a compiler and half a minute."""
     if device.type != "cuda":
@@ -757,7 +762,9 @@ def test_train_watched_repeats_and_replaces_only_its_share(early_stopping, tmp_p
     assert all(torch.equal(a, b) for a, b in zip(runs[0][0].parameters(), runs[1][0].parameters()))
     clean = early_stopping.train_watched(0.0, 2, tmp_path / "log.csv", n_epochs=2)[1]
     assert runs[0][1]["train"][1] > clean["train"][1] + 0.2 and runs[0][1]["stop"] is None
-    still = early_stopping.train_watched(0.0, 2, tmp_path / "log.csv", 4, patience=2, learning_rate=0.0)
+    capsys.readouterr()
+    still = early_stopping.train_watched(0.0, 2, tmp_path / "log.csv", 10, patience=2, learning_rate=0.0)
+    assert capsys.readouterr().out.count("epoch") == 1  # a line every ten epochs
     assert still[1]["stop"] == 3 and still[2].best_epoch == 1
 
 
@@ -793,6 +800,111 @@ def test_stopping_shrinks_like_weight_decay(early_stopping):
     np.testing.assert_allclose(early_stopping.decayed_share, x / (1 + x), rtol=1e-8)
     np.testing.assert_allclose(early_stopping.stopped_share, 1 - np.exp(-x), atol=0.02)
     assert np.abs(early_stopping.gap).max() < 0.21
+
+
+# 8.6 data_augmentation
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (7, 5, 3), (4, 6, 11)])
+def test_shift_flip_and_cut_out_match_torchvision_image_by_image(data_augmentation, shape):
+    rng = np.random.default_rng(0)
+    n, h, w = shape
+    images = rng.random(shape)
+    down, right = rng.integers(-h - 1, h + 2, n), rng.integers(-w - 1, w + 2, n)
+    which, top, left = rng.random(n) < 0.5, rng.integers(0, h, n), rng.integers(0, w, n)
+    size = min(h, w, 3)
+    shifted = data_augmentation.shift(images, down, right)
+    flipped = data_augmentation.flip(images, which)
+    cut = data_augmentation.cut_out(images, top, left, size)
+    tv = data_augmentation.tv
+    for i, image in enumerate(torch.from_numpy(images)[:, None]):
+        moved = tv.crop(tv.pad(image, [w + 1, h + 1]), h + 1 - down[i], w + 1 - right[i], h, w)
+        np.testing.assert_array_equal(shifted[i], moved[0])
+        np.testing.assert_array_equal(flipped[i], tv.horizontal_flip(image)[0] if which[i] else image[0])
+        hole = image.clone()
+        hole[0, top[i] : top[i] + size, left[i] : left[i] + size] = 0
+        np.testing.assert_array_equal(cut[i], hole[0])
+
+
+def test_noise_has_its_size_and_keeps_the_dtype(data_augmentation):
+    images = np.full((50, 20, 20), 0.5, np.float32)
+    noisy = data_augmentation.add_noise(images, 0.3, np.random.default_rng(0))
+    assert noisy.dtype == np.float32
+    assert noisy.std() == pytest.approx(0.3, rel=0.03) and abs(noisy.mean() - 0.5) < 4 * 0.3 / np.sqrt(20_000)
+
+
+def test_mixup_and_smoothing_by_loops(data_augmentation):
+    rng = np.random.default_rng(1)
+    images, targets = rng.random((5, 3, 2)), data_augmentation.one_hot(np.array([0, 3, 1, 1, 2]), 4)
+    mixed, mixed_targets = data_augmentation.mixup(images, targets, 0.3)
+    for i in range(5):
+        np.testing.assert_allclose(mixed[i], 0.3 * images[i] + 0.7 * images[i - 1], rtol=1e-12)
+        np.testing.assert_allclose(mixed_targets[i], 0.3 * targets[i] + 0.7 * targets[i - 1], rtol=1e-6)
+    smooth = data_augmentation.smooth_labels(targets, 0.2)
+    np.testing.assert_allclose(smooth[0], [0.85, 0.05, 0.05, 0.05], rtol=1e-6)
+
+
+def test_one_hot_matches_pytorch_and_names_a_bad_label(data_augmentation):
+    labels = np.array([2, 0, 1, 2])
+    ours = data_augmentation.one_hot(labels, 4)
+    assert ours.dtype == np.float32 and np.array_equal(ours, F.one_hot(torch.from_numpy(labels), 4))
+    for bad in ([-1, 0], [0, 4]):
+        with pytest.raises(ValueError, match="labels go from"):
+            data_augmentation.one_hot(np.array(bad), 4)
+
+
+def test_change_does_what_its_name_says_and_nothing_else(data_augmentation):
+    rng = np.random.default_rng(2)
+    images = (0.5 + rng.random((40, 28, 28))).astype(np.float32)
+    targets = data_augmentation.one_hot(rng.integers(10, size=40), 10)
+    changed = {
+        kind: data_augmentation.change(images, targets, kind, rng) for kind in data_augmentation.entries
+    }
+    for kind in ("nothing", "dropout", "weight decay"):
+        assert np.array_equal(changed[kind][0], images) and np.array_equal(changed[kind][1], targets)
+    for kind in ("shift", "flip", "cut-out", "noise", "mixup"):
+        assert not np.array_equal(changed[kind][0], images)
+        assert np.array_equal(changed[kind][1], targets) == (kind != "mixup")
+    assert np.all(np.sum(changed["cut-out"][0] == 0, axis=(1, 2)) == 36)
+    mirrored = np.all(changed["flip"][0] == images[:, :, ::-1], axis=(1, 2))
+    assert 8 < mirrored.sum() < 32
+    empty = np.sum(changed["shift"][0] == 0, axis=(1, 2))
+    assert set(empty) <= {0, 28, 55} and len(set(empty)) == 3
+    assert np.array_equal(changed["smoothing"][0], images)
+    np.testing.assert_allclose(changed["smoothing"][1].max(axis=1), 0.91, rtol=1e-6)
+    assert (changed["noise"][0] - images).std() == pytest.approx(0.2, rel=0.05)
+
+
+def test_predict_takes_mirrored_views(data_augmentation):
+    images = np.zeros((2, 1, 3), np.float32)
+    images[0, 0, 0] = images[1, 0, 1] = 1
+    model = nn.Flatten()
+    assert data_augmentation.predict(model, images).tolist() == [0, 1]
+    assert data_augmentation.predict(model, images[:, :, ::-1]).tolist() == [2, 1]
+
+
+def test_flips_ruin_digits(data_augmentation):
+    accuracy = data_augmentation.digit_accuracy
+    for seed in range(3):
+        assert accuracy[False, seed] > accuracy[True, seed] and accuracy[False, seed] > 0.85
+    assert data_augmentation.kept[0] > 0.7 and max(data_augmentation.kept[[3, 7]]) < 0.2
+
+
+def test_race_repeats_and_obeys_its_settings(data_augmentation):
+    first, second = (data_augmentation.race("shift", 5, n_train=60, n_steps=15) for _ in range(2))
+    assert first == second
+    still = [data_augmentation.race(k, 5, 60, 5, learning_rate=0.0) for k in ("nothing", "flip and mixup")]
+    assert still[0] == still[1]
+    few, many = (data_augmentation.race("nothing", 5, n_train=n, n_steps=80) for n in (20, 2000))
+    assert few < many - 0.05
+
+
+def test_shifting_is_worth_real_images(data_augmentation):
+    means = data_augmentation.means
+    assert means["nothing"] + 0.005 < means["shift"] < means["4000 images"]
+    assert means["nothing"] < means["2000 images"] < means["4000 images"]
+    assert 150 < data_augmentation.worth < 3000 and set(data_augmentation.entries) < set(means)
+    assert all(len(row) == 2 for row in data_augmentation.results.values())
 
 
 # benchmarks
