@@ -5,9 +5,9 @@
 # nobody's help. And it learns to ride a bicycle by trying, with a scraped knee for an answer. Machines
 # learn in the same three ways, and most of the difference is in what they are told.
 #
-# **You will see** penguins told apart from their names, penguins sorted into groups without any names, and
-# an agent that finds its way through a maze by reward alone. Then you sort ten everyday problems yourself.
-# **You need** the idea of learning from examples (1.1). You may leave the code folded.
+# **You will see** penguins told apart by learning from their names, penguins sorted into groups without any
+# names, and a program that finds its way through a maze by reward alone. Then you sort ten everyday
+# problems yourself. **You need** the idea of learning from examples (1.1). You may leave the code folded.
 
 # %% [markdown]
 # ## Supervised: learning with a teacher

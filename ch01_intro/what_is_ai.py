@@ -288,7 +288,7 @@ def train_vote(images, targets, n_steps):
 
 
 def train_network(images, targets, n_steps, rng):
-    """A network with sixteen hidden features that learns targets (n,) of 0 or 1; returns its weights."""
+    """Sixteen learned pieces in between, then a vote, from targets (n,) of 0 or 1; returns the weights."""
     inputs = np.column_stack([images, np.ones(len(images))])  # (n, 65): the last square is always ink
     weights = [rng.normal(scale=0.3, size=(16, 65)), rng.normal(scale=0.3, size=17)]
     for _ in range(n_steps):
