@@ -46,7 +46,8 @@ def table(rows: list[dict]) -> list[str]:
             info = row["extra_info"]
             unit = next((unit for unit in ("GFLOP/s", "GB/s") if unit in info), None)
             rate = f"{info[unit]:.3g} {unit} | {info['share of peak']:.0%}" if unit else "|"
-            lines.append(f"| {row['row']} | {duration(medians[row['row']])} | {ratio} | {rate} |")
+            peak = f", peak {info['peak MB']:.3g} MB" if "peak MB" in info else ""
+            lines.append(f"| {row['row']}{peak} | {duration(medians[row['row']])} | {ratio} | {rate} |")
     return lines
 
 
