@@ -158,8 +158,8 @@ for name, f, rule in (
 # %% [markdown]
 # *Exponential:* $a^x$ grows in proportion to its own height. For $a = 2$ the factor is below one, for
 # $a = 3$ above, and in between lies the base for which it is exactly one. That number is $e$, and $e^x$
-# is its own derivative. The factor of any other base is its logarithm to the base $e$, written $\log$ in
-# this course.
+# is its own derivative. The factor of any other base is its logarithm to the base $e$, the *natural*
+# logarithm. The course writes it $\log$, as NumPy does, or $\ln$; both mean the same.
 
 # %%
 for base in (2, math.e, 3):
@@ -268,9 +268,10 @@ for name, measure, dtype, power in (
 assert all(1 / 6 < measured / theory < 6 for measured, theory in best.values())
 
 # %% [markdown]
-# So $10^{-5}$ is the step for central differences in float64: next to the best for any well-behaved
-# function, with about ten correct digits. In float32, which holds seven to begin with, even the best step
-# loses digits that a check needs. That is why checks in this course run in float64.
+# So $10^{-5}$ is the step for *central differences*, slopes from both sides, in float64, Python's own
+# kind of number (lesson 2.6 compares the kinds): next to the best for any well-behaved function, with
+# about ten correct digits. In float32, which holds seven to begin with, even the best step loses digits
+# that a check needs. That is why checks in this course run in float64.
 
 # %%
 

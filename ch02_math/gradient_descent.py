@@ -293,7 +293,7 @@ def mse_hessian(x):
 
 
 # %% [markdown]
-# Central differences agree with both. Then the question of lesson 2.1: how far from round is the bowl?
+# Central differences agree with both. Then ask the eigenvalues: how far from round is the bowl?
 # The flippers are all near two decimetres, so raising $w$ is almost the same as raising $b$, and along
 # the difference of the two hardly anything changes.
 

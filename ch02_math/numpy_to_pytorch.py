@@ -365,7 +365,7 @@ plt.show()
 # - A tensor is an array with `dim` for `axis` and `_` for in place, plus a gradient and a device.
 # - Python floats become float32 in PyTorch: write the dtype.
 # - `from_numpy` shares memory, `torch.tensor` copies.
-# - The training loop: compute, `backward`, step under `no_grad`, empty `.grad`.
+# - Gradient descent is a loop: compute, `backward`, step under `no_grad`, empty `.grad`.
 #
 # ## Try it
 #

@@ -428,7 +428,7 @@ plt.show()
 # $$H(p) = -\sum_k p_k \log p_k, \qquad \text{cross-entropy: } H(p, q) = -\sum_k p_k \log q_k .$$
 #
 # *Cross-entropy* is the average surprise of someone who believes $q$ while $p$ is true. It is least when
-# the belief is right, and that makes it the loss of every classifier from lesson 5.5 on.
+# the belief is right, and that makes it the loss of every classifier from lesson 3.2 on.
 
 
 # %%

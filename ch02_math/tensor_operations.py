@@ -243,8 +243,8 @@ flipped[0, 2] = -1
 assert memory[8] == -1
 
 # %% [markdown]
-# So transpose and reshape to the same shape are different things. The first turns the photo; the second
-# reads the same line of memory and breaks it at other places.
+# So transpose and reshape to the same shape are different things. The first flips the photo over its
+# diagonal; the second reads the same line of memory and breaks it at other places.
 
 # %%
 turned = photo.transpose(1, 0, 2)  # (H, W, 3) -> (W, H, 3)
