@@ -30,8 +30,8 @@ rng = np.random.default_rng(0)
 #
 # A linear classifier says yes if $w \cdot x + b > 0$, with $w = (1, -2, 3)$ and $b = -0.5$. For the point
 # $x = (0.5, 0.5, 0.5)$ the score is $0.5$. Nobody may move a number by more than $\epsilon = 0.1$. The
-# worst they can do is to move each against the sign of its weight: the score falls by $\epsilon (1 + 2 +
-# 3) = 0.6$, to $-0.1$. The sum of the weights' sizes is called $\|w\|_1$.
+# worst they can do is to move each against the sign of its weight: the score falls by
+# $\epsilon (1 + 2 + 3) = 0.6$, to $-0.1$. The sum of the weights' sizes is called $\|w\|_1$.
 
 
 # %%

