@@ -252,10 +252,9 @@ ax.plot(np.arange(25, len(train_bits) + 1), smooth, color="C1", label="LSTM, tra
 ax.plot(len(train_bits), test_bits, "o", color="C1", markerfacecolor="none", label="LSTM, test")
 for order, cost in enumerate(ngram_bits[1:], start=2):
     ax.axhline(cost, color="0.7", linewidth=0.8, zorder=0)
-    ax.text(0.45 * len(train_bits), cost, f"{order}-gram, test", fontsize=8, va="bottom")
-ax.set(
-    xlabel="step", ylabel="bits per character", title="The LSTM leaves the trigram far behind", ylim=(2, 4.5)
-)
+    ax.text(1.04 * len(train_bits), cost, f"{order}-gram, test", fontsize=8, va="bottom")
+ax.set(xlabel="step", ylabel="bits per character", title="The LSTM leaves the trigram far behind")
+ax.set(xlim=(0, 1.25 * len(train_bits)), ylim=(2, 4.5))
 ax.legend(fontsize=8)
 plt.show()
 
