@@ -22,9 +22,9 @@ rng = np.random.default_rng(0)
 # ## On paper first
 #
 # A model of the weather gave what then happened the probabilities $\frac12$, $\frac14$ and $\frac18$ on
-# three days. How surprised should it be? An event of $\frac18$ surprises like three heads in a row, three
-# times as much as one. So measure *surprise* as $-\ln p$: nothing for what was certain, and $\ln 2$ more
-# for every halving. The unit is the *nat*, as the logarithm is natural.
+# three days. How surprised should it be? An event of $\frac18$ surprises like three heads in a row,
+# three times as much as one. So measure *surprise* (2.7) as $-\ln p$: nothing for what was certain, and
+# $\ln 2$ more for every halving. The unit is the *nat*, as the logarithm is natural.
 
 # %%
 probabilities = np.array([1 / 2, 1 / 4, 1 / 8])
@@ -45,7 +45,7 @@ np.testing.assert_allclose(surprise.sum(), -np.log(np.prod(probabilities)))
 np.testing.assert_allclose(np.exp(-surprise.mean()), 1 / 4)
 
 # %% [markdown]
-# ## A model with two weights
+# ## A model with two parameters
 #
 # Adélie or chinstrap, from the length of the bill alone? The two overlap, so no model is perfect. We
 # standardise all birds together: nothing is graded in this lesson, so no pile is held out.
@@ -64,8 +64,8 @@ y = labels
 print(f"{len(y)} birds, of which {y.sum()} chinstraps")
 
 # %% [markdown]
-# The model turns a bill $x$ into a *score* $s = wx + b$: positive means chinstrap. The *sigmoid* squashes a
-# score into a probability of being one,
+# The model turns a bill $x$ into a *score* $s = wx + b$, with a *weight* $w$ and a *bias* $b$: positive
+# means chinstrap. The *sigmoid* squashes a score into a probability of being one,
 #
 # $$\sigma(s) = \frac{1}{1 + e^{-s}} = \frac{e^{s}}{1 + e^{s}} .$$
 #
@@ -268,8 +268,8 @@ assert entropy < np.log(2)
 #
 # ## The map of the mountain
 #
-# Two weights make a map: for every $w$ and $b$ a loss, its height. We compute the height on a grid, and the
-# count of mistakes beside it.
+# Two parameters make a map: for every $w$ and $b$ a loss, its height. We compute the height on a grid, and
+# the count of mistakes beside it.
 
 
 # %%
@@ -287,7 +287,7 @@ assert 0.02 < surface[row, column] < entropy / 2  # far below the guesser, and n
 
 # %% [markdown]
 # Now the walk. We start far away, with a model that has learned the opposite of the truth, and step against
-# the slope. The slope comes from nudging both weights; lesson 3.3 replaces that by a formula.
+# the slope. The slope comes from nudging both parameters; lesson 3.3 replaces that by a formula.
 
 
 # %%
@@ -334,7 +334,7 @@ print(f"accuracy: at the lowest loss {at_lowest:.1%}, highest on the map {most_a
 assert most_accurate - 0.03 < at_lowest <= most_accurate
 
 # %% [markdown]
-# It also tells models apart that accuracy cannot. Multiply both weights by three: every bird stays on its
+# It also tells models apart that accuracy cannot. Multiply both parameters by three: every bird stays on its
 # side, so the accuracy is the same, and the model is more certain about everything, its mistakes included.
 
 # %%

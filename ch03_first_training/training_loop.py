@@ -440,7 +440,8 @@ plt.show()
 
 # %% [markdown]
 # So there are two forces. Small batches learn more from every example, large ones get through more examples
-# a second. The usual choice lies between: as large as is nearly free, which on a GPU is larger than here.
+# a second. The usual choice lies between: as large as is nearly free, which is larger on a GPU, a graphics
+# card (4.5), than here.
 #
 # ## What to remember
 #

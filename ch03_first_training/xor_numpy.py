@@ -80,8 +80,9 @@ np.testing.assert_array_equal(lamp, y)
 # %% [markdown]
 # ## Forward
 #
-# To be trained, the neurons need slopes, so each bends its sum by the smooth $\tanh$ instead of a step.
-# With a row of $W_1$ for each of $H$ hidden neurons, on a batch $X$:
+# To be trained, the neurons need slopes. So each bends its sum by a smooth function instead of a step,
+# its *activation*: here $\tanh$, the *hyperbolic tangent*, which climbs from $-1$ to $1$. With a row of
+# $W_1$ for each of $H$ hidden neurons, on a batch $X$:
 #
 # $$Z = X W_1^\top + b_1, \qquad A = \tanh Z, \qquad s = A W_2^\top + b_2, \qquad p = \sigma(s) .$$
 
@@ -383,10 +384,11 @@ for value in (0.0, 0.7):
 # %% [markdown]
 # ## With noise, and points held out
 #
-# Four points can be learned by heart. So shake them: each corner becomes a cloud of normal noise $\sigma$,
-# and the clouds overlap. The best anyone can do is to name the nearest corner. With $\Phi$ the normal
-# distribution function, a coordinate stays on its side of the middle with probability $q =
-# \Phi(\frac{1}{2\sigma})$, and the answer is right when both do or neither does: $q^2 + (1 - q)^2$.
+# Four points can be learned by heart. So shake them: each corner becomes a cloud of normal noise
+# $\sigma$, and the clouds overlap. The best anyone can do is to name the nearest corner. With $\Phi(z)$
+# the area under the normal curve (2.7) left of $z$, a coordinate stays on its side of the middle with
+# probability $q = \Phi(\frac{1}{2\sigma})$, and the answer is right when both do or neither does:
+# $q^2 + (1 - q)^2$.
 
 
 # %%

@@ -82,7 +82,7 @@ assert losses[-1] < 0.05
 # ## First the derivatives
 #
 # Copy the same starting weights into tensors. Forward and loss are written as before, with `torch` where
-# `np` stood; the five lines of the backward pass become one call. Do its gradients agree with ours?
+# `np` stood; the backward pass, derived on paper, becomes one call. Do its gradients agree with ours?
 
 # %%
 inputs, targets = torch.from_numpy(x), torch.from_numpy(y)  # (4, 2), (4,): float64 like the arrays
@@ -142,13 +142,13 @@ torch.testing.assert_close(tensors[0].grad, 2 * once)
 #
 # And as everybody writes it. `nn.Linear` is $XW^\top + b$ with its own weights, an `nn.Module` bundles
 # layers, `BCEWithLogitsLoss` is our loss of the score, and an *optimizer* holds the parameters and updates
-# them.
+# them: `SGD`, for *stochastic gradient descent*, by the plain step we know.
 #
 # | step | by hand | PyTorch |
 # | --- | --- | --- |
 # | forward | `np.tanh(x @ weight1.T + bias1)` and on | `model(x)` |
 # | loss | `np.mean(np.logaddexp(0, scores) - y * scores)` | `loss_function(scores, y)` |
-# | gradient | five lines, derived on paper | `optimizer.zero_grad()`, `loss.backward()` |
+# | gradient | a backward pass, derived on paper | `optimizer.zero_grad()`, `loss.backward()` |
 # | update | `parameter -= learning_rate * gradient` | `optimizer.step()` |
 
 
