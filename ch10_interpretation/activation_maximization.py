@@ -228,7 +228,7 @@ def pretrained():
     net = models.squeezenet1_1()
     with np.load(HERE / "data" / "squeezenet1_1_imagenet_fp16.npz") as archive:
         net.load_state_dict({key: torch.from_numpy(archive[key]).float() for key in archive.files})
-    return net.eval().requires_grad_(False)
+    return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # faster, see 9.6
 
 
 net = pretrained()

@@ -135,9 +135,9 @@ torch.testing.assert_close(cam, raw, rtol=1e-3, atol=1e-5)
 #
 # ## As a function
 #
-# One change makes it faster. The hook may *return* a tensor, and the network goes on with that instead. We
-# hand on a copy that begins a new graph: nothing before the layer is recorded, or needs a gradient. And the
-# small map is enlarged to the photo by interpolation.
+# Two changes make it faster. The hook may *return* a tensor, and the network goes on with that instead. We
+# hand on a copy that begins a new graph: nothing before the layer is recorded, or needs a gradient. The
+# images are stored with channels last (9.6), and the small map is enlarged to the photo by interpolation.
 
 
 # %%
@@ -155,6 +155,7 @@ def grad_cam(model, layer, images, classes, sign=1):
         kept.append(output.detach().requires_grad_())
         return kept[-1].clone()  # what follows may work in place; the copy takes it
 
+    images = images.contiguous(memory_format=torch.channels_last)  # the same shape, faster convolutions
     handle = layer.register_forward_hook(begin_graph)
     try:
         with torch.enable_grad():

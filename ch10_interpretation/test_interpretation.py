@@ -756,7 +756,7 @@ def test_least_work_keeps_most(model_profiling):
 
 
 @pytest.mark.benchmark(group="occlusion map of a photo, SqueezeNet, 25 squares of 64 pixels, float32")
-@pytest.mark.parametrize("implementation", ["one by one", "batches of 5", "one batch of 25"])
+@pytest.mark.parametrize("implementation", ["one by one", "batches of 5", "batches of 25"])
 def test_occlusion_map_speed(filters_and_activations, timed, device, implementation):
     module = filters_and_activations
     network, x = module.pretrained().to(device), module.photos["coffee"].to(device)
