@@ -3,8 +3,8 @@
 #
 # A cook who notes every step while cooking can walk back through the notes when the soup is too salty:
 # which step added salt, and how much? PyTorch takes such notes. Whatever you compute from a marked tensor
-# is recorded, and `backward()` plays the recording in reverse. Most surprises with gradients come from
-# not knowing what is on the tape.
+# is recorded, and `backward()` plays the recording in reverse: that is *autograd*. Most surprises with
+# gradients come from not knowing what is on the tape.
 #
 # **You will build** a player for PyTorch's own recording, a picture of it, and an operation with a
 # backward of its own; then you make the four classic mistakes on purpose. **You need** gradients (2.4),
@@ -152,7 +152,7 @@ def draw_graph(tensor, names, ax):
 
 
 # %% [markdown]
-# A layer with a nonlinearity and its loss, as autograd sees it. The input and the target are constants:
+# A layer with a tanh and its loss, as autograd sees it. The input and the target are constants:
 # they are used, and nothing is recorded for them. `Mm` is the matrix product, `Permute` the transpose in
 # front of it; the cross-entropy is two notes, `LogSoftmax` and `NllLoss`.
 
@@ -173,8 +173,8 @@ plt.show()
 # %% [markdown]
 # ## Does it know our formulas?
 #
-# Lesson 2.4 had the bowl $f(x) = \frac12 x^\top A x$ with the gradient $Ax$ and the curvatures in $A$
-# itself. Autograd must find both. A second derivative is the derivative of a recorded gradient:
+# A bowl like that of lesson 2.4, $f(x) = \frac12 x^\top A x$, has the gradient $Ax$ and the curvatures in
+# $A$ itself. Autograd must find both. A second derivative is the derivative of a recorded gradient:
 # `create_graph=True` puts the first backward pass on tape as well. `autograd.grad` returns gradients
 # instead of storing them.
 

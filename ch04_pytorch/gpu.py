@@ -41,9 +41,10 @@ print("machines here:", ", ".join(names.values()) if on_gpu else "the CPU alone;
 #
 # $$\min(P,\; B \cdot I) .$$
 #
-# Adding two vectors of $n$ float32 numbers: $n$ operations, $3 \cdot 4n$ bytes, $I = 1/12$. Multiplying
-# two $n \times n$ matrices: $2n^3$ operations on $3 \cdot 4n^2$ bytes, $I = n/6$. With $P = 1000$ and
-# $B = 100$ (in units of $10^9$), the addition reaches 8.3, the product of $60 \times 60$ matrices 1000.
+# The two are equal at $I = P / B$, the *ridge*. Adding two vectors of $n$ float32 numbers: $n$
+# operations, $3 \cdot 4n$ bytes, $I = 1/12$. Multiplying two $n \times n$ matrices: $2n^3$ operations on
+# $3 \cdot 4n^2$ bytes, $I = n/6$. With $P = 1000$ and $B = 100$ (in units of $10^9$), the addition
+# reaches 8.3, the product of $60 \times 60$ matrices 1000.
 
 
 # %%
@@ -339,9 +340,9 @@ plt.show()
 #
 # ## What fills the memory
 #
-# Weights, their gradients, and the optimizer's own tensors do not depend on the batch. But backward needs
-# what forward computed, and that grows with the batch. `saved_tensors_hooks` shows us every tensor that
-# autograd keeps.
+# Weights, their gradients, and the optimizer's own tensors (*Adam*, lesson 7.2, keeps two averages for
+# each weight) do not depend on the batch. But backward needs what forward computed, and that grows with
+# the batch. `saved_tensors_hooks` shows us every tensor that autograd keeps.
 
 
 # %%
@@ -459,9 +460,10 @@ plt.show()
 # %% [markdown]
 # ## Fewer trips to memory: compile
 #
-# A chain of elementwise operations is bound by memory: each operation reads its input and writes its
-# output. `torch.compile` writes one kernel for the whole chain, which reads once and writes once. Its
-# first call takes long, and needs a compiler, so the course uses it on CUDA only.
+# A chain of elementwise operations, run *eagerly*, one after the other, is bound by memory: each reads
+# its input and writes its output. `torch.compile` writes one program for the device, a *kernel*, for the
+# whole chain, which reads once and writes once. Its first call takes long, and needs a compiler, so the
+# course uses it on CUDA only.
 
 
 # %%

@@ -445,8 +445,8 @@ assert sum(parameter.numel() for parameter in tied.parameters()) == 36
 # ## Hooks: looking in without opening
 #
 # Our box calls `forward` and nothing else. The real one first asks its *hooks*, functions that you
-# registered, which see a module's inputs and output. With them, four lines tell of any model what passes
-# through it, and what each part costs.
+# registered, which see a module's inputs and output. With them, one short function tells of any model what
+# passes through it, and what each part costs.
 
 
 # %%
@@ -503,9 +503,10 @@ assert "Missing key" in refusal and "Unexpected key" in refusal
 # %% [markdown]
 # ## A module that colleagues like
 #
-# Sizes are arguments, not numbers in the middle. `forward` computes and changes nothing. No device is
-# named: the model lives where `.to` puts it. A wrong shape is refused with both shapes, before a layer
-# inside complains about a matrix. And `extra_repr` says what the constructor was told, so that
+# Linear layers with a bend between them are a *multilayer perceptron*, or MLP. Here is one with good
+# manners. Sizes are arguments, not numbers in the middle. `forward` computes and changes nothing. No
+# device is named: the model lives where `.to` puts it. A wrong shape is refused with both shapes, before
+# a layer inside complains about a matrix. And `extra_repr` says what the constructor was told, so that
 # `print(model)` is enough.
 
 

@@ -4,11 +4,11 @@
 # On a volcano in Hawaii, far from any chimney, the air has been measured since 1958. Every spring the
 # carbon dioxide stands high, every autumn, when the northern forests have drunk from it, low, and every
 # year the whole wave stands a little higher. Given the past, what will next month's value be, and how
-# sure can we be?
+# sure can we be? To predict a number, where a classifier names a class, is called *regression*.
 #
 # **You will build** a second full cycle, so that the pattern sticks: a split by time, baselines first,
 # scaling inside the model, an error in real units, and a forecast with an honest band. **You need**
-# splits (3.1), regression (3.2) and the training cycle (4.4).
+# splits (3.1), least squares (2.5) and the training cycle (4.4).
 
 # %%
 import copy
@@ -128,8 +128,8 @@ print({name: int(chosen.sum()) for name, chosen in split.items()})
 # ## Baselines first
 #
 # *Persistence* says: next month will be like this one. *Seasonal* says: it will change as it did a year
-# ago. *Linear* is least squares on the past months. All but the seasonal one are one line; none has a
-# secret. Whoever does not beat them has built nothing.
+# ago. *Linear* is least squares on the past months. None is longer than three lines, and none has
+# a secret. Whoever does not beat them has built nothing.
 #
 # The error is the root of the mean squared error, $\sqrt{\frac1n \sum_i (\hat y_i - y_i)^2}$: it has the
 # unit of the values, ppm, and weighs large misses more.

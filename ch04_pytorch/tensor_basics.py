@@ -332,8 +332,8 @@ assert theirs.contiguous() is theirs and theirs.T.contiguous().stride() == (2, 1
 # ## A picture turned, thinned and cut
 #
 # Fashion-MNIST holds small pictures of clothes: $28 \times 28$ shades of grey, ten kinds. One picture is
-# a strip of 784 numbers. Turning it, taking every second pixel and cutting it into sixteen patches, as
-# lesson 9.1 and image transformers do, are three slips of paper.
+# a strip of 784 numbers. Turning it, taking every second pixel and cutting it into sixteen patches are
+# three slips of paper. (Lesson 9.6 cuts windows for a convolution in the same way.)
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -429,7 +429,7 @@ assert array[0] == 200 and shared.numpy() is not array and np.shares_memory(shar
 # A Python float becomes float32, a Python integer int64. When types meet, the result takes the higher
 # *kind*: bool, integer, float, complex. Within a kind the wider type wins, but a plain Python number, or
 # a tensor with no axes, only decides the kind. That is why `x * 0.1` does not turn a float32 network into
-# a double one.
+# a float64 one.
 
 # %%
 half, single, double = (torch.ones(2, dtype=dtype) for dtype in (torch.float16, torch.float32, torch.float64))

@@ -142,7 +142,7 @@ class Loader:
 
 
 # %% [markdown]
-# The library's `DataLoader` does the same, and more: worker processes, pinned memory. Given the same
+# The library's `DataLoader` does the same, and more: worker processes, pinned memory (4.5). Given the same
 # sampler it yields the same batches, bit for bit.
 
 # %%
@@ -545,7 +545,9 @@ plt.show()
 # This lesson ships a part of Fashion-MNIST. With a network connection, `torchvision` fetches all 70,000
 # pictures, and its object is a `Dataset` like ours: only the line that makes it changes.
 #
-# ```python dataset = torchvision.datasets.FashionMNIST("data", train=True, download=True, transform=...) ```
+# ```python
+# dataset = torchvision.datasets.FashionMNIST("data", train=True, download=True, transform=...)
+# ```
 #
 # ## What to remember
 #
