@@ -45,11 +45,12 @@ for x, expected, expected_slope in ((0.0, 1 / 2, 1 / 4), (math.log(3), 3 / 4, 3 
 # ## A stable sigmoid
 #
 # Typed as written, the formula overflows: $e^{10\,000}$ fits into no float, though the answer is plainly
-# $0$. Only $e = e^{-|x|}$ is ever safe, and it is enough: multiply top and bottom by $e^x$ where $x$ is
-# negative.
+# $0$. Only $e^{-|x|}$, called `e` in the code, is ever safe, and it is enough: multiply top and bottom
+# by $e^x$ where $x$ is negative.
 #
-# $$\sigma(x) = \frac{1}{1 + e} \;\; (x \ge 0), \qquad \sigma(x) = \frac{e}{1 + e} \;\; (x < 0), \qquad
-#   \sigma'(x) = \frac{e}{(1 + e)^2} .$$
+# $$\sigma(x) = \frac{1}{1 + e^{-|x|}} \;\; (x \ge 0), \qquad
+#   \sigma(x) = \frac{e^{-|x|}}{1 + e^{-|x|}} \;\; (x < 0), \qquad
+#   \sigma'(x) = \frac{e^{-|x|}}{(1 + e^{-|x|})^2} .$$
 
 
 # %%
@@ -74,9 +75,9 @@ with np.errstate(over="raise"):
 # %% [markdown]
 # ## Five old ones
 #
-# *Step* is Rosenblatt's switch. *Tanh* is a sigmoid stretched to $(-1, 1)$: $\tanh x = 2\sigma(2x) - 1$.
-# *ReLU*, the rectified linear unit, is the valve, $\max(0, x)$. *Leaky ReLU* drips a little backwards. At
-# the kink, slopes follow PyTorch: the left one.
+# The sigmoid is one of them. *Step* is Rosenblatt's switch. *Tanh* is a sigmoid stretched to $(-1, 1)$:
+# $\tanh x = 2\sigma(2x) - 1$. *ReLU*, the rectified linear unit, is the valve, $\max(0, x)$. *Leaky
+# ReLU* drips a little backwards. At the kink, slopes follow PyTorch: the left one.
 
 
 # %%
@@ -228,7 +229,8 @@ for name, (function, slope, theirs) in activations.items():
 
 # %% [markdown]
 # Autograd could share our mistakes, so nudge too: a central difference of each function must give its
-# slope everywhere but at the kinks. Softmax gets a random cotangent, small scores and huge ones.
+# slope everywhere but at the kinks. Softmax gets small scores and huge ones, and a random gradient at its
+# output, its *cotangent*.
 
 # %%
 smooth, nudge = x[(np.abs(x) > 1e-3) & (np.abs(x) < 100)], 1e-5
@@ -274,9 +276,9 @@ plt.show()
 # %% [markdown]
 # ## Saturation
 #
-# A unit whose slope has fallen below a hundredth of its steepest is *saturated*: turning its weights
-# hardly changes it. Real digits, one layer, random weights that we make louder and louder: how many of
-# the units' answers are stuck?
+# A *unit*, as a neuron in a layer is also called, is *saturated* where its slope has fallen below a
+# hundredth of its steepest: turning its weights hardly changes it. Real digits, one layer, random
+# weights that we make louder and louder: how many of the units' answers are stuck?
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -498,7 +500,7 @@ assert max(row["test"] for row in loud.values()) < 0.85
 # | hidden layers, to begin with | ReLU | cheap, slope 1 where it is on |
 # | hidden layers of Transformers | GELU or SiLU | smooth, some slope left of zero |
 # | units that die | leaky ReLU, or a smaller learning rate | a slope everywhere |
-# | gates, yes or no | sigmoid, at the output only | a probability |
+# | yes or no | sigmoid, at the output only | a probability |
 # | states that must stay bounded | tanh | both signs, at most 1 |
 # | one of several classes | softmax, at the output only | probabilities that sum to 1 |
 #

@@ -176,7 +176,7 @@ assert MLP((2, 2, 1), rng).n_parameters() == 4 + 2 + 2 + 1 and MLP((2, 2, 1), rn
 # ## The same in PyTorch
 #
 # `nn.Sequential` chains `nn.Linear` layers, which store weight and bias in the same shapes as ours. We
-# build it from the sizes, train it on digits in the five lines of lesson 4.4, and copy its weights into
+# build it from the sizes, train it on digits in the loop of lesson 4.4, and copy its weights into
 # our class: from here on all four forms are the same, trained network.
 
 # %%

@@ -78,8 +78,9 @@ assert mse(row, row)[0] == 0 < np.mean((column - row) ** 2)
 # ## What squared error believes
 #
 # Why squares? Suppose the world is a line with noise: $y = \hat y + \varepsilon$, with $\varepsilon$
-# drawn from a bell curve of width $\sigma$. The *likelihood* of a model is the probability it gave to
-# what was seen. Its negative logarithm, for $n$ independent observations, is
+# drawn from a bell curve, the normal curve of lesson 2.7, of width $\sigma$. The *likelihood* of a model
+# is the probability it gave to what was seen. Its negative logarithm, for $n$ independent observations,
+# is
 #
 # $$-\ln \prod_i \frac{1}{\sigma\sqrt{2\pi}}\, e^{-(y_i - \hat y_i)^2 / 2\sigma^2}
 #   = \frac{n}{2 \sigma^2}\, \text{MSE} + n \ln(\sigma \sqrt{2\pi}) .$$
@@ -410,9 +411,9 @@ plt.show()
 # %% [markdown]
 # ## Digits, with a fair start
 #
-# A network that starts undecided is another matter. The same network with ten outputs learns digits under
-# cross-entropy, and under squared error between softmax and target; each gets several learning rates, the
-# best is chosen on validation digits, and reported on test digits.
+# A network that starts undecided is another matter. The same network learns digits under cross-entropy,
+# and once more under squared error between softmax and target; each loss gets several learning rates,
+# the best is chosen on validation digits, and reported on test digits.
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label

@@ -207,8 +207,8 @@ for name in gradients:
 # %% [markdown]
 # ## Training
 #
-# *Mini-batch SGD*: shuffle, cut into batches, and after each batch step against its gradient. A new
-# shuffle for each epoch makes sure that no batch comes twice.
+# *Mini-batch SGD*, for stochastic gradient descent: shuffle, cut into batches, and after each batch step
+# against its gradient. With a new shuffle for each epoch hardly any batch comes twice.
 
 
 # %%
@@ -474,8 +474,8 @@ for size in (32, len(x)):
 # ## What to remember
 #
 # - A network is its parameters, a forward and a backward; training is batches, a loss, and steps.
-# - Each gradient is a matrix product whose shape can fit in one way only. A finite difference says
-#   whether you have it.
+# - Each gradient is a matrix product whose shape can fit in one way only. A central difference
+#   says whether you have it.
 # - Training digits for the weights, validation digits for choices, test digits once.
 # - PyTorch computes the same numbers. On small networks it costs overhead for each batch, and a loader
 #   for each example; arithmetic hardly counts.

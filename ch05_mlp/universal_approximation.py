@@ -3,7 +3,7 @@
 #
 # A child draws a round hill with a stack of bricks: the thinner the bricks, the rounder the hill. A layer
 # of neurons is a box of bricks. With enough of them it can follow any continuous curve as closely as you
-# like, and we can lay them by hand, without any training.
+# like, says the *universal approximation theorem*, and we can lay them by hand, without any training.
 #
 # **You will build** networks that follow a curve, weight by weight, measure how fast more neurons help,
 # and see what this does not promise. **You need** activations (5.2) and training in PyTorch (4.4).
@@ -74,8 +74,8 @@ assert gap < 1e-12
 #
 # $$\hat f(x) = \sum_i v_i\, a(w_i x + b_i) + c .$$
 #
-# The curve is smooth, has a few hills, and no formula that a neuron could know. Its steepest slope and
-# its sharpest bend, measured on a fine grid, will tell how good we can be.
+# The curve is smooth, has a few hills, and no formula that a neuron could know. Its steepest slope,
+# $\max |f'|$, and its sharpest bend, $\max |f''|$, measured on a fine grid, will tell how good we can be.
 
 
 # %%
