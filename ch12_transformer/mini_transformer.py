@@ -341,7 +341,7 @@ assert abs(overfit[0] - math.log(len(characters))) < 0.5 and overfit[-1] < 0.05
 # ## Training
 #
 # Adam with the paper's $\beta_2 = 0.98$, a learning rate that warms up and then falls along a cosine, and
-# smoothed labels. The loss is on texts that the network meets for the first time.
+# smoothed labels. The loss is on texts that the network nearly always meets for the first time.
 
 
 # %%
@@ -526,17 +526,17 @@ print(f"beam search mends {mended} of {len(all_wrong)}")
 assert mended <= len(all_wrong) / 2
 
 # %% [markdown]
-# It seldom helps here. The network prefers its wrong answer, and a better search finds that all the better.
+# It seldom helps here. The network prefers its wrong answer, and a better search finds that all the
+# better.
 #
 # ## How sure is it?
 #
-# The probabilities of the characters multiply to that of the whole text. Smoothed labels allow a
-# character $1 - \varepsilon + \varepsilon / V$ and no more, so even a perfect answer is held below the
+# The probabilities of the characters multiply to that of the whole text. Smoothed labels ask for
+# $1 - \varepsilon + \varepsilon / V$ a character and no more, so a sure answer should come out near the
 # eleventh power of that. We compare right translations with wrong ones.
 
+
 # %%
-
-
 @torch.no_grad()
 def text_probabilities(model, source, target):
     """Probability of every whole target, (B, T), END included, PAD left out, given source, (B, S): (B,)."""
@@ -559,7 +559,8 @@ print(f"asked for {ceiling:.3f}; median where right {medians['right']:.3f}, wron
 assert 0.8 < medians["right"] / ceiling < 1.2 and medians["wrong"] < 0.85 * medians["right"]
 
 # %% [markdown]
-# Now texts that it can read and that mean no day, or no single one.
+# Now texts that it can read and was never meant to: no day, two days, a day in the form of its own
+# answers.
 
 # %%
 nonsense = (
@@ -589,8 +590,8 @@ plt.show()
 
 # %% [markdown]
 # A text without a date gets a low probability. A date that cannot be, in a form that it knows, does not
-# trouble it: it has learned to copy, letter by letter, and no calendar. Low probability is a warning; high
-# probability is no proof.
+# trouble it, and a missing day it makes up: it has learned to copy, and no calendar. Low probability is a
+# warning; high probability is no proof.
 #
 # ## What it reads as it writes
 #
@@ -670,7 +671,7 @@ plt.show()
 #
 # 1. Train on all nine forms. Does the ninth cost the others anything?
 # 2. Set `smoothing` to zero. What becomes of the probabilities of right and wrong translations?
-# 3. Reverse the answers (3-05-1987). The network learns that as well; does the attention follow?
+# 3. Let the answers start with the day, 03-05-1987. Does the attention follow?
 #
 # ## Sources
 #
