@@ -315,10 +315,11 @@ assert signs == {"bowl": (1, 1), "saddle": (-1, 1), "valley": (0, 1), "ridge": (
 # %% [markdown]
 # ## A hillside made of penguins
 #
-# In learning, the landscape is the error and the place is the model's numbers, its *parameters*. We guess
-# a penguin's mass from its flipper with a line, $\hat y = wx + b$. The error of one bird is
-# $(w x_i + b - y_i)^2$, and by the chain rule its gradient is twice the miss, times $x_i$ for $w$ and times
-# one for $b$. The slopes of a sum add, so the gradient over all birds is the average of their arrows:
+# In learning, the landscape is the error and the place is the model's numbers, its *parameters*. We
+# guess a penguin's mass from its flipper with a line, $\hat y = wx + b$. The error of one bird is
+# $(w x_i + b - y_i)^2$, and by the chain rule its gradient is twice the miss, times $x_i$ for $w$ and
+# times one for $b$. The average of these errors is the *mean squared error* $L$. The slopes of a sum
+# add, so the gradient over all birds is the average of their arrows:
 #
 # $$L = \frac1n \sum_i (w x_i + b - y_i)^2, \qquad
 #   \nabla L = \frac1n \sum_i 2\,(w x_i + b - y_i)\,(x_i, 1) .$$

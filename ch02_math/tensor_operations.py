@@ -135,7 +135,7 @@ plt.show()
 #
 # A model returns its predictions as a column, (n, 1). The targets are a plain list, (n,). Subtract them,
 # and every prediction meets every target. No error is raised, and the average is wrong. Let the
-# predictions be perfect: the loss should be zero.
+# predictions be perfect: the loss, here the mean of the squared differences, should be zero.
 
 # %%
 COLUMNS = ("flipper_length_mm",)
@@ -368,7 +368,7 @@ print(f"batched {batched.shape}, shared {shared.shape}")
 # %% [markdown]
 # `einsum` writes any such sum as letters. Each axis gets a letter, equal letters walk together, and a
 # letter missing on the right is summed over. The matrix product $\sum_k A_{ik} B_{kj}$ is `ik,kj->ij`.
-# The layer of every network in this course, inputs (B, i) and weight (o, i), is `bi,oi->bo`.
+# A layer of neurons (1.2), inputs (b, i) and weight (o, i), is `bi,oi->bo`.
 
 # %%
 x, y, c = rng.normal(size=5), rng.normal(size=5), rng.normal(size=(5, 3))
