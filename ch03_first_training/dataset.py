@@ -281,8 +281,8 @@ plt.show()
 # ## One scale for all
 #
 # Millimetres and grams do not compare. Who is nearer to a bird: one with a bill 5 mm longer, or one that is
-# 100 g heavier? Measure each feature from its mean $\mu$ in steps of its spread $\sigma$; that is to
-# *standardise*:
+# 100 g heavier? Measure each feature from its mean $\mu$ in steps of its spread $\sigma$, the standard
+# deviation of lesson 2.7; that is to *standardise*:
 #
 # $$z = \frac{x - \mu}{\sigma}, \qquad \mu = \frac1n \sum_i x_i, \qquad
 #   \sigma = \sqrt{\frac1n \sum_i (x_i - \mu)^2} .$$

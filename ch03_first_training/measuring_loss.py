@@ -105,7 +105,8 @@ assert sum(noticed) == 0
 # %% [markdown]
 # Nowhere. The count changes only when some bird crosses from one side to the other. Its slope is zero
 # almost everywhere, and gradient descent, which steps along the slope, would stand still. This is why
-# accuracy is reported and something else is descended. Slide $b$ and look at the stairs.
+# *accuracy*, the share on the right side, is reported and something else is descended. Slide $b$ and
+# look at the stairs.
 
 # %%
 offsets, slope = np.linspace(-6, 2, 1201), 5.0
@@ -201,7 +202,10 @@ left.plot(scores, (scores <= 0) * 1.0, ":", color="0.4", label="mistake")
 left.plot(scores, squared_error(scores, ones), "--", color="C0", label="squared error")
 left.plot(scores, logistic_loss(scores, ones), color="C1", label="cross-entropy (nats)")
 left.set(
-    xlabel="score of a chinstrap", ylabel="loss", ylim=(-0.1, 4), title="Three ways to call a bird wrong"
+    xlabel="score of a chinstrap",
+    ylabel="loss",
+    ylim=(-0.1, 4),
+    title="Sure and wrong: only one loss keeps growing",
 )
 left.legend()
 right.axhline(0, color="0.7", linewidth=0.8, zorder=0)

@@ -210,8 +210,9 @@ np.testing.assert_allclose(softmax(np.log([1.0, 2.0, 5.0])), [1 / 8, 2 / 8, 5 / 
 # $$\ell = -\ln p_y = \ln \sum_k e^{z_k} - z_y, \qquad
 #   \frac{\partial \ell}{\partial z_k} = \frac{e^{z_k}}{\sum_j e^{z_j}} - [k = y] = p_k - [k = y] .$$
 #
-# Here $[k = y]$ is one for the true class and zero for the others: the one-hot label. With the logits $Z =
-# X W^\top + b$ of a batch, a row of $W$ for each class, the rest is one matrix product:
+# Here $[k = y]$ is one for the true class and zero for the others: the one-hot label. For a batch of $B$
+# birds the logits are $Z = X W^\top + b$, a row of $W$ for each class. With their probabilities $P$ and
+# the one-hot labels $Y$, a row a bird, the rest is one matrix product:
 #
 # $$\frac{\partial L}{\partial W} = \frac1B (P - Y)^\top X, \qquad
 #   \frac{\partial L}{\partial b} = \frac1B \sum_i (P - Y)_i .$$

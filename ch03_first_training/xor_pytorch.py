@@ -172,8 +172,8 @@ with torch.no_grad():
 print(*(f"{name:16s}{tuple(parameter.shape)}" for name, parameter in model.named_parameters()), sep="\n")
 
 # %% [markdown]
-# Same weights, same steps; the loss is compared at every one of them. From here on, this loop is the one
-# that you will write, whatever the model.
+# Same weights, same steps, and float64 (that is `.double()`); the loss is compared at every step. From
+# here on, this loop is the one that you will write, whatever the model.
 
 # %%
 loss_function = nn.BCEWithLogitsLoss()
