@@ -487,9 +487,9 @@ for name, switches in cases.items():
 
 # %% [markdown]
 # The forgotten zero wins! Following the sum of all past gradients is *momentum* without friction (lesson
-# 7.2): on separable classes, where the loss falls for ever in one direction, it only gathers speed. That
-# makes this mistake so hard to notice. In a bowl it shows: what never slows down never comes to rest. The
-# bowl $A$ from above, from the same point:
+# 7.2). Where classes can be told apart without a mistake, the loss falls for ever in one direction, and
+# the sum only gathers speed. That makes this mistake so hard to notice. In a bowl it shows: what never
+# slows down never comes to rest. The bowl $A$ from above, from the same point:
 
 
 # %%

@@ -2,9 +2,9 @@
 # # 4.5 The GPU: a fast factory at the end of a road
 #
 # A factory with thousands of hands lies an hour's drive away. For one shirt, sew it at home; for ten
-# thousand, drive. A GPU is that factory: the drive is the copy over the bus and the call that starts the
-# work. Whether it pays depends on how much work there is for each thing carried, and that can be computed
-# before buying anything.
+# thousand, drive. A GPU is that factory: the drive is the copy over the *bus*, the line between the two,
+# and the call that starts the work. Whether it pays depends on how much work there is for each thing
+# carried, and that can be computed before buying anything.
 #
 # **You will build** an honest stopwatch, a counter of the memory that training holds, and the *roofline*,
 # which says how fast a layer can be at best; you train in mixed precision. **You need** tensors (4.1),

@@ -270,7 +270,8 @@ assert [name for name, _ in model.named_parameters()] == order
 # The same seed, the same draws: even the first weights agree. Now a batch of pictures goes through both
 # in float64, and a random slope comes back. Outputs, gradients and buffers have to be equal. For the
 # conversion our box needs one more method; replacing `data` keeps each tensor the same object, so that an
-# optimizer that holds it is not fooled.
+# optimizer that holds it is not fooled. The library's batch norm (lesson 8.3) keeps a running mean by our
+# rule, and bears witness for `Center`.
 
 
 # %%
