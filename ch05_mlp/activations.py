@@ -116,8 +116,8 @@ def leaky_relu_slope(x, leak=0.01):
 #   \text{SiLU}(x) = x\, \sigma(x), \quad \text{slope } \sigma(x) + x\, \sigma'(x),$$
 #
 # with $\Phi(x) = \frac12 (1 + \operatorname{erf}(x / \sqrt2))$ and its density
-# $\varphi(x) = e^{-x^2/2} / \sqrt{2\pi}$. NumPy has no erf, so we borrow Python's, one number at a time.
-# The widespread shortcut puts a tanh in its place, of an inner polynomial $u$:
+# $\varphi(x) = e^{-x^2/2} / \sqrt{2\pi}$. NumPy has no *error function* erf, so we borrow Python's, one
+# number at a time. The widespread shortcut puts a tanh in its place, of an inner polynomial $u$:
 #
 # $$\Phi(x) \approx \tfrac12 (1 + \tanh u), \qquad u = \sqrt{2/\pi}\, (x + 0.044715\, x^3) .$$
 
@@ -498,10 +498,10 @@ assert max(row["test"] for row in loud.values()) < 0.85
 # | where | take | because |
 # | --- | --- | --- |
 # | hidden layers, to begin with | ReLU | cheap, slope 1 where it is on |
-# | hidden layers of Transformers | GELU or SiLU | smooth, some slope left of zero |
+# | hidden layers of Transformers (chapter 12) | GELU or SiLU | smooth, some slope left of zero |
 # | units that die | leaky ReLU, or a smaller learning rate | a slope everywhere |
 # | yes or no | sigmoid, at the output only | a probability |
-# | states that must stay bounded | tanh | both signs, at most 1 |
+# | states that must stay bounded (11.2) | tanh | both signs, at most 1 |
 # | one of several classes | softmax, at the output only | probabilities that sum to 1 |
 #
 # ## What to remember

@@ -40,7 +40,7 @@ for p in (1, 1 / 2, 1 / 4, 1 / 8):
 assert math.isclose(-math.log(1 / 8), 3 * math.log(2))
 
 # %% [markdown]
-# ## Mean squared error
+# ## Mean squared error (MSE)
 #
 # With predictions $\hat y$ and targets $y$, both of shape $(n,)$ or whatever shape they share,
 #
