@@ -542,8 +542,8 @@ plt.show()
 # ## What may not be covered
 #
 # The last question needs no look inside. Cover a part of the photo with a gray square and ask for the
-# probability of the class. Slide the square over the photo: where the probability falls, the network needed
-# what lies there. Gray is zero after the preprocessing, the mean color of ImageNet.
+# probability of the class. Slide the square over the photo: where the probability falls, something under the
+# square mattered. Gray is zero after the preprocessing, the mean color of ImageNet.
 
 
 # %%
