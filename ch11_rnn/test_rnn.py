@@ -374,7 +374,7 @@ def test_radius_is_no_bound_and_saturation_blocks(vanishing_gradients):
     assert vanishing_gradients.default_logs[19] < vanishing_gradients.saturation[0.1][19] - 3
 
 
-@pytest.mark.parametrize("b", [-0.6, -0.5, -0.4])
+@pytest.mark.parametrize("b", [-0.6, -0.5, -0.4, 0.0])
 def test_cliff_slope_matches_autograd(vanishing_gradients, b):
     bias = torch.tensor(b, dtype=torch.float64, requires_grad=True)
     h = torch.tensor(0.5, dtype=torch.float64)
