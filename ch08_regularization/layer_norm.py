@@ -449,4 +449,5 @@ plt.show()
 # - Y. Wu, K. He, "Group normalization", ECCV 2018: the cube, and batch norm's error at small batches.
 # - B. Zhang, R. Sennrich, "Root mean square layer normalization", NeurIPS 2019.
 # - R. Xiong and others, "On layer normalization in the Transformer architecture", ICML 2020: pre and post.
-# - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017; E. Alpaydin, C. Kaynak, UCI, 1998: the data.
+# - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017; E. Alpaydin, C. Kaynak, UCI, 1998; first names from
+#   stdlib, public domain: the data.
