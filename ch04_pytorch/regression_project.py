@@ -427,7 +427,7 @@ plt.show()
 # Predict first, then change the code and run again.
 #
 # 1. Split at random instead of by time. How good do the methods look now, and which gains most?
-# 2. Let the network see and predict the level itself, standardized on the training years. What does it
+# 2. Let the network see and predict the level itself, standardised on the training years. What does it
 #    say in the test?
 # 3. Add to each forecast the mean error of the last twelve months at that distance. Does the band hold
 #    now? Are you still allowed to call these years a test?

@@ -63,7 +63,7 @@ n_train = 4000
 
 # %% [markdown]
 # A `Dataset` answers two questions: how many examples, and which is number $i$. It is the place for
-# *transforms*, what is done to an example on its way out. Ours standardizes: mean zero and spread one,
+# *transforms*, what is done to an example on its way out. Ours standardises: mean zero and spread one,
 # both measured on the training pictures only.
 
 
@@ -269,7 +269,7 @@ assert counted.tolist() == counts.tolist() and accuracy(counted) == 0.75
 assert recalls(counted).tolist() == [0.5, 1, 1]
 
 # %% [markdown]
-# Now the two orders. Standardized pictures for training and validation, a linear model each, the same
+# Now the two orders. Standardised pictures for training and validation, a linear model each, the same
 # start.
 
 # %%
@@ -566,7 +566,7 @@ plt.show()
 # 1. Give SGD `momentum=0.9`, and leave the optimizer's state out of `restore`. Does resuming still agree?
 # 2. Use a `DataLoader` with `shuffle=True` and the same generator. Does it yield our order? Read what it
 #    draws first.
-# 3. Standardize with the mean of all 6,000 pictures. How much does the test accuracy change, and why is
+# 3. Standardise with the mean of all 6,000 pictures. How much does the test accuracy change, and why is
 #    it still wrong?
 #
 # ## Sources

@@ -85,7 +85,7 @@ assert mse(row, row)[0] == 0 < np.mean((column - row) ** 2)
 # $$-\ln \prod_i \frac{1}{\sigma\sqrt{2\pi}}\, e^{-(y_i - \hat y_i)^2 / 2\sigma^2}
 #   = \frac{n}{2 \sigma^2}\, \text{MSE} + n \ln(\sigma \sqrt{2\pi}) .$$
 #
-# Only the MSE depends on the prediction. Whoever minimizes it seeks the *maximum likelihood* under
+# Only the MSE depends on the prediction. Whoever minimises it seeks the *maximum likelihood* under
 # bell-shaped noise, for any $\sigma$. We try it on penguins: body mass from the length of the flipper.
 
 # %%
@@ -147,7 +147,7 @@ def huber(prediction, target, delta=1.0):
 
 
 # %% [markdown]
-# Suppose somebody types one mass with a zero too many. We summarize all masses by one number, the one
+# Suppose somebody types one mass with a zero too many. We summarise all masses by one number, the one
 # with the smallest loss. Squares make it the mean, absolute errors the median; the typo drags only one of
 # them.
 

@@ -228,7 +228,7 @@ assert np.all(lengths <= np.sqrt(k) * radius + 1e-9)
 #
 # The bound knows the data only through $R$ and $\gamma$. Raw millimetres put all birds far away from zero
 # in nearly the same direction: a large $R$ and, beside it, a small margin. Subtracting the average costs
-# nothing and shortens the training; so does dividing by the spread (*standardizing*).
+# nothing and shortens the training; so does dividing by the spread (*standardising*).
 
 # %%
 versions = {

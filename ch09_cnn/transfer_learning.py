@@ -62,7 +62,7 @@ print(preprocess)
 
 # %% [markdown]
 # The preprocessing is part of the weights: shorter side to $256$ pixels, the middle $224\times224$, values
-# from $0$ to $1$, then each color shifted and scaled as in training. What does it see in three photos?
+# from $0$ to $1$, then each colour shifted and scaled as in training. What does it see in three photos?
 
 # %%
 photos = {}
@@ -94,8 +94,8 @@ plt.show()
 # %% [markdown]
 # ## Mistakes that nobody reports
 #
-# Feed the network wrongly and it does not complain. Here the coffee, four times: colors not normalised,
-# colors in reverse order, scaled from $-1$ to $1$, and as raw bytes. The answer stays espresso each time, so
+# Feed the network wrongly and it does not complain. Here the coffee, four times: colours not normalised,
+# colours in reverse order, scaled from $-1$ to $1$, and as raw bytes. The answer stays espresso each time, so
 # a glance would not find the mistake. Comparing probabilities with a stored reference does.
 
 # %%
@@ -125,7 +125,7 @@ assert all(abs(fed[name] - references["coffee"][1]) > 0.02 for name in fed if na
 # %% [markdown]
 # ## Clothes instead of photos
 #
-# Fashion-MNIST is far from ImageNet: gray, tiny, ten classes. We keep a pool of a thousand labelled images
+# Fashion-MNIST is far from ImageNet: grey, tiny, ten classes. We keep a pool of a thousand labelled images
 # and pretend to have fewer. Enlarged, and its one channel repeated, an image passes through the network
 # *once*: frozen layers give the same answer every time, so we keep the answers. We tap at four depths,
 # average each map down to $2\times2$, and keep the whole maps of one depth in half precision for later.

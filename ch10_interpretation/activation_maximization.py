@@ -7,7 +7,7 @@
 # weights stand still and the image learns.
 #
 # **You will build** gradient ascent on images, raw and with rules that keep it honest; maps of the space in
-# which a network compares images: PCA, *t-SNE*, nearest neighbors; and a count of which unit answers to
+# which a network compares images: PCA, *t-SNE*, nearest neighbours; and a count of which unit answers to
 # which class. **You need** gradients (2.4), SqueezeNet (9.5) and activations (10.1).
 
 # %%
@@ -170,7 +170,7 @@ plt.show()
 #
 # ## Three rules
 #
-# - *Blur*: a little smoothing after each step removes what no neighbor supports.
+# - *Blur*: a little smoothing after each step removes what no neighbour supports.
 # - *Jitter*: move the image by a few random pixels before each look. What depends on an exact position dies
 #   out.
 # - *Decay*: all pixels shrink a little, so that only those stay which the score keeps asking for.
@@ -208,7 +208,7 @@ def jittered(score, most):
 x = torch.rand(2, 3, 9, 11, dtype=torch.float64)
 torch.testing.assert_close(blur(x, 0.7), TF.gaussian_blur(x, [5, 5], [0.7, 0.7]), rtol=1e-10, atol=1e-12)
 rough, smooth = (images.diff(dim=3).abs().mean().item() for images in (x, blur(x, 0.7)))
-print(f"neighboring pixels differ by {rough:.2f}, blurred by {smooth:.2f}")
+print(f"neighbouring pixels differ by {rough:.2f}, blurred by {smooth:.2f}")
 
 # %% [markdown]
 # ## What does SqueezeNet know?
@@ -265,7 +265,7 @@ maps = net.classifier[1](net.features(coffee[None]))  # (1, 3, 224, 224) -> (1, 
 photo_score = maps.mean(dim=(2, 3))[0, categories.index("espresso")].item()
 
 # %% [markdown]
-# How noisy is a picture? In a photo a pixel resembles the next one; the correlation of neighbors measures
+# How noisy is a picture? In a photo a pixel resembles the next one; the correlation of neighbours measures
 # it. Noise has none.
 
 
@@ -280,7 +280,7 @@ scores = {name: wanted_scores(images) for name, images in pictures.items()}
 smoothness = {name: neighbor_correlation(images) for name, images in pictures.items()}
 smoothness["coffee"] = neighbor_correlation(coffee[None])
 print(f"espresso score of the photo: {photo_score:.0f}")
-print(f"{'ascent':20s}{'neighbors':>12s}" + "".join(f"{name:>12s}" for name in wanted))
+print(f"{'ascent':20s}{'neighbours':>12s}" + "".join(f"{name:>12s}" for name in wanted))
 for name, values in scores.items():
     print(f"{name:20s}{smoothness[name]:12.2f}" + "".join(f"{value:12.0f}" for value in values))
 assert smoothness["raw"] < 0.4 and smoothness["with rules"] > 0.6
@@ -305,7 +305,7 @@ plt.show()
 #
 # Now from single units to all of them together. The penultimate layer turns an image into $32$ numbers: a
 # point. What lies next to what? Compare with pixels, where an image is a point in $784$ dimensions. A
-# neighbor is good if it wears the same label.
+# neighbour is good if it wears the same label.
 
 
 # %%
@@ -325,7 +325,7 @@ def neighbors(points, k):
 
 
 def agreement(points, labels, k=5):
-    """Share of the k nearest neighbors that have the point's own label, over points (n, d), labels (n,).
+    """Share of the k nearest neighbours that have the point's own label, over points (n, d), labels (n,).
 
     Raises ValueError where points and labels differ in number.
     """
@@ -361,7 +361,7 @@ for row, (name, found) in zip(axes, near.items()):
         ax.imshow(test_images[image].numpy(), cmap="gray", vmin=0, vmax=1)
         ax.set(xticks=[], yticks=[], title=CLASSES[labels[image]])
     row[0].set_ylabel(f"by {name}")
-fig.suptitle("The first image, then its neighbors: by pixels the silhouette counts, by features the kind")
+fig.suptitle("The first image, then its neighbours: by pixels the silhouette counts, by features the kind")
 plt.show()
 
 # %% [markdown]
@@ -398,15 +398,15 @@ print(f"two directions keep {kept:.0%} of the variance")
 assert 0.3 < kept < 0.95
 
 # %% [markdown]
-# ## A map that keeps neighbors: t-SNE
+# ## A map that keeps neighbours: t-SNE
 #
 # PCA keeps large distances and lets clouds overlap. *t-SNE* gives up on distances and asks for one thing
 # only: who is near stays near. In the high space, turn distances into probabilities of being picked as a
-# neighbor, with a bell curve around each point:
+# neighbour, with a bell curve around each point:
 #
 # $$p_{j|i} \propto e^{-\beta_i \lVert x_i - x_j \rVert^2}, \qquad p_{ij} = \frac{p_{j|i} + p_{i|j}}{2n} .$$
 #
-# Each point chooses its own $\beta_i$ so that it has about equally many neighbors. That number, $e^{H}$ for
+# Each point chooses its own $\beta_i$ so that it has about equally many neighbours. That number, $e^{H}$ for
 # the entropy $H$ of its probabilities (2.7), is the *perplexity*. A larger $\beta$ means fewer, so halving
 # an interval finds it, for all points side by side.
 
@@ -448,7 +448,7 @@ np.testing.assert_allclose(np.exp(entropies), 30, rtol=1e-6)
 
 # %% [markdown]
 # On the flat map nearness has a longer tail, that of *Student's t*, hence the name: in a plane there is less
-# room for neighbors, and the tail lets the others move away. With $w_{ij} = 1 / (1 + \lVert y_i - y_j
+# room for neighbours, and the tail lets the others move away. With $w_{ij} = 1 / (1 + \lVert y_i - y_j
 # \rVert^2)$ and $q_{ij} = w_{ij} / \sum w$, move the points to make $q$ like $p$:
 #
 # $$L = \sum_{i \ne j} p_{ij} \log \frac{p_{ij}}{q_{ij}}, \qquad
@@ -505,7 +505,7 @@ def tsne(p, start, n_steps=300, learning_rate=100.0, exaggeration=12.0, n_early=
 
 
 # %% [markdown]
-# How good are the maps? The same question as before: do neighbors on the map share a label?
+# How good are the maps? The same question as before: do neighbours on the map share a label?
 
 # %%
 tsne_map, tsne_losses = tsne(p, 0.01 * flat / flat[:, 0].std())
@@ -621,7 +621,7 @@ plt.show()
 #   the ReLU.
 # - The strongest picture is not a likely one. What the rules add is ours, not the network's.
 # - A network's last features put kinds together that pixels put apart.
-# - PCA keeps the widest directions; t-SNE keeps neighbors, and nothing else may be read from it.
+# - PCA keeps the widest directions; t-SNE keeps neighbours, and nothing else may be read from it.
 # - A unit can answer to a class without being needed for it. Switching off is the test.
 #
 # ## Try it

@@ -379,7 +379,7 @@ assert wrong > 0
 # %% [markdown]
 # ## Photos, in steps of the screen
 #
-# A screen shows $256$ levels a color, so $1/255$ is the smallest change there is. SqueezeNet gets photos
+# A screen shows $256$ levels a colour, so $1/255$ is the smallest change there is. SqueezeNet gets photos
 # of values from $0$ to $1$: the normalisation moves into the model, so that $\epsilon$ keeps its meaning.
 # The wall is wide here: $224 \cdot 224 \cdot 3$ fingers.
 

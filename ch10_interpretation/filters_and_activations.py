@@ -96,7 +96,7 @@ shown = {name: (x * std + mean).clamp(0, 1).permute(1, 2, 0).numpy() for name, x
 #
 # A filter of the first layer meets pixels, so it can be shown as an image of its own size: it answers most
 # strongly to a patch that looks like itself. Does a filter answer to brightness, or to differences? If its
-# weights sum to zero, an even gray patch leaves it cold, however bright.
+# weights sum to zero, an even grey patch leaves it cold, however bright.
 
 
 # %%
@@ -131,7 +131,7 @@ fig.suptitle("Most of SqueezeNet's first filters weigh one side, or one color, a
 plt.show()
 
 # %% [markdown]
-# Deeper filters have as many input channels as the layer before, dozens of them, and none is a color. They
+# Deeper filters have as many input channels as the layer before, dozens of them, and none is a colour. They
 # cannot be shown like this. From here on we look at what the layers *do*.
 #
 # ## Activations by hooks
@@ -541,9 +541,9 @@ plt.show()
 #
 # ## What may not be covered
 #
-# The last question needs no look inside. Cover a part of the photo with a gray square and ask for the
+# The last question needs no look inside. Cover a part of the photo with a grey square and ask for the
 # probability of the class. Slide the square over the photo: where the probability falls, something under the
-# square mattered. Gray is zero after the preprocessing, the mean color of ImageNet.
+# square mattered. Grey is zero after the preprocessing, the mean colour of ImageNet.
 
 
 # %%
@@ -595,7 +595,7 @@ print(f"a map of {tuple(ours.shape)}, batched as one by one")
 
 # %% [markdown]
 # On the photos: the coffee, which the network is sure of, and the rocket, where "missile" is a guess. The
-# cup reaches from row 0 to 140 and from column 35 to 190. What is the square's center where it hurts most?
+# cup reaches from row 0 to 140 and from column 35 to 190. What is the square's centre where it hurts most?
 
 # %%
 occluded, whole = {}, {}
@@ -652,7 +652,7 @@ plt.show()
 # Predict first, then change it and run again.
 #
 # 1. Take the three units that fire most often. What do their patches share?
-# 2. Cover with the photo's mean color instead of gray. Which cells of the rocket's map change?
+# 2. Cover with the photo's mean colour instead of grey. Which cells of the rocket's map change?
 # 3. Cover with squares of half the size. Which photo loses its map first, and why?
 #
 # ## Sources

@@ -74,7 +74,7 @@ for name in ("coffee", "chelsea"):
     photos[name] = preprocess(photo)  # (3, 224, 224)
 
 # %% [markdown]
-# Maps will be drawn over the photo, which is shown in gray so that its colors do not mix with those of the
+# Maps will be drawn over the photo, which is shown in grey so that its colours do not mix with those of the
 # map.
 
 
@@ -496,7 +496,7 @@ plt.show()
 #
 # Predict first, then change it and run again.
 #
-# 1. Make the tag plain white, then gray. Which network's peak leaves the corner first?
+# 1. Make the tag plain white, then grey. Which network's peak leaves the corner first?
 # 2. Ask for "cup" and "wooden spoon" on the coffee. Where do the maps go?
 # 3. Leave out the ReLU in `grad_cam`. Which numbers of this lesson change?
 #
