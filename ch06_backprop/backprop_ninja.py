@@ -89,12 +89,14 @@ print(f"{n_train} names give {len(train_y)} examples")
 # through a linear layer, batch norm, tanh, and a second linear layer to one score a letter.
 #
 # *Batch norm* is the one new part. It shifts and scales each hidden unit to mean zero and variance one over
-# the batch, and lets the network choose its own scale $\gamma$ and shift $\beta$ after that:
+# the batch of $B$ examples, and lets the network choose its own scale $\gamma$ and shift $\beta$ after
+# that:
 #
 # $$\mu = \frac1B \sum_i z_i, \quad v = \frac1B \sum_i (z_i - \mu)^2, \quad
 #   \hat z_i = \frac{z_i - \mu}{\sqrt{v + \epsilon}}, \quad s_i = \gamma \hat z_i + \beta .$$
 #
-# It keeps tanh from saturating (6.5); lesson 8.3 has the whole story.
+# The tiny $\epsilon$ keeps the root from zero where a unit does not vary. Batch norm keeps tanh from
+# saturating (5.2); lesson 8.3 has the whole story.
 
 
 # %%
@@ -205,7 +207,7 @@ d_scaled = d_hidden * (1 - t.hidden * t.hidden)
 # %% [markdown]
 # ## Through batch norm
 #
-# `centered` is used twice, by the normalized value and by the variance. The mean reaches every row, so it
+# `centered` is used twice, by the normalised value and by the variance. The mean reaches every row, so it
 # collects from all of them, and `z` is used twice again: by `centered` and by the mean. The inverse square
 # root has the slope $-\frac12 (v + \epsilon)^{-3/2}$.
 
@@ -273,8 +275,9 @@ assert np.abs(d_bias1).max() < 1e-12 * np.abs(d_beta).max()
 # %% [markdown]
 # ## Three formulas
 #
-# Most of those lines cancel on paper. **Cross-entropy.** With $L = \ln \sum_k e^{a_k} - a_y$ the slope of the
-# logarithm is one over the sum, and that of the sum is $e^{a_j}$, so
+# Most of those lines cancel on paper. **Cross-entropy.** Write $a$ for the logits. With
+# $L = \ln \sum_k e^{a_k} - a_y$ the slope of the logarithm is one over the sum, and that of the sum is
+# $e^{a_j}$, so
 #
 # $$\frac{\partial L}{\partial a_j} = \frac{e^{a_j}}{\sum_k e^{a_k}} - [j = y] = p_j - [j = y] .$$
 #
@@ -351,7 +354,8 @@ for ours, long in zip(
 
 # %% [markdown]
 # **Batch norm.** Write $g$ for the gradient at $\hat z$, and $r = 1/\sqrt{v + \epsilon}$. Put the lines for
-# the variance and for the mean into the one for $z$. Both sums turn into means over the batch:
+# the variance and for the mean into the one for $z$. Both sums turn into means over the batch, written here
+# with a line on top:
 #
 # $$\frac{\partial L}{\partial z_i} = r \left( g_i - \overline{g} - \hat z_i\, \overline{g \hat z} \right),
 #   \qquad \text{since } \tfrac1B \textstyle\sum_i \hat z_i = 0 .$$

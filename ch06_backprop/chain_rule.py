@@ -288,7 +288,7 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A network layer is wider than a diamond: with $n$ units in each of $L$ layers there are $n^L$ paths.
+# A network layer is wider than a diamond: with $n$ units in each of $k$ layers there are $n^k$ paths.
 # Adding before going on is the whole trick of *backpropagation*.
 #
 # ## Vectors: a table of slopes
@@ -422,8 +422,8 @@ plt.show()
 #
 # 1. In `backward`, replace the sum by plain assignment, `bar[parent] = bar[name] * slope`. Which rows of
 #    the table are wrong, and why only those?
-# 2. Set `b` so low that the gate closes. Which derivatives vanish, and which does not?
-# 3. Replace the gate's sigmoid by `1 / (1 + z * z)`. Which two lines of `graph` change?
+# 2. Set `b` so low that the gate closes. Which leaves' derivatives vanish, and which leaf's does not?
+# 3. Replace the gate's sigmoid by `1 / (1 + z * z)`. Which line of `graph` changes, in which two places?
 #
 # ## Sources
 #

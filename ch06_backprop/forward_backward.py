@@ -59,8 +59,8 @@ assert loss == 4 and grad_weight2.tolist() == [[8, 0]] and grad_weight1.tolist()
 # | $H = \max(Z, 0)$ | $\bar Z = \bar H \odot [Z > 0]$ | where $Z > 0$ |
 # | $L = \text{mean}\, (Y - T)^2$ | $\bar Y = 2 (Y - T) / \text{size}$ | $Y - T$ |
 #
-# As in lesson 6.1, a bar means "derivative of the loss along". Lesson 5.6 derived the rows; they hold for
-# any network made of such lines.
+# As in lesson 6.1, a bar means "derivative of the loss along"; the bracket is one where $Z > 0$, zero
+# elsewhere. Lesson 5.6 derived the first two rows; they hold for any network made of such lines.
 #
 # ## Layers that run both ways
 #
@@ -235,16 +235,16 @@ for batch_size in (1, 32, 1024):
 assert cache_bytes(wide) > parameter_bytes
 
 # %% [markdown]
-# So a large batch can run out of memory in training where it would pass in use. What to do then: smaller
-# batches, or drop part of the cache and compute it a second time on the way back.
+# So a batch that fits into memory when the network is only used may not fit in training. What to do then:
+# smaller batches, or drop part of the cache and compute it a second time on the way back.
 #
 # ## What it costs
 #
 # Multiplications are nearly all in the matrix products. Forward has one for each layer. Backward has two,
 # one for $\bar W$ and one for $\bar X$, each with as many multiplications, except that the first layer
-# skips $\bar X$. For $L$ layers of one width that is
+# skips $\bar X$. For $k$ layers of one width that is
 #
-# $$\frac{\text{backward}}{\text{forward}} = \frac{2L - 1}{L} \;\to\; 2 .$$
+# $$\frac{\text{backward}}{\text{forward}} = \frac{2k - 1}{k} \;\to\; 2 .$$
 #
 # We count, and hold the clock beside it: medians over rounds in which both take turns.
 
@@ -458,8 +458,8 @@ assert largest < 1e-9
 # ## What to remember
 #
 # - Backward is forward read in a mirror: the same layers in reverse order, one partner for each line.
-# - A linear layer keeps its input, a ReLU where it let pass. This cache grows with the batch and the
-#   depth.
+# - A linear layer keeps its input, a ReLU which numbers it let through. This cache grows with the batch
+#   and the depth.
 # - Backward costs about two forward passes, whatever the number of parameters.
 # - One output, many inputs: reverse mode. That is why networks can be trained at all.
 #

@@ -334,8 +334,8 @@ for a, b in zip(sum(ours, ()), sum(theirs, ()), strict=True):
     np.testing.assert_allclose(a.grad, b.grad, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# For comparison, the engine on single numbers, cut down to what this step needs. Its graph has the same
-# shape of code, and the same topological order walks it.
+# For comparison, the engine on single numbers, cut down to what this step needs. Its nodes call their
+# parents `_parents` too, so the same `topological_order` walks them.
 
 
 # %%

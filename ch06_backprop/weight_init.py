@@ -253,8 +253,10 @@ for name, init, theory in (("He", he_normal, 1.0), ("Xavier", xavier_normal, 0.5
 # $$\text{gain} = \frac{1}{\sqrt{\overline{f^2}}}, \qquad
 #   \overline{f^2} = \int f(z)^2\, \frac{e^{-z^2/2}}{\sqrt{2\pi}}\, dz .$$
 #
-# We integrate instead of quoting, and put PyTorch's table beside it. Backward, a layer with $\sigma^2 =
-# \text{gain}^2 / n$ multiplies the gradient's mean square by $\text{gain}^2\, \overline{f'^2}$.
+# The integral is the mean of $f^2$ when every $z$ counts as often as it occurs. We compute it instead of
+# quoting, and put PyTorch's table beside it. (Leaky ReLU and SELU are ReLUs that let some of the negative
+# side through.) Backward, a layer with $\sigma^2 = \text{gain}^2 / n$ multiplies the gradient's mean square
+# by $\text{gain}^2\, \overline{f'^2}$.
 
 
 # %%
@@ -376,9 +378,10 @@ plt.show()
 # %% [markdown]
 # ## The same in PyTorch
 #
-# `nn.init` fills a tensor in place, and counts $n_\text{in}$ and $n_\text{out}$ from its shape. It draws
-# other numbers than NumPy, so we compare distributions: the variance, the largest weight, and the largest gap
-# between the two sorted samples in units of the spread.
+# `nn.init` fills a tensor in place, and counts $n_\text{in}$ and $n_\text{out}$ from its shape. He
+# initialization goes by its author's first name there, Kaiming. PyTorch draws other numbers than NumPy, so
+# we compare distributions: the variance, the largest weight, and the largest gap between the two sorted
+# samples in units of the spread.
 
 # %%
 shape = (300, 700)  # (n_out, n_in)
@@ -489,7 +492,7 @@ plt.show()
 #
 # 1. In the measurement, give tanh weights of standard deviation `gains["tanh"] / np.sqrt(width)`. Which of
 #    its two curves is level now?
-# 2. Train the deep ReLU network under Xavier ten times as long. Does it ever leave the plateau?
+# 2. Train the deep ReLU network under Xavier ten times as long. Does it ever leave the guesser's loss?
 # 3. Give `deep_network` a start that leaves the weights alone. Where does `nn.Linear`'s default end?
 #
 # ## Sources
