@@ -28,7 +28,7 @@ rng = np.random.default_rng(0)
 # The decoder writes one character at a time, given the source and what is written so far. Let `<` open a
 # translation and `>` end it. From *3 May 1987* it must make ten decisions and a stop. In training we know
 # the right answer, so all eleven are trained at once: the decoder reads the answer shifted by one place,
-# and the causal mask keeps it from peeking. That is *teacher forcing*.
+# and the causal mask keeps it from peeking. That is teacher forcing again (12.1).
 
 # %%
 answer = "<1987-05-03>"
@@ -242,9 +242,9 @@ class Transformer(nn.Module):
 # %% [markdown]
 # ## The same in PyTorch
 #
-# `nn.Transformer` is our two stacks with their norms. We build it without its nested-tensor shortcut, copy
-# our parameters in order, and compare what comes out of the last norm, and the gradients, in float64. Its
-# boolean masks say True where a word may *not* be read.
+# `nn.Transformer` is our two stacks with their norms. We switch off nested tensors, its shortcut around
+# padding, copy our parameters in order, and compare what comes out of the last norm, and the gradients, in
+# float64. Its boolean masks say True where a word may *not* be read.
 
 # %%
 our_model = Transformer(len(characters), 12, 3, 20, n_layers=2).double()
@@ -345,6 +345,12 @@ assert abs(overfit[0] - math.log(len(characters))) < 0.5 and overfit[-1] < 0.05
 
 
 # %%
+def rate_share(step, n_steps, n_warmup):
+    """Share of the peak learning rate at a step from 0: up in a line, then down along half a cosine."""
+    falling = 0.5 + 0.5 * math.cos(math.pi * max(0, step - n_warmup) / (n_steps - n_warmup))
+    return min((step + 1) / n_warmup, falling)
+
+
 def train(seed, n_steps=450, batch_size=64, learning_rate=0.003, n_warmup=80, smoothing=0.1):
     """A Transformer of width 64 trained on fresh batches, and its losses (nats), (n_steps,)."""
     torch.manual_seed(seed)
@@ -353,8 +359,7 @@ def train(seed, n_steps=450, batch_size=64, learning_rate=0.003, n_warmup=80, sm
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.98))
     losses = []
     for step in range(n_steps):
-        falling = 0.5 + 0.5 * math.cos(math.pi * max(0, step - n_warmup) / (n_steps - n_warmup))
-        optimizer.param_groups[0]["lr"] = learning_rate * min((step + 1) / n_warmup, falling)
+        optimizer.param_groups[0]["lr"] = learning_rate * rate_share(step, n_steps, n_warmup)
         rows = rng.integers(len(train_dates), size=batch_size)
         loss = batch_loss(model, *make_batch([train_dates[row] for row in rows], rng), smoothing)
         optimizer.zero_grad()
@@ -447,8 +452,8 @@ assert right_parts["month"] > 0.8 and right_parts["day"] < 0.6
 # ## Beam search
 #
 # Greedy decoding never takes back a choice. On paper: first *a* with probability $0.6$ or *b* with $0.4$;
-# after *a*, any of two endings with $0.5$; after *b*, *a* with $0.9$. Greedy takes the first *a* and ends
-# with $0.3$. *Beam search* keeps the best $k$ beginnings, and finds *ba*, $0.4 \cdot 0.9 = 0.36$.
+# after *a*, either of two endings with $0.5$; after *b*, *a* with $0.9$. Greedy takes the first *a* and
+# ends with $0.3$. *Beam search* keeps the best $k$ beginnings, and finds *ba*, $0.4 \cdot 0.9 = 0.36$.
 
 
 # %%

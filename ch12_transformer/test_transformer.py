@@ -786,6 +786,19 @@ def small_translator(mini_transformer):
     return model, mini_transformer.encode(["1 May 1999", "May"])
 
 
+def test_the_learning_rate_warms_up_and_falls(mini_transformer):
+    shares = [mini_transformer.rate_share(step, 100, 10) for step in range(100)]
+    assert shares[0] == pytest.approx(0.1) and shares[4] == pytest.approx(0.5)
+    assert shares[9] == shares[10] == 1 and shares[55] == pytest.approx(0.5) and 0 < shares[-1] < 0.001
+
+
+def test_the_sinusoids_of_dates_are_those_of_the_paper(mini_transformer):
+    expected = [
+        [(math.sin, math.cos)[k % 2](t / 10_000 ** (2 * (k // 2) / 10)) for k in range(10)] for t in range(7)
+    ]
+    torch.testing.assert_close(mini_transformer.sinusoids(7, 10), torch.tensor(expected))
+
+
 def test_batch_loss_is_the_mean_over_characters(mini_transformer):
     model, source = small_translator(mini_transformer)
     target = mini_transformer.encode(["<1999>", "<2001>"])
