@@ -7,7 +7,7 @@
 #
 # **You will build** an instrument that measures the three parts on a known truth, learning curves that
 # tell them apart where the truth is unknown, and a model with more weights than data that breaks the
-# rule. **You need** evaluation (3.4), statistics (2.7) and least squares (4.6).
+# rule. **You need** evaluation (3.4), statistics (2.7) and least squares (2.5).
 
 # %%
 import csv
@@ -28,7 +28,8 @@ rng = np.random.default_rng(0)
 # answers is $2$, so the *bias* is $2 - 4 = -2$ and its square $4$. Around their mean the answers scatter
 # with the *variance* $\frac13 (1 + 0 + 1) = \frac23$. The mean squared miss is $\frac13 (9 + 4 + 1) =
 # 4\frac23$: the sum of both. Against noisy observations of the truth, the noise's own variance $\sigma^2$
-# comes on top.
+# comes on top. With $\hat y$ for an answer, $y$ for an observation, $\mathbb E$ for the mean and
+# $\operatorname{Var}$ for the variance over many samples:
 #
 # $$\mathbb E\,(\hat y - y)^2 = \underbrace{(\mathbb E\,\hat y - \text{truth})^2}_{\text{bias}^2} +
 #   \underbrace{\operatorname{Var} \hat y}_{\text{variance}} + \sigma^2$$
@@ -221,7 +222,7 @@ plt.show()
 #
 # The usual advice: against variance more data or a penalty on large weights, against bias more capacity.
 # We give each patient both medicines. The penalty is *ridge regression*: it adds $\lambda |w|^2$ to the
-# squared errors, and the solution becomes
+# squared errors, and with $B$ for the table of polynomials at the data's times the solution becomes
 #
 # $$w = (B^\top B + \lambda I)^{-1} B^\top y .$$
 
@@ -261,7 +262,7 @@ assert biased[3] < 0.6 * biased[0]
 #
 # ## Past the end of the curve
 #
-# The compromise suggests to stop adding capacity in time. Networks do not follow: they often have more
+# The compromise says: stop adding capacity in time. Networks do not follow: they often have more
 # weights than examples, fit all of them exactly, and work. We look at the smallest such case. A network
 # with random, fixed first-layer weights and ReLU is linear in what is left to fit. With fewer weights
 # than rows there is one best fit; with more, infinitely many are perfect, and least squares takes the

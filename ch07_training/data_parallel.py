@@ -7,8 +7,8 @@
 # chapter is optional.
 #
 # **You will build** the argument why this is exact, the ring that sums gradients, a cost model, and a
-# worker of forty lines that survives a crash. **You need** mini-batches (7.1), optimizers (7.2) and
-# `DataLoader` (4.4). **It takes** about half a minute, most of it starting Python again and again.
+# short worker that survives a crash. **You need** mini-batches (7.1), optimizers (7.2) and `DataLoader`
+# (4.4). **It takes** about half a minute, most of it starting Python again and again.
 
 # %%
 import os
@@ -183,7 +183,8 @@ plt.show()
 # Now for real. Every process runs the same script and learns from its environment which *rank* it has and
 # how large the *world* is. All draw the same order of rows, and each takes its share of each batch. The
 # script saves a checkpoint every few steps, and can be told to crash, once. This text is what you would
-# copy to a cluster; with GPUs it picks NCCL instead of gloo by itself.
+# copy to a cluster. A library carries the messages: gloo, or with GPUs NCCL, which the script picks by
+# itself.
 
 # %%
 WORKER = """
@@ -338,7 +339,7 @@ assert not torch.equal(alone[first], alone[-1])
 # %% [markdown]
 # ## The same in PyTorch
 #
-# `DistributedDataParallel` wraps a model so that `backward()` averages the gradients by itself, in
+# `DistributedDataParallel` (DDP) wraps a model so that `backward()` averages the gradients by itself, in
 # buckets, while the rest of the backward pass still runs. `DistributedSampler` hands each rank its share
 # of a shuffled epoch, the same share as ours; forget `set_epoch`, and every epoch has the same order. The
 # loop is that of one machine again.

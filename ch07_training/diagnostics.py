@@ -162,7 +162,7 @@ loops = {"healthy": healthy, **patients}
 # %% [markdown]
 # ## The symptoms
 #
-# What one sees first are learning curves: the loss of each batch, and the loss on validation rows once an
+# What one sees first are loss curves: the loss of each batch, and the loss on validation rows once an
 # epoch. Each patient beside the healthy loop, in grey.
 
 # %%

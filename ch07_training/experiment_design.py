@@ -7,7 +7,7 @@
 #
 # **You will build** an experiment from hypothesis to write-up: a pilot, the number of seeds it calls for,
 # paired intervals, a search at a fixed budget, an ablation table and a log that replays. **You need**
-# intervals (2.7), data splits (3.1), optimizers (7.2) and schedules (7.3).
+# intervals (3.4), data splits (3.1), optimizers (7.2) and schedules (7.3).
 
 # %%
 import json
@@ -295,7 +295,7 @@ assert bests["random"].mean() > bests["random, linear scale"].mean() + 0.02
 # ## How good is the best of $k$?
 #
 # If the trials' scores in order are $v_1 \le \dots \le v_N$, then the best of $k$ drawn from them is at
-# most $v_i$ with probability $(i/N)^k$. So its expectation is
+# most $v_i$ with probability $(i/N)^k$. So its *expectation*, the mean over many draws, is
 #
 # $$\mathbb E[\text{best of } k] = \sum_{i=1}^N v_i \left[\left(\frac iN\right)^k -
 #   \left(\frac{i-1}N\right)^k\right].$$

@@ -93,7 +93,8 @@ print("gauges read right and come off")
 # ## Vanishing, saturated, exploding
 #
 # Ten tanh layers on small pictures of clothes, with weights of standard deviation $\text{gain} / \sqrt
-# {n_\text{in}}$. Lesson 6.5 computed that a gain near one is right. Now we look at the gauges.
+# {n_\text{in}}$. Between layers of one width a gain of one is Xavier's start, which kept tanh about level
+# in lesson 6.5. Now we look at the gauges.
 
 # %%
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -423,7 +424,7 @@ plt.show()
 # Predict first, then change the number and run again.
 #
 # 1. Film ten ReLU layers with gain $\sqrt 2$ and with gain 1. Which histograms drift?
-# 2. Start all biases at $-1$ before the shock. How many units are silent without any shock?
+# 2. Start all biases at $-1$. How many units are silent before any shock?
 # 3. Clip the walk by value instead. Does it arrive at the same place?
 #
 # ## Sources

@@ -63,7 +63,7 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", s
 for (name, rates), style in zip(walks.items(), ("-", "--", "-.")):
     left.semilogy(rates, style, label=name)
     right.semilogy(heights[name], style, label=name)
-left.set(xlabel="step", ylabel="learning rate", title="Three schedules")
+left.set(xlabel="step", ylabel="learning rate", title="Two rates stay, one falls")
 right.set(
     xlabel="step", ylabel="mean loss above the bottom", title="A constant rate hovers, a falling one lands"
 )
@@ -75,7 +75,8 @@ plt.show()
 #
 # Each is a function of the step, starting from 0, and of a rate `lr`. *Step decay* cuts the rate now and
 # then, *exponential* decay a little at every step. *Cosine annealing* leaves the peak slowly and reaches
-# the bottom slowly, and *warm restarts* start it over.
+# the bottom slowly, and *warm restarts* start it over. In the formulas $\lfloor t / k \rfloor$ is $t / k$
+# rounded down, and $T$ the step at which the cosine has arrived.
 #
 # $$\eta_t = \eta\, \gamma^{\lfloor t / k \rfloor}, \qquad \eta_t = \eta\, \gamma^t, \qquad
 #   \eta_t = \eta_\text{low} + \tfrac12 (\eta - \eta_\text{low}) \left(1 + \cos \frac{\pi t}{T}\right)$$
@@ -164,7 +165,7 @@ for ax in axs[1]:
     ax.set_xlabel("step")
 for ax in axs[:, 0]:
     ax.set_ylabel("rate / peak")
-fig.suptitle("All end low, except the one that has just restarted")
+fig.suptitle("All end low; the one that restarts does so three times")
 plt.show()
 
 # %% [markdown]
@@ -277,7 +278,7 @@ def adam_step(params, grads, state, lr, t):
 
 # %% [markdown]
 # What comes back from `train` are the networks' weights and their losses along the way; `judge` measures
-# them on one split.
+# them on one split. `torch.baddbmm` adds a bias to the products of two stacks of matrices.
 
 
 # %%
@@ -420,7 +421,7 @@ plt.show()
 
 # %% [markdown]
 # The jolt is real, and this small network recovers from it: at the end the two are close. Deeper ones may
-# not, which is why transformers (lesson 12.6) are usually warmed up.
+# not, which is why transformers (lesson 12.4) are usually warmed up.
 #
 # ## The comparison
 #

@@ -7,7 +7,7 @@
 #
 # **You will build** SGD, momentum, Nesterov, AdaGrad, RMSProp, Adam and AdamW in the same shape, check
 # each against `torch.optim`, and find out by experiment when they help. **You need** the loss surface
-# (7.1) and confidence intervals (2.7).
+# (7.1) and intervals for a difference (3.4).
 
 # %%
 from pathlib import Path
@@ -42,7 +42,9 @@ for name, gradients in (("steady", [1.0] * 8), ("flipping", [1.0, -1.0] * 4)):
 #
 # Every optimizer here is a function that changes one array `w` in place, given its gradient `g` and a
 # dictionary `state` to keep notes in. The first one is SGD. *Heavy-ball* momentum steps along the
-# velocity; *Nesterov* momentum adds the velocity's next share before it is due.
+# velocity; *Nesterov* momentum adds the velocity's next share before it is due. *Dampening*, mostly zero,
+# weakens the new gradient, and *weight decay* adds the slope of a small price on large weights (lesson
+# 8.2).
 #
 # $$v \leftarrow \beta v + (1 - \text{dampening})\, g, \qquad
 #   w \leftarrow w - \eta\, v \quad\text{or}\quad w \leftarrow w - \eta\,(g + \beta v)$$
@@ -94,7 +96,8 @@ class Optimizer:
 # ## Steps that fit the ground
 #
 # A second idea: divide each coordinate's step by how large its gradients have been. *AdaGrad* adds up
-# their squares, so its steps only ever shrink. *RMSProp* forgets: it keeps a running mean.
+# their squares, so its steps only ever shrink. *RMSProp* forgets: it keeps a running mean. The tiny
+# $\varepsilon$ keeps the division from zero.
 #
 # $$s \leftarrow s + g^2 \quad\text{or}\quad s \leftarrow \alpha s + (1 - \alpha) g^2, \qquad
 #   w \leftarrow w - \eta\, \frac{g}{\sqrt{s} + \varepsilon}$$
@@ -443,8 +446,9 @@ for version, pixel_scale in versions.items():
 
 # %% [markdown]
 # Then both run on fresh seeds. Seed by seed they share start, rows and batches, so we look at the
-# *paired* difference in test accuracy, with a 95 % interval: mean $\pm\, t \cdot s / \sqrt n$, where $t$
-# is Student's value for $n - 1$ degrees of freedom.
+# *paired* difference in test accuracy, with a 95 % interval: mean $\pm\, t \cdot s / \sqrt n$. The last
+# factor, $s / \sqrt n$, is the standard error (2.7). *Student's* $t$ comes from a table: about two, and more
+# for few seeds, which know $s$ badly. It goes by $n - 1$, the *degrees of freedom*.
 
 # %%
 seeds, t95 = list(range(20)), 2.093  # Student's t for 19 degrees of freedom
@@ -477,8 +481,8 @@ plt.show()
 
 # %% [markdown]
 # Adam repaired what dividing each pixel by its spread would have repaired too. On inputs that are scaled
-# well, tuned SGD with momentum generalises as well, and keeps half as many notes. Where the scales are
-# bad, Adam earns its memory.
+# well, tuned SGD with momentum does as well on unseen rows, and keeps half as many notes. Where the scales
+# are bad, Adam earns its memory.
 #
 # ## What to remember
 #
