@@ -420,8 +420,8 @@ plt.show()
 #
 # Predict first, then change the code and run again.
 #
-# 1. In `backward`, replace the sum by plain assignment, `bar[parent] = bar[name] * slope`. Which rows of
-#    the table are wrong, and why only those?
+# 1. In `backward`, replace the sum by plain assignment, `bar[parent] = bar[name] * slope`. Which
+#    derivatives come out wrong, and why only those?
 # 2. Set `b` so low that the gate closes. Which leaves' derivatives vanish, and which leaf's does not?
 # 3. Replace the gate's sigmoid by `1 / (1 + z * z)`. Which line of `graph` changes, in which two places?
 #
