@@ -6,8 +6,8 @@
 # right place. A recurrent network has a head and no paper. *Attention* is the paper.
 #
 # **You will build** a network that reads and one that answers, first with a bottleneck between them, then
-# with additive attention. **You need** recurrent networks (11.2), vanishing gradients (11.3), GRUs (11.5).
-# **It takes** about half a minute.
+# with additive attention. **You need** recurrent networks (11.2), vanishing gradients (11.3), GRUs in both
+# directions (11.5) and embeddings (11.6). **It takes** about half a minute.
 
 # %%
 import time
@@ -95,8 +95,8 @@ assert 0.3 < sizes["attention"][63] / sizes["attention"][1] < 3
 # ## Steps that must wait
 #
 # The second price of the loop is time. A step cannot begin before the one before it has ended, however
-# many processors are idle. Attention has no order: all scores are one product. It does more arithmetic,
-# $n^2$ dot products, in fewer steps. We time both on one sequence, forward only.
+# many processors are idle. Attention has no order: its $n^2$ dot products are one matrix product. On a
+# long text that is more arithmetic, but in fewer steps. We time both on one sequence, forward only.
 
 
 # %%
@@ -139,7 +139,7 @@ left.legend()
 for (name, line), style in zip(milliseconds.items(), ("o-", "s--")):
     right.loglog(lengths, line, style, label=name)
 right.set(xlabel="words", ylabel="time (ms)", xticks=lengths, xticklabels=lengths)
-right.set_title("Time of a loop and of two products")
+right.set_title("A loop waits at every word, two products do not")
 right.minorticks_off()
 right.legend()
 plt.show()
@@ -248,7 +248,7 @@ for b in range(2):
 print(f"context {tuple(contexts.shape)}, weights {tuple(alignments.shape)}")
 
 # %% [markdown]
-# The second translator differs from the first in nothing else. Bahdanau's decoder looks *before* its step
+# The second network differs from the first in nothing else. Bahdanau's decoder looks *before* its step
 # and takes the context in; ours looks *after* it (as in Luong et al. 2015), so that all steps of a
 # teacher-forced answer are one product.
 
@@ -384,7 +384,7 @@ assert abs(soft_look_up(np.array(crew["mate"]), keys, pay, 0).item() - pay.mean(
 # ## What to remember
 #
 # - In a loop the path between two words grows with their distance; with attention it is one step.
-# - A loop's steps wait for each other. Attention does more arithmetic with fewer waits.
+# - A loop's steps wait for each other. Attention's do not, but on a long text it does more arithmetic.
 # - One state for a whole sequence is a bottleneck: what does not fit is lost, and longer ones lose more.
 # - Attention keeps all states and learns where to look. It is a soft, differentiable dictionary.
 #
