@@ -27,9 +27,9 @@ rng = np.random.default_rng(0)
 #
 # The word *hunts* asks "who is here?". Let the strength of that question be $2$, and let each word answer
 # with $1$ if it is a living being, else $0$. Question times answer is a *score*: $2, 0, 0, 2$. Softmax
-# turns scores into weights, $e^2 / (2 e^2 + 2) = 0.44$ for *Ahab* and *whale*, $1 / (2 e^2 + 2) = 0.06$
-# for the others. Let each word carry a number, its size: $2, 0, 0, 16$. What *hunts* takes home is
-# $0.44 \cdot 2 + 0.44 \cdot 16 = 7.93$.
+# turns scores into weights, $e^2 / (2 e^2 + 2) = 0.4404$ for *Ahab* and *whale*,
+# $1 / (2 e^2 + 2) = 0.0596$ for the others. Let each word carry a number, its size: $2, 0, 0, 16$. What
+# *hunts* takes home is $0.4404 \cdot 2 + 0.4404 \cdot 16 = 7.93$.
 
 # %%
 words = ["Ahab", "hunts", "the", "whale"]
@@ -86,13 +86,14 @@ assert np.all((slow_out >= value.min(axis=0)) & (slow_out <= value.max(axis=0)))
 # %% [markdown]
 # ## The same with matrices
 #
-# All scores are one matrix product, $Q K^\top / \sqrt d$, and all outputs another, $W V$. NumPy's `@`
-# takes the last two axes for the matrices and does the same for all axes before them. So the same lines
-# serve a batch of sentences, and later several heads: shapes $(B, H, T, d)$.
+# Let the rows of $Q$, $K$, $V$ and $W$ be the queries, keys, values and weights. All scores are one matrix
+# product, $Q K^\top / \sqrt d$, and all outputs another, $W V$. NumPy's `@` takes the last two axes for
+# the matrices and does the same for all axes before them. So the same lines serve a batch of $B$
+# sentences, and $H$ attentions side by side, the *heads* of lesson 12.3: shapes $(B, H, T, d)$.
 #
 # A *mask* says who may look where: `True` means "may attend". A forbidden score becomes $-\infty$, so its
-# weight is $0$. The largest exponent of a row is $e^0$, so its total is at least one, unless nothing is
-# allowed: then it is zero, and the row's output is zero, too.
+# weight is $0$. As the largest score is subtracted first, a row's largest exponential is $e^0$ and its
+# total at least one, unless nothing is allowed: then it is zero, and the row's output is zero, too.
 
 
 # %%
@@ -511,7 +512,7 @@ plt.show()
 # Predict first, then change it and run again.
 #
 # 1. Make all values equal. What is the output, and which gradients become zero?
-# 2. Put `np.nan` into the padded part of `value`. Why does a weight of zero not save you?
+# 2. Put `np.nan` into the padded part of `letters`. Why does a weight of zero not save you?
 # 3. Run `attention_blockwise` with `key_block=8` on a thousand positions. What costs the time now?
 #
 # ## Sources
