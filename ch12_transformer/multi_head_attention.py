@@ -91,8 +91,9 @@ print(x.shape, "->", slow_out.shape)
 # all heads, then all keys, then all values, $(3D, D)$. The result is cut into $D$ columns each, those into
 # heads, and the head axis moves to the front, where `@` treats it like a batch: $(B, H, T, d)$.
 #
-# The keys and values may come from another sequence, the *context*. That is *cross-attention*, which a
-# translator needs: the words being written ask those that were read.
+# The keys and values may come from another sequence, here called `context` (12.1 gave that name to the
+# average). That is *cross-attention*, which a translator needs: the words being written ask those that
+# were read.
 
 
 # %%
@@ -161,14 +162,14 @@ class MultiHeadAttention(nn.Module):
         if n_features % n_heads:
             raise ValueError(f"{n_heads} heads cannot share {n_features} features")
         self.n_heads, self.turn = n_heads, turn
-        self.in_proj = nn.Linear(n_features, 3 * n_features)
-        self.out_proj = nn.Linear(n_features, n_features)
+        self.project_in = nn.Linear(n_features, 3 * n_features)
+        self.project_out = nn.Linear(n_features, n_features)
 
     def forward(self, x, context=None, mask=None, is_causal=False):
         context = x if context is None else context
-        weights, biases = self.in_proj.weight.chunk(3), self.in_proj.bias.chunk(3)
+        weights, biases = self.project_in.weight.chunk(3), self.project_in.bias.chunk(3)
         if context is x:
-            projected = self.in_proj(x).chunk(3, dim=-1)  # (B, T, D) -> (B, T, 3D) -> three (B, T, D)
+            projected = self.project_in(x).chunk(3, dim=-1)  # (B, T, D) -> (B, T, 3D) -> three (B, T, D)
         else:
             sources = x, context, context
             projected = [F.linear(*triple) for triple in zip(sources, weights, biases)]
@@ -177,7 +178,7 @@ class MultiHeadAttention(nn.Module):
         if self.turn:
             query, key = self.turn(query), self.turn(key)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=is_causal)
-        return self.out_proj(out.transpose(1, 2).flatten(2))  # (B, H, T, d) -> (B, T, H, d) -> (B, T, D)
+        return self.project_out(out.transpose(1, 2).flatten(2))  # (B, H, T, d) -> (B, T, H, d) -> (B, T, D)
 
 
 # %% [markdown]
@@ -229,7 +230,7 @@ print(f"{len(pairs)} comparisons, largest difference {largest:.1e}")
 # %% [markdown]
 # ## Two look-ups in one layer
 #
-# The paper example as a task. Eight items carry random vectors, one is marked *hunter* and one *prey*,
+# The example on paper as a task. Eight items carry random vectors, one is marked *hunter* and one *prey*,
 # and a last position asks for both vectors. One attention layer, then a linear read-out. Whatever its
 # weights $a$ and $b$ for the two, a single head brings home $a u + b v$. The best linear guess of $u$
 # from that leaves the share $b^2 / (a^2 + b^2)$ of its variance, that of $v$ the share $a^2 / (a^2 +
@@ -338,9 +339,8 @@ def sinusoidal(n, n_features):
         raise ValueError(f"sines and cosines come in pairs, got {n_features} features")
     frequencies = 10000.0 ** (-np.arange(0, n_features, 2) / n_features)  # (D / 2,)
     angles = np.arange(n)[:, None] * frequencies  # (T, 1) * (D / 2,) -> (T, D / 2)
-    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(
-        n, n_features
-    )  # (T, D / 2, 2) -> (T, D)
+    # (T, D / 2, 2) -> (T, D)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(n, n_features)
 
 
 # %% [markdown]
@@ -540,7 +540,7 @@ plt.show()
 #
 # 1. Give the look-up task three marked items. How many heads are enough?
 # 2. Train `LagReader` on random stretches of 8 to 64 letters. Who gains most?
-# 3. Drop `out_proj`. What can the heads no longer do, and does the read-out make up for it?
+# 3. Drop `project_out`. What can the heads no longer do, and does the read-out make up for it?
 #
 # ## Sources
 #
