@@ -56,8 +56,8 @@ np.testing.assert_allclose(pre, [9, -5])  # [3, 1] + three times [2, -2]
 #
 # ## To listen
 #
-# Attention with several heads as in lesson 12.3, now around the library's kernel. The question comes from
-# `x`, the keys and values from `source`: the same words, or, later, another text's.
+# The module of lesson 12.3, now with dropout on its weights. The queries come from `x`, the keys and
+# values from `source`, 12.3's `context`: the same words or, later, another text's.
 
 
 # %%
@@ -119,8 +119,8 @@ assert heard.all() and thought.tolist() == [False, False, True, False, False]
 # %% [markdown]
 # ## The block
 #
-# Listen, think, and around each of them a *residual connection*, $x + f(x)$, the skip of lesson 9.4. One
-# layer norm belongs to each part; `norm_first` chooses between the two places.
+# Listen, think, and around each of them a *residual connection*, $x + f(x)$, the shortcut of lesson 9.4.
+# One layer norm belongs to each part; `norm_first` chooses between the two places.
 #
 # $$\text{pre: } x \leftarrow x + f(\operatorname{LN}(x)) \qquad
 #   \text{post: } x \leftarrow \operatorname{LN}(x + f(x))$$
@@ -167,8 +167,8 @@ for norm_first in (True, False):
 # %% [markdown]
 # ## The decoder block
 #
-# A translator writes word by word, with three habits: look back over what is already written (never
-# ahead, so the mask is causal), look at the source text, think. The second is *cross-attention*: queries
+# A translator writes word by word, with three habits: look back over what is already written (never ahead,
+# so the mask is causal), look at the source text, think. The second is cross-attention (12.3): queries
 # from the translation, keys and values from `memory`, which is what the encoder made of the source.
 
 
@@ -251,8 +251,8 @@ for norm_first in (True, False):
 #
 # Count for one text of $T$ words, a product and its sum as two operations. Four square matrices make
 # queries, keys, values and the answer: $4 \cdot 2TD^2$. Scores and mixing are two products with the other
-# words: $2 \cdot 2T^2D$. The desk has two matrices of $D$ by $M$: $2 \cdot 2TDM$. Biases, norms and
-# softmax are small beside them.
+# words: $2 \cdot 2T^2D$. The desk, $M$ wide inside, has two matrices of $D$ by $M$: $2 \cdot 2TDM$.
+# Biases, norms and softmax are small beside them.
 
 
 # %%
@@ -477,16 +477,15 @@ plt.show()
 # Now the machine of 2017. The encoder stack reads the source. The decoder stack reads the target so far
 # and looks at the encoder's last layer. One matrix embeds the words of both languages and, transposed,
 # reads the answer off. The embeddings are multiplied by $\sqrt D$, and the sines of lesson 12.3 are added;
-# their sum is one more place for dropout.
-# Both stacks end with a norm, as pre-norm needs; the paper's has none there, PyTorch's always has it.
+# their sum is one more place for dropout. Both stacks end with a norm, as pre-norm needs; the paper's has
+# none there, PyTorch's always has it.
 
 
 # %%
 def sinusoids(length, width):
     """Positional encodings, (length, width), sines and cosines in turn; Vaswani et al. 2017, 3.5."""
-    angles = torch.arange(length)[:, None] * torch.exp(  # (T, 1) * (D / 2,) -> (T, D / 2)
-        torch.arange(0, width, 2) * (-math.log(10_000) / width)
-    )
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))  # (D / 2,)
+    angles = torch.arange(length)[:, None] * rates  # (T, 1) * (D / 2,) -> (T, D / 2)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)  # (T, D / 2, 2) -> (T, D)
 
 
