@@ -2,13 +2,13 @@
 # # 12.5 Tokenization: an alphabet that learns its own letters
 #
 # Open a drawer of metal type from an old printing shop. There is a piece for every letter, and also a few
-# for letters that often stand together: *fi*, *th*, sometimes a whole *and*. Such pieces save work, and any
-# word can still be set letter by letter. A language model reads text from such a drawer, and it fills the
-# drawer itself, by counting.
+# for letters that often stand together: *fi*, *th*, sometimes a whole *and*. Such pieces save work, and
+# any word can still be set letter by letter. A language model reads text from such a drawer, and it fills
+# the drawer itself, by counting.
 #
 # **You will build** byte-pair encoding: the counting first, clear and slow, then the same from counts that
-# are kept up to date, then a tokenizer that takes any text, in any script, apart and puts it together again.
-# **You need** n-grams and embeddings (11.6).
+# are kept up to date, then a tokenizer that takes any text, in any script, apart and puts it together
+# again. **You need** n-grams and embeddings (11.6).
 
 # %%
 import heapq
@@ -36,9 +36,9 @@ train_text, test_text = text[:n_train], text[n_train:]
 # %% [markdown]
 # ## Neither characters nor words
 #
-# A model of text needs pieces with numbers: its *vocabulary*. Lesson 11.6 took characters. They are few, but
-# a sentence becomes long, and the model spends effort on spelling. Words are long enough, but how many are
-# there? We read *Moby-Dick* and note each word that we have not met before.
+# A model of text needs pieces with numbers: its *vocabulary*. Lesson 11.6 took characters. They are few,
+# but a sentence becomes long, and the model spends effort on spelling. Words are long enough, but how many
+# are there? We read *Moby-Dick* and note each word that we have not met before.
 
 # %%
 words = re.findall(r"[^\W\d_]+", text.lower())  # runs of letters
@@ -70,17 +70,17 @@ right.set_title("No list of words is long enough")
 plt.show()
 
 # %% [markdown]
-# Even the list of all words read so far misses some in every hundred, and nearly half of its words were seen
-# once, too seldom to learn anything about them. What we want is in between: whole pieces for what is
+# Even the list of all words read so far misses some in every hundred, and many of the book's words stand
+# there once, too seldom to learn anything about them. What we want is in between: whole pieces for what is
 # frequent, spelling for what is rare.
 #
 # ## On paper first
 #
-# Sennrich, Haddow and Birch (2016) took an old trick for compressing files. Begin with characters. Find the
-# two neighbours that stand together most often, and *merge* them into one new piece. Repeat. Their example
-# is a text of sixteen words: *low* five times, *lower* twice, *newest* six times, *widest* three times.
-# The mark `</w>` ends a word. The pair *e s* occurs $6 + 3 = 9$ times, and so do *s t* and *t* `</w>`.
-# Among equals we take the one met first.
+# Sennrich, Haddow and Birch (2016) took an old trick for compressing files. Begin with characters. Find
+# the two neighbours that stand together most often, and *merge* them into one new piece. Repeat. Their
+# example is a text of sixteen words: *low* five times, *lower* twice, *newest* six times, *widest* three
+# times. The mark `</w>` ends a word. The pair *e s* occurs $6 + 3 = 9$ times, and so do *s t* and *t*
+# `</w>`. Among equals we take the one met first.
 
 
 # %%
@@ -149,8 +149,9 @@ assert len("".join(CHUNK.findall(text))) == len(text)  # no character is lost
 # %% [markdown]
 # ## Naive and clear
 #
-# The training loop is the one of the toy text. Pieces are now numbers, the *tokens*: 0 to 255 are the bytes,
-# and the $k$-th merge makes token $255 + k$. What training leaves behind is the list of merges, in order.
+# The training loop is the one of the toy text. Pieces are now numbers, the *tokens*: 0 to 255 are the
+# bytes, and the $k$-th merge makes token $255 + k$. What training leaves behind is the list of merges, in
+# order.
 
 
 # %%
@@ -389,8 +390,8 @@ print(f"the last tenth: {len(tokens):,} tokens, {speed:.1f} MB a second, from an
 # %% [markdown]
 # ## Special tokens, and a file
 #
-# Models also need signs that no text contains: "here a document ends". These *special tokens* get numbers of
-# their own. Where `<|end|>` is typed by a user it must stay seven ordinary signs, or anyone could end a
+# Models also need signs that no text contains: "here a document ends". These *special tokens* get numbers
+# of their own. Where `<|end|>` is typed by a user it must stay seven ordinary signs, or anyone could end a
 # document. So `encode_special` takes the names that it may obey, and refuses those it does not know.
 
 
@@ -477,9 +478,9 @@ ax.set_title("Frequent words become one token, rare ones are spelled, in larger 
 plt.show()
 
 # %% [markdown]
-# Longer pieces mean shorter sequences, and everything that costs per position gets cheaper. But every token
-# needs a row in the embedding table, and a rare token's row is trained rarely. The two sides of the trade,
-# on the part of the book that was used for training and on the last tenth:
+# Longer pieces mean shorter sequences, and everything that costs per position gets cheaper. But every
+# token needs a row in the embedding table, and a rare token's row is trained rarely. The two sides of the
+# trade, on the part of the book that was used for training and on the last tenth:
 
 
 # %%
@@ -547,9 +548,10 @@ assert cost["English"] < cost["shouted"] < cost["Russian"] < cost["emoji"] == 4
 
 # %% [markdown]
 # *Queequeg* is one token, because this book is about him. Digits are too rare here for merges, so a year
-# is read digit by digit. Tokenizers trained on the web may have merges for some numbers and not for others,
-# and how they cut changes how well a model adds (Singh and Strouse 2024). Scripts that the training text
-# lacks fall back to bytes, two to four a character. The remedy is to train on what will be read.
+# is read digit by digit. Tokenizers trained on the web may have merges for some numbers and not for
+# others, and how they cut changes how well a model adds (Singh and Strouse 2024). Scripts that the
+# training text lacks fall back to bytes, two to four a character. The remedy is to train on what will be
+# read.
 #
 # ## What to remember
 #
