@@ -5,9 +5,9 @@
 # said so far and adds what fits. A machine that plays this game well enough, with itself, writes letters,
 # programs and answers. The game is lesson 11.6's, the player is now made of the blocks of this chapter.
 #
-# **You will build** a causal Transformer that reads *Moby-Dick* in the tokens of lesson 12.5; a log of what
-# each trick in its recipe is worth; the same model in three widths; and a writer that does not read its
-# own text again for every word. **You need** the encoder block (12.4), byte-pair encoding (12.5), and
+# **You will build** a causal Transformer that reads *Moby-Dick* in the tokens of lesson 12.5; a log of
+# what each trick in its recipe is worth; the same model in three widths; and a writer that does not read
+# its own text again for every word. **You need** the encoder block (12.4), byte-pair encoding (12.5), and
 # n-grams and sampling (11.6). **It takes** about a minute.
 
 # %%
@@ -46,9 +46,9 @@ assert per_byte == [1, 1]
 # %% [markdown]
 # ## The book as tokens
 #
-# Lesson 12.5 explains byte-pair encoding, and its tokenizer is the one to copy. Here is the short form that
-# this lesson needs: merges are learned from the different chunks and their counts, and the text is encoded
-# by doing one merge after another everywhere. A token is a character of a Python string.
+# Lesson 12.5 explains byte-pair encoding, and its tokenizer is the one to copy. Here is the short form
+# that this lesson needs: merges are learned from the different chunks and their counts, and the text is
+# encoded by doing one merge after another everywhere. A token is a character of a Python string.
 
 # %%
 CHUNK = re.compile(r" ?[^\W\d_]+| ?\d+| ?(?:[^\w\s]|_)+|\s+(?!\S)|\s+")
@@ -77,8 +77,8 @@ def learn_merges(text, vocab_size):
 
 
 # %% [markdown]
-# Doing the merges in the order learned, each one everywhere, gives what 12.5's encoder gives chunk by chunk:
-# a merge can only join tokens that are older than itself.
+# Doing the merges in the order learned, each one everywhere, gives what 12.5's encoder gives chunk by
+# chunk: a merge can only join tokens that are older than itself.
 
 
 # %%
@@ -115,8 +115,8 @@ print(f"{len(train_tokens):,} tokens to learn from, {len(test_tokens):,} for the
 # %% [markdown]
 # ## What counting achieves
 #
-# The bar to pass: lesson 11.6's interpolated n-grams, over characters, and over our tokens. They count each
-# context in the first nine tenths, and mix in a shorter context's opinion where a longer one is rare.
+# The bar to pass: lesson 11.6's interpolated n-grams, over characters, and over our tokens. They count
+# each context in the first nine tenths, and mix in a shorter context's opinion where a longer one is rare.
 
 
 # %%
@@ -159,7 +159,7 @@ for name, cost in byte_bits.items():
 # ## Nobody may look ahead
 #
 # The model answers at every position at once: position $t$ guesses token $t + 1$. That is only honest if
-# position $t$ cannot see it. The *causal mask* of lesson 12.2 lets each position attend to itself and what
+# position $t$ cannot see it. The causal mask of lesson 12.2 lets each position attend to itself and what
 # came before. By hand, and as the library spells it, with values and gradients compared:
 
 
@@ -184,9 +184,11 @@ torch.testing.assert_close((ours, *gradients[0]), (theirs, *gradients[1]), rtol=
 # %% [markdown]
 # ## The model
 #
-# The block is lesson 12.4's, pre-norm, with two changes: it is causal, and it can keep the keys and values of
-# what it has read in a `memory`, which we need for writing. A token's vector and its position's vector are
-# added; after the blocks, a layer norm and a linear layer give a score for each token that may come next.
+# The block is lesson 12.4's, pre-norm, with three changes: it is causal, GELU (5.2) takes the place of
+# ReLU, and it can keep the keys and values of what it has read in a `memory`, which we need for writing
+# (in 12.4 the encoder's output had that name; here is no encoder). A token's vector and its position's
+# vector are added; after the blocks, a layer norm and a linear layer give a score for each token that may
+# come next.
 
 
 # %%
@@ -305,12 +307,12 @@ assert not moved[:5].any() and moved[5:].all()
 # A recipe is a pile of ideas, and papers rarely say what each is worth. We add them one at a time:
 #
 # 1. *Linear layers at $1/\sqrt{\text{width}}$*, so that a layer keeps the size of its input (6.5).
-# 2. *Tokens of size one*: a table of spread $0.02$ is multiplied by $50$, and positions are a tenth of that.
-#    Otherwise the first block drowns in its own output what the token was.
+# 2. *Tokens of size one*: a table of spread $0.02$ is multiplied by $50$, and positions are a tenth of
+#    that. Otherwise the token drowns in the first block's output.
 # 3. *The output's bias at the log of the token frequencies*: why learn what can be counted?
 # 4. *Warm-up* of the learning rate (7.3).
-# 5. *Tying*: the table that reads tokens is also the one that scores them (Press and Wolf 2017), which saves
-#    parameters.
+# 5. *Tying*: the table that reads tokens is also the one that scores them (Press and Wolf 2017), which
+#    saves parameters.
 
 # %%
 counts = torch.bincount(train_tokens, minlength=vocabulary) + 1
@@ -337,23 +339,23 @@ def build(width, ideas, n_layers, n_heads, n_positions, dropout=0.0):
 
 
 # %% [markdown]
-# Training is chapter 7's: AdamW, clipping, a cosine. A batch is a handful of windows from random places,
-# drawn on the CPU so that every model sees the same. On CUDA the step is compiled, and its products run in
-# bfloat16.
+# Training is chapter 7's: AdamW (7.2), clipping (7.5), a cosine (7.3). A batch is a handful of windows
+# from random places, drawn on the CPU so that every model sees the same. On CUDA the step is compiled, and
+# its products run in bfloat16 (4.5).
 
 
 # %%
-def fit(model, n_steps, rate, n_warm_up, batch_size, n_positions, compiled=False):
+def fit(model, n_steps, learning_rate, n_warmup, batch_size, n_positions, compiled=False):
     """Train on random windows of train_tokens; returns each step's loss (nats a token) and end (seconds)."""
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.1, fused=True
+        model.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.1, fused=True
     )
     generator, losses, ends = torch.Generator().manual_seed(0), [], []
     run = torch.compile(model) if compiled else model
     started = time.perf_counter()
     for step in range(n_steps):
-        share = min((step + 1) / n_warm_up, 1) if n_warm_up else 1
-        optimizer.param_groups[0]["lr"] = share * rate * (1 + math.cos(math.pi * step / n_steps)) / 2
+        share = min((step + 1) / n_warmup, 1) if n_warmup else 1
+        optimizer.param_groups[0]["lr"] = share * learning_rate * (1 + math.cos(math.pi * step / n_steps)) / 2
         starts = torch.randint(len(train_tokens) - n_positions, (batch_size, 1), generator=generator)
         window = train_tokens[starts + torch.arange(n_positions + 1)].to(device)  # (B, T + 1)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -388,12 +390,12 @@ def bits_per_byte(model, n_positions, batch_size=64):
 
 
 # %% [markdown]
-# The first loss can be told beforehand. A model that scores all tokens alike pays $\ln V$ nats. With the bias
-# set it pays the entropy of the token frequencies, if the rest still says next to nothing.
+# The first loss can be told beforehand. A model that scores all tokens alike pays $\ln V$ nats. With the
+# bias set it pays the entropy of the token frequencies, if the rest still says next to nothing.
 
 # %%
 n_layers, n_heads, n_positions, batch_size, dropout = (2, 4, 64, 8, 0.0) if on_cpu else (6, 6, 256, 64, 0.2)
-widths, rate = ((32, 64, 128), 0.006) if on_cpu else ((96, 192, 384), 0.002)
+widths, learning_rate = ((32, 64, 128), 0.006) if on_cpu else ((96, 192, 384), 0.002)
 size = n_layers, n_heads, n_positions, dropout
 
 log, first_losses = {}, {}
@@ -401,7 +403,7 @@ print(f"{'':24s}{'parameters':>12s}{'first loss':>12s}{'bits/byte':>12s}{'gain':
 for k in range(len(IDEAS) + 1):
     torch.manual_seed(0)
     model = build(widths[1], IDEAS[:k], *size)
-    losses, _ = fit(model, 120, rate, 12 if "warm-up" in IDEAS[:k] else 0, batch_size, n_positions)
+    losses, _ = fit(model, 120, learning_rate, 12 if "warm-up" in IDEAS[:k] else 0, batch_size, n_positions)
     name = IDEAS[k - 1] if k else "nothing"
     log[name], first_losses[name] = bits_per_byte(model, n_positions), losses[0]
     gain = f"{log[IDEAS[k - 2] if k > 1 else 'nothing'] - log[name]:10.3f}" if k else ""
@@ -417,23 +419,24 @@ if on_cpu:
 
 # %% [markdown]
 # One idea carries the recipe, at this size and for so short a training: let the tokens in at full size. To
-# begin with what can be counted comes second. Wide layers and warm-up change no more than another seed
-# would: pre-norm already looks after what they are for (12.4). And a log also tells what to leave out. Tying
-# helps where the table is most of a model, but here the one table must both move fast, to be read, and
-# score with care. We keep the first four.
+# begin with what can be counted comes second. Wide layers and warm-up change little: pre-norm already
+# looks after what they are for (12.4). And a log also tells what to leave out. Tying helps where the table
+# is most of a model, but here the one table must both move fast, to be read, and score with care. We keep
+# the first four.
 #
 # ## Three widths
 #
 # The same batches, the same number of steps, three widths.
 
 # %%
-RECIPE, n_steps, n_warm_up = IDEAS[:4], 400, 40
+RECIPE, n_steps, n_warmup = IDEAS[:4], 400, 40
+on_cuda = device.type == "cuda"
 models, curves, lasted = {}, {}, {}
 for width in widths:
     torch.manual_seed(0)
     models[width] = build(width, RECIPE, *size)
     curves[width], lasted[width] = fit(
-        models[width], n_steps, rate, n_warm_up, batch_size, n_positions, compiled=device.type == "cuda"
+        models[width], n_steps, learning_rate, n_warmup, batch_size, n_positions, compiled=on_cuda
     )
     byte_bits[f"Transformer, width {width}"] = bits_per_byte(models[width], n_positions)
     for step in range(99, n_steps, 100):
@@ -493,7 +496,7 @@ class RecurrentModel(nn.Module):
 torch.manual_seed(0)
 recurrent = RecurrentModel(vocabulary, widths[-1]).to(device)
 n_lstm_steps = 450
-_, ends = fit(recurrent, n_lstm_steps, rate, n_warm_up, batch_size, n_positions)
+_, ends = fit(recurrent, n_lstm_steps, learning_rate, n_warmup, batch_size, n_positions)
 byte_bits["LSTM"] = bits_per_byte(recurrent, n_positions)
 seconds = ends[-1], lasted[widths[1]][-1]
 print(f"LSTM, width {widths[-1]}: {n_lstm_steps} steps, {byte_bits['LSTM']:.3f} bits per byte")
@@ -517,10 +520,10 @@ plt.show()
 
 # %% [markdown]
 # At the CPU's size the LSTM wins against the Transformer in the same time, and counting beats both. No
-# shame: the networks have read less than half of the book, once, and in short pieces; the counts are of all
-# of it. A likely reason for the LSTM's lead: a Transformer must learn from data even that the last token
-# matters most, an LSTM is built that way. What the Transformer wins it wins with size: context, data,
-# width, and hardware that computes all positions at once.
+# shame: the networks have read about half of the book, in short pieces; the counts are of all its first
+# nine tenths. A likely reason for the LSTM's lead: a Transformer must learn from data even that the last
+# token matters most, an LSTM is built that way. What the Transformer wins it wins with size: context,
+# data, width, and hardware that computes all positions at once.
 #
 # ## Writing, without reading everything again
 #
@@ -542,8 +545,9 @@ print(f"with and without a cache, largest difference {largest:.1e}")
 assert largest < 1e-10
 
 # %% [markdown]
-# Our model has learned a fixed number of positions. When they are used up, the writer forgets the older half
-# and begins a new window, and a new cache, with the rest. *Temperature* and *top-k* are those of 11.6.
+# Our model has learned a fixed number of positions. When they are used up, the writer forgets the older
+# half and begins a new window, and a new cache, with the rest. *Temperature* and *top-k* are those of
+# 11.6.
 
 
 # %%
@@ -622,9 +626,9 @@ plt.show()
 # ## Where large language models begin
 #
 # This is their architecture. What differs is size, by factors of a thousand to a million in parameters and
-# more in text; refinements such as rotary positions (12.3), keys and values shared between heads, and a norm
-# without a mean; and a second life after this training, in which the model learns from instructions and from
-# people's judgement to be useful. The loss that you minimised here is the one that they minimise.
+# more in text; refinements such as rotary positions (12.3), keys and values shared between heads, and a
+# norm without a mean; and a second life after this training, in which the model learns from instructions
+# and from people's judgement to be useful. The loss that you minimised here is the one that they minimise.
 #
 # ## What to remember
 #
@@ -645,8 +649,8 @@ plt.show()
 # ## Sources
 #
 # - A. Vaswani et al., "Attention is all you need", 2017, sections 3.1 to 3.4.
-# - A. Radford et al., "Language models are unsupervised multitask learners", 2019, section 2.3: the pre-norm
-#   decoder, and weights of spread 0.02 in its published code.
+# - A. Radford et al., "Language models are unsupervised multitask learners", 2019, section 2.3: the
+#   pre-norm decoder, and weights of spread 0.02 in its published code.
 # - O. Press, L. Wolf, "Using the output embedding to improve language models", 2017: tying.
 # - A. Karpathy, "nanoGPT", 2022: a training loop to compare with.
 # - H. Melville, *Moby-Dick; or, The Whale*, 1851: the data.
