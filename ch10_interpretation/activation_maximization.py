@@ -6,9 +6,9 @@
 # again, in the direction that excites the unit more. It is training with the roles exchanged: the
 # weights stand still and the image learns.
 #
-# **You will build** gradient ascent on images, raw and with rules that keep it honest; maps of the space in
-# which a network compares images: PCA, *t-SNE*, nearest neighbours; and a count of which unit answers to
-# which class. **You need** gradients (2.4), SqueezeNet (9.5) and activations (10.1).
+# **You will build** gradient ascent on images, raw and with rules that keep it honest; maps of the space
+# in which a network compares images: PCA, *t-SNE*, nearest neighbours; and a count of which unit answers
+# to which class. **You need** gradients (2.4), SqueezeNet (9.5) and activations (10.1).
 
 # %%
 from pathlib import Path
@@ -26,9 +26,9 @@ HERE = Path(globals().get("__file__", "")).parent
 # %% [markdown]
 # ## On paper first
 #
-# A unit without bends computes $w \cdot x$. Let $w = (3, 4)$. Of all images with two pixels and length one,
-# which excites it most? The one along $w$: $x = (0.6, 0.8)$, with $w \cdot x = 5$. The gradient of the score
-# is $w$ wherever we stand, so a step along it and a return to length one must end there.
+# A unit without bends computes $w \cdot x$. Let $w = (3, 4)$. Of all images with two pixels and length
+# one, which excites it most? The one along $w$: $x = (0.6, 0.8)$, with $w \cdot x = 5$. The gradient of
+# the score is $w$ wherever we stand, so a step along it and a return to length one must end there.
 
 # %%
 w, x = np.array([3.0, 4.0]), np.array([1.0, 0.0])
@@ -39,8 +39,8 @@ print(f"image {x}, score {w @ x:.6f}")
 np.testing.assert_allclose(x, [0.6, 0.8], rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# So a linear unit draws its own weights: the pictures of filters in lesson 10.1. For a unit deep inside, the
-# gradient changes with the image, and the ascent has to be walked.
+# So a linear unit draws its own weights: the pictures of filters in lesson 10.1. For a unit deep inside,
+# the gradient changes with the image, and the ascent has to be walked.
 #
 # ## Gradient ascent on pixels
 #
@@ -72,8 +72,8 @@ def ascend(score, images, n_steps, learning_rate, low, high, change=None):
 
 # %% [markdown]
 # First on a small network of our own, trained on Fashion-MNIST: two convolutions, a hidden layer of $32$
-# units and ten scores. The hidden layer is the *penultimate* one, the last before the scores; we will return
-# to it.
+# units and ten scores. The hidden layer is the *penultimate* one, the last before the scores; we will
+# return to it.
 
 # %%
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -112,9 +112,9 @@ assert test_accuracy > 0.7
 # %% [markdown]
 # ## A silent unit has no gradient
 #
-# Which unit to ask, before its ReLU or after? Take the noise that we start from. Behind the ReLU many units
-# are silent there, their gradient is zero, and they would never start to move. Before it, every unit says
-# which way is up.
+# Which unit to ask, before its ReLU or after? Take the noise that we start from. Behind the ReLU many
+# units are silent there, their gradient is zero, and they would never start to move. Before it, every unit
+# says which way is up.
 
 # %%
 start = 0.1 * torch.rand(32, 1, 28, 28)
@@ -128,8 +128,8 @@ for name, layers in (("before the ReLU", before_relu), ("after the ReLU", after_
 assert reach["before the ReLU"] == 32 > reach["after the ReLU"]
 
 # %% [markdown]
-# Now the ascent, for the ten classes and the hidden units, all at once. The rival is the best of a thousand
-# test images. Units that no test image wakes are left out: there is nothing to beat.
+# Now the ascent, for the ten classes and the hidden units, all at once. The rival is the best of a
+# thousand test images. Units that no test image wakes are left out: there is nothing to beat.
 
 # %%
 drawn, ratios = {}, {}
@@ -165,17 +165,18 @@ plt.show()
 
 # %% [markdown]
 # These pictures win, and show little. The space of images is vast, and most directions that raise a score
-# leave the images that the network was trained on. Lesson 10.5 makes a weapon of that. Here we want to learn
-# what the network knows, so we must keep the ascent near images.
+# leave the images that the network was trained on. Lesson 10.5 makes a weapon of that. Here we want to
+# learn what the network knows, so we must keep the ascent near images.
 #
 # ## Three rules
 #
 # - *Blur*: a little smoothing after each step removes what no neighbour supports.
-# - *Jitter*: move the image by a few random pixels before each look. What depends on an exact position dies
-#   out.
+# - *Jitter*: move the image by a few random pixels before each look. What depends on an exact position
+#   dies out.
 # - *Decay*: all pixels shrink a little, so that only those stay which the score keeps asking for.
 #
-# Blur is a convolution with a bell curve, and that splits into one along the rows and one along the columns.
+# Blur is a convolution with a bell curve, and that splits into one along the rows and one along the
+# columns.
 
 
 # %%
@@ -297,9 +298,10 @@ fig.suptitle("Raw ascent finds noise; blur, jitter and decay let shapes come thr
 plt.show()
 
 # %% [markdown]
-# All of them score higher than a photo of the thing, and only the second row tells us something: the
-# network has an idea of eyes and scales, of a crown of leaves. The rules are *our* wish. They say
-# what an image is, and the network fills in the rest. How much of the picture is which, nobody can tell.
+# Both drawings of an espresso score higher than the photo of one, and only the second row tells us
+# something: the network has an idea of eyes and scales, of a crown of leaves. The rules are *our* wish.
+# They say what an image is, and the network fills in the rest. How much of the picture is which, nobody
+# can tell.
 #
 # ## Where do images stand?
 #
@@ -348,8 +350,8 @@ print(
 assert shares["features"] > shares["pixels"] + 0.01
 
 # %% [markdown]
-# The gain is modest in the mean, because most clothes of a kind are alike in their pixels already, and clear
-# where silhouettes mislead. Here is the image for which the two spaces disagree most.
+# The gain is modest in the mean, because most clothes of a kind are alike in their pixels already, and
+# clear where silhouettes mislead. Here is the image for which the two spaces disagree most.
 
 # %%
 near = {"pixels": neighbors(pixels, 5), "features": neighbors(features, 5)}
@@ -369,12 +371,13 @@ plt.show()
 #
 # To see $32$ dimensions we need two. *Principal component analysis* looks from the side where the cloud is
 # widest: the direction of largest variance, then the largest at right angles to it. They are eigenvectors
-# of the covariance matrix
+# (2.4) of the covariance matrix (2.7)
 #
 # $$C = \frac{1}{n} \sum_i (x_i - \bar x)(x_i - \bar x)^\top, \qquad C v = \lambda v ,$$
 #
-# and $\lambda$ is the variance along $v$. The check is the singular value decomposition, which finds the
-# same directions without ever forming $C$; only their signs are free.
+# and $\lambda$ is the variance along $v$. The check is the *singular value decomposition*, which takes
+# apart the table of points itself and finds the same directions without ever forming $C$; only their signs
+# are free.
 
 
 # %%
@@ -406,9 +409,9 @@ assert 0.3 < kept < 0.95
 #
 # $$p_{j|i} \propto e^{-\beta_i \lVert x_i - x_j \rVert^2}, \qquad p_{ij} = \frac{p_{j|i} + p_{i|j}}{2n} .$$
 #
-# Each point chooses its own $\beta_i$ so that it has about equally many neighbours. That number, $e^{H}$ for
-# the entropy $H$ of its probabilities (2.7), is the *perplexity*. A larger $\beta$ means fewer, so halving
-# an interval finds it, for all points side by side.
+# Each point chooses its own $\beta_i$ so that it has about equally many neighbours. That number, $e^{H}$
+# for the entropy $H$ of its probabilities (2.7), is the *perplexity*. A larger $\beta$ means fewer, so
+# halving an interval finds it, for all points side by side.
 
 
 # %%
@@ -447,9 +450,10 @@ print(f"perplexities from {np.exp(entropies).min():.6f} to {np.exp(entropies).ma
 np.testing.assert_allclose(np.exp(entropies), 30, rtol=1e-6)
 
 # %% [markdown]
-# On the flat map nearness has a longer tail, that of *Student's t*, hence the name: in a plane there is less
-# room for neighbours, and the tail lets the others move away. With $w_{ij} = 1 / (1 + \lVert y_i - y_j
-# \rVert^2)$ and $q_{ij} = w_{ij} / \sum w$, move the points to make $q$ like $p$:
+# On the flat map nearness has a longer tail, that of *Student's t* (7.7), hence the name: in a plane
+# there is less room for neighbours, and the tail lets the others move away. With
+# $w_{ij} = 1 / (1 + \lVert y_i - y_j \rVert^2)$ and $q_{ij} = w_{ij} / \sum w$, move the points to make
+# $q$ like $p$. The gap is the *Kullback-Leibler divergence*, cross-entropy less entropy (2.7):
 #
 # $$L = \sum_{i \ne j} p_{ij} \log \frac{p_{ij}}{q_{ij}}, \qquad
 #   \frac{\partial L}{\partial y_i} = 4 \sum_j (p_{ij} - q_{ij})\, w_{ij}\, (y_i - y_j) .$$
@@ -528,7 +532,7 @@ for ax, points, name in zip(axes, (flat, tsne_map), ("PCA", "t-SNE")):
         ax.scatter(*some.T, marker=marker, s=18, alpha=0.8, label=CLASSES[label] if name == "PCA" else None)
     ax.set(xticks=[], yticks=[], title=name)
 fig.legend(loc="outside right center")
-fig.suptitle("PCA lets kinds overlap; t-SNE keeps neighbors together")
+fig.suptitle("PCA lets kinds overlap; t-SNE keeps neighbours together")
 plt.show()
 
 # %% [markdown]
@@ -538,10 +542,10 @@ plt.show()
 #
 # ## Which unit answers to what?
 #
-# *Network dissection* compares where a unit is active with where a concept is present. In small, with images
-# for places and classes for concepts: a unit's *on* set is its most active tenth of the images. How much of
-# it is trousers? With sets $A$ and $B$, *intersection over union* is $|A \cap B| / |A \cup B|$: one if they
-# are the same, zero if they share nothing.
+# *Network dissection* compares where a unit is active with where a concept is present. In small, with
+# images for places and classes for concepts: a unit's *on* set is its most active tenth of the images. How
+# much of it is trousers? With sets $A$ and $B$, *intersection over union* is $|A \cap B| / |A \cup B|$:
+# one if they are the same, zero if they share nothing.
 
 
 # %%
@@ -564,7 +568,8 @@ assert strength[order[0]] > 0.4
 
 # %% [markdown]
 # Does a unit that *answers* to a class also *matter* for it? Switch units off, set them to zero, and see
-# which classes suffer. First the clearest units one at a time, then all units of one favorite class together.
+# which classes suffer. First the clearest units one at a time, then all units of one favourite class
+# together.
 
 
 # %%
@@ -585,8 +590,8 @@ for unit in order[:5]:
 assert min(alone) < 0.05
 
 # %% [markdown]
-# The overlap does not tell the loss. A unit may answer to a class so clearly that it could name it, and the
-# network does without it, because others say the same. In company they count.
+# The overlap does not tell the loss. A unit may answer to a class so clearly that it could name it, and
+# the network does without it, because others say the same. In company they count.
 
 # %%
 own_loss, other_loss = [], []
@@ -603,7 +608,7 @@ assert np.mean(own_loss) > 2 * np.mean(other_loss) > 0
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained", width_ratios=(3, 2))
 image = left.imshow(overlap[order].T, vmin=0, vmax=1, aspect="auto")
 left.set(yticks=range(10), yticklabels=CLASSES, xlabel="live units, clearest first")
-left.set_title("Each unit's favorites")
+left.set_title("Each unit's favourites")
 fig.colorbar(image, ax=left, label="intersection over union")
 names = [CLASSES[label] for label in np.unique(favorite[order])]
 right.barh(np.arange(len(names)) - 0.2, own_loss, 0.4, color="C1", label="the class itself")
@@ -611,7 +616,7 @@ right.barh(np.arange(len(names)) + 0.2, other_loss, 0.4, color="C0", hatch="//",
 right.set(yticks=range(len(names)), yticklabels=names, xlabel="recall lost, units of this class off")
 right.invert_yaxis()
 right.legend()
-fig.suptitle("Switch off the units that answer to a class: on average it loses far more than the others")
+fig.suptitle("Switch off the units that answer to a class: on average it loses over twice what others do")
 plt.show()
 
 # %% [markdown]
@@ -628,18 +633,19 @@ plt.show()
 #
 # Predict first, then change it and run again.
 #
-# 1. Leave out one of the three rules at a time. Which one matters most for the pineapple?
-# 2. Draw the t-SNE map with perplexity 5, then 100. Which groups survive both?
-# 3. Start the ascent for "daisy" from the coffee instead of noise. What becomes of the cup?
+# 1. Leave out one of the three rules at a time, in a copy of the cell that draws with them. Which one
+#    matters most for the pineapple?
+# 2. In a cell of your own, draw the t-SNE map with perplexity 5, then 100. Which groups survive both?
+# 3. There, too, start the ascent for "daisy" from the coffee instead of noise. What becomes of the cup?
 #
 # ## Sources
 #
 # - D. Erhan, Y. Bengio, A. Courville, P. Vincent, "Visualizing higher-layer features of a deep network",
 #   2009: activation maximization.
-# - K. Simonyan, A. Vedaldi, A. Zisserman, "Deep inside convolutional networks", 2014, section 2: decay, and
-#   scores before the softmax.
-# - J. Yosinski and others, "Understanding neural networks through deep visualization", 2015, section 3: blur
-#   and other rules.
+# - K. Simonyan, A. Vedaldi, A. Zisserman, "Deep inside convolutional networks", 2014, section 2: decay,
+#   and scores before the softmax.
+# - J. Yosinski and others, "Understanding neural networks through deep visualization", 2015, section 3:
+#   blur and other rules.
 # - C. Olah, A. Mordvintsev, L. Schubert, "Feature visualization", 2017: jitter, and what regularizers add.
 # - L. van der Maaten, G. Hinton, "Visualizing data using t-SNE", 2008, sections 2 and 3.
 # - D. Bau and others, "Network dissection", 2017: units, concepts, intersection over union.

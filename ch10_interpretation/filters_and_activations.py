@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 10.1 Filters and activations: asking a network what it looks at
 #
-# A taster says "espresso" and is right. You could look at her tongue, watch what she does while she tastes,
-# or hide one ingredient after the other and see when she hesitates. A network can be questioned in the same
-# three ways, and here nothing is hidden: every weight and every number in between lies open.
+# A taster says "espresso" and is right. You could look at her tongue, watch what she does while she
+# tastes, or hide one ingredient after the other and see when she hesitates. A network can be questioned in
+# the same three ways, and here nothing is hidden: every weight and every number in between lies open.
 #
-# **You will build** pictures of filters and of activations, a *deconvnet* that runs a network backward
-# to the pixels, two rivals of it, and a map of what may not be covered. **You need** convolution and pooling
-# (9.1, 9.2), pretrained networks (9.5) and the transposed convolution (9.6).
+# **You will build** pictures of filters and of activations, a *deconvnet* that runs a network backward to
+# the pixels, two rivals of it, and a map of what may not be covered. **You need** hooks (4.3), convolution
+# and pooling (9.1, 9.2), pretrained networks (9.5) and the transposed convolution (9.6).
 
 # %%
 import contextlib
@@ -38,8 +38,8 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
 
 # %% [markdown]
-# A short training is enough for a network that mostly gets it right; we want to question it, not to send it
-# to a contest.
+# A short training is enough for a network that mostly gets it right; we want to question it, not to send
+# it to a contest.
 
 # %%
 torch.manual_seed(0)
@@ -124,20 +124,20 @@ left.set(title="our network, 5 × 5", xlabel="red below zero, blue above")
 largest = first_weight.abs().amax(dim=(1, 2, 3), keepdim=True)
 tiles = (0.5 + first_weight / (2 * largest)).permute(0, 2, 3, 1)  # (64, C, 3, 3) -> (64, 3, 3, C)
 right.imshow(mosaic(tiles[balance.argsort()].numpy(), 8, 1))
-right.set(title="SqueezeNet, 3 × 3 in color", xlabel="the most balanced come first, row by row")
+right.set(title="SqueezeNet, 3 × 3 in colour", xlabel="the most balanced come first, row by row")
 for ax in (left, right):
     ax.set(xticks=[], yticks=[])
-fig.suptitle("Most of SqueezeNet's first filters weigh one side, or one color, against another")
+fig.suptitle("Most of SqueezeNet's first filters weigh one side, or one colour, against another")
 plt.show()
 
 # %% [markdown]
-# Deeper filters have as many input channels as the layer before, dozens of them, and none is a colour. They
-# cannot be shown like this. From here on we look at what the layers *do*.
+# Deeper filters have as many input channels as the layer before, dozens of them, and none is a colour.
+# They cannot be shown like this. From here on we look at what the layers *do*.
 #
 # ## Activations by hooks
 #
-# A *forward hook* is a function that PyTorch calls with a module's output each time the module has run. The
-# network itself stays as it is. Remove a hook when done, or it will go on collecting.
+# A *forward hook* (4.3) is a function that PyTorch calls with a module's output each time the module has
+# run. The network itself stays as it is. Remove a hook when done, or it will go on collecting.
 
 
 # %%
@@ -189,9 +189,8 @@ for name, values in maps.items():
     active[name] = (values > 0).double().mean().item()
     size = f"{values.shape[2]} × {values.shape[3]}"
     print(f"{name:20s}{values.shape[1]:12d}{size:>12s}{active[name]:12.1%}")
-assert (
-    active["features.1"] > 0.4 > active["features.7"] > active["features.12"] and active["features.12"] < 0.2
-)
+assert active["features.1"] > 0.4 > active["features.7"] > active["features.12"]
+assert active["features.12"] < 0.2
 
 # %%
 fig, axes = plt.subplots(3, 5, figsize=(10, 6.4), layout="constrained")
@@ -201,15 +200,15 @@ for column, (name, values) in zip(axes.T, maps.items()):
         ax.imshow(values[0, channel].numpy())
         ax.set(xticks=[], yticks=[], xlabel=f"channel {int(channel)}")
     column[0].set_title(f"{name}\n{active[name]:.0%} active", fontsize=10)
-fig.suptitle("Deeper maps are coarser and mostly silent: each of their units waits for something rarer")
+fig.suptitle("Deeper maps are coarser and mostly silent: their units wait for something rarer")
 plt.show()
 
 # %% [markdown]
 # ## What excites a unit?
 #
 # One photo tells what a unit did once. Ask instead which of a thousand test images excite it most, and
-# where. A *unit* here is one channel, wherever in its map it answers; we take those after the second ReLU of
-# our small network. A unit that never fires has no top images, only ties, so we keep the *live* ones.
+# where. A *unit* here is one channel, wherever in its map it answers; we take those after the second ReLU
+# of our small network. A unit that never fires has no top images, only ties, so we keep the *live* ones.
 
 # %%
 UNIT_LAYER = 4  # the second ReLU in `model`
@@ -223,9 +222,9 @@ print(f"kinds of clothes among a unit's top nine: {n_kinds.float().mean():.1f} o
 assert len(live) > 12 and n_kinds.float().mean() > 2
 
 # %% [markdown]
-# So a unit is no class: shoes, bags and shirts stand side by side in its list. What do they share? A unit
-# sees only its *receptive field*: three cells of the pooled map, two pixels each, and two more
-# pixels on either side for the $5\times5$ filters. We cut out those ten by ten pixels.
+# So a unit is no class: several kinds of clothes stand side by side in its list. What do they share? A
+# unit sees only its *receptive field*: three cells of the pooled map, two pixels each, and two more pixels
+# on either side for the $5\times5$ filters. We cut out those ten by ten pixels.
 
 
 # %%
@@ -253,7 +252,10 @@ for unit in units.tolist():
 
 # %%
 def likeness(tiles):
-    """Mean correlation of two tiles: (own, other) for two of one unit and of two; {unit: nine (10, 10)}."""
+    """Mean correlation of two tiles, of one unit and of two units: (own, other).
+
+    tiles: {unit: nine of (10, 10)}. In `own` each tile also meets itself, once in nine.
+    """
     rows = torch.stack([tile for nine in tiles.values() for tile in nine]).flatten(1)  # (27, 100)
     groups = torch.corrcoef(rows).reshape(len(tiles), 9, len(tiles), 9).mean(dim=(1, 3))  # -> (3, 3)
     apart = groups[~torch.eye(len(tiles), dtype=torch.bool)]  # (6,)
@@ -267,9 +269,9 @@ assert 0.4 < own <= 1 and -1 <= other < own - 0.2
 # %% [markdown]
 # ## Which pixels of the patch?
 #
-# To see what in a patch did it, send a signal from the unit back to the pixels. Each layer is undone as well
-# as it can be: a convolution by the transposed convolution, a pool by putting each value back where the
-# maximum came from. Those places are the *switches*. The question is what a ReLU should do.
+# To see what in a patch did it, send a signal from the unit back to the pixels. Each layer is undone as
+# well as it can be: a convolution by the transposed convolution, a pool by putting each value back where
+# the maximum came from. Those places are the *switches*. The question is what a ReLU should do.
 #
 # ## On paper first
 #
@@ -308,9 +310,9 @@ for rule, expected in zip(RULES, ([-5, 0, 6], [0, 4, 6], [0, 0, 6])):
 # %% [markdown]
 # ## From scratch: unpooling with switches
 #
-# `F.max_pool2d` can return the switches: for each window the flat index of its winner. Unpooling writes each
-# value to its switch and leaves zeros elsewhere. Where windows overlap, one pixel may have won
-# twice, so values add, as in every backward pass.
+# `F.max_pool2d` can return the switches: for each window the flat index of its winner. Unpooling writes
+# each value to its switch and leaves zeros elsewhere. Where windows overlap, one pixel may have won twice,
+# so values add, as in every backward pass.
 
 
 # %%
@@ -327,8 +329,8 @@ print(restored[0, 0])
 assert restored[0, 0].tolist() == [[0, 7, 0, 0], [0, 0, 0, 6]]
 
 # %% [markdown]
-# The whole way down is one loop. `walk` goes up and notes what entered each layer; `project` comes back with
-# a signal for the last layer walked.
+# The whole way down is one loop. `walk` goes up and notes what entered each layer; `project` comes back
+# with a signal for the last layer walked.
 
 
 # %%
@@ -342,8 +344,8 @@ def walk(layers, x):
 
 
 # %% [markdown]
-# On the way down every kind of layer has its own line or two. A transposed convolution with a stride does not
-# know how many rows its input had; `output_padding` tells it.
+# On the way down every kind of layer has its own line or two. A transposed convolution with a stride does
+# not know how many rows its input had; `output_padding` tells it.
 
 
 # %%
@@ -401,9 +403,9 @@ for rule in RULES:
 assert not torch.allclose(passes["deconvnet"], passes["guided"])
 
 # %% [markdown]
-# How does the deconvnet come to differ so much? It never asks which units were on. The image enters through
-# the switches alone. Take the pools away, too, and it draws the same picture for *every* image, a boot or a
-# bag. The other two keep watching the ReLUs.
+# How does the deconvnet come to differ so much? It never asks which units were on. The image enters
+# through the switches alone. Take the pools away, too, and it draws the same picture for *every* image, a
+# boot or a bag. The other two keep watching the ReLUs.
 
 # %%
 unpooled = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)).requires_grad_(False)
@@ -497,8 +499,8 @@ assert largest < 1e-4
 
 # %% [markdown]
 # Now SqueezeNet and the coffee: the strongest unit of the last feature layer, one seed signal, three
-# rules. As a number for what the eye sees, we correlate, in and around the mouth of the cup, the size of each
-# picture with the photo's edges (the step to the next pixel), both averaged over $5\times5$ pixels.
+# rules. As a number for what the eye sees, we correlate, in and around the mouth of the cup, the size of
+# each picture with the photo's edges (the step to the next pixel), both averaged over $5\times5$ pixels.
 
 # %%
 x = photos["coffee"][None].clone().requires_grad_()  # (1, 3, 224, 224)
@@ -528,7 +530,7 @@ axes[0].imshow(shown["coffee"])
 axes[0].set_title("the photo")
 for ax, (rule, view) in zip(axes[1:], views.items()):
     limit = view.abs().quantile(0.999)
-    ax.imshow((0.5 + view / (2 * limit)).clamp(0, 1).permute(1, 2, 0).numpy())  # gray is zero
+    ax.imshow((0.5 + view / (2 * limit)).clamp(0, 1).permute(1, 2, 0).numpy())  # grey is zero
     ax.set_title(rule)
 for ax in axes:
     ax.set(xticks=[], yticks=[])
@@ -542,13 +544,13 @@ plt.show()
 # ## What may not be covered
 #
 # The last question needs no look inside. Cover a part of the photo with a grey square and ask for the
-# probability of the class. Slide the square over the photo: where the probability falls, something under the
-# square mattered. Grey is zero after the preprocessing, the mean colour of ImageNet.
+# probability of the class. Slide the square over the photo: where the probability falls, something under
+# the square mattered. Grey is zero after the preprocessing, the mean colour of ImageNet.
 
 
 # %%
 def occlusion_loops(model, x, category, size=64, stride=16):
-    """Probability of category with a gray square of `size` pixels on x (C, H, W) at every stride-th place."""
+    """Probability of category with a grey square of `size` pixels on x (C, H, W) at every stride-th place."""
     rows, columns = ((n - size) // stride + 1 for n in x.shape[1:])
     out = torch.empty(rows, columns)
     for row, column in np.ndindex(rows, columns):
@@ -561,9 +563,9 @@ def occlusion_loops(model, x, category, size=64, stride=16):
 # %% [markdown]
 # ## The same, faster
 #
-# The passes do not depend on each other, so some can share one: a batch of covered copies. Store these with
-# channels last, as in lesson 9.6, and the convolutions copy less. A small batch is enough; a large one
-# fills the memory with photos and outgrows the processor's caches.
+# The passes do not depend on each other, so some can share one: a batch of covered copies. Store these
+# with channels last, as in lesson 9.6, and the convolutions copy less. A small batch is enough; a large
+# one fills the memory with photos and outgrows the processor's caches.
 
 
 # %%
@@ -607,15 +609,15 @@ for name, x in photos.items():
     place = np.unravel_index(int(occluded[name].argmin()), occluded[name].shape)
     worst = tuple(16 * int(index) + 32 for index in place)
     print(f"{categories[category]}: {whole[name]:.2f} uncovered, ", end="")
-    print(f"{occluded[name].min():.2f} with the square's center at row {worst[0]}, column {worst[1]}")
+    print(f"{occluded[name].min():.2f} with the square's centre at row {worst[0]}, column {worst[1]}")
     if name == "coffee":
         assert 0 < worst[0] < 140 and 35 < worst[1] < 190 and occluded[name].min() < whole[name] - 0.2
 
 # %% [markdown]
 # The coffee's map is lowest on the cup. The rocket holds a warning. A square over the whole width of the
 # rocket (column 5 of the map) costs little. A square flush with its axis, which hides one half of it and
-# the sky beside (columns 3 and 7), costs nearly everything. A covered photo is a new photo, with new edges: a
-# low cell says that *this* change mattered, not that the object is there.
+# the sky beside (columns 3 and 7), costs nearly everything. A covered photo is a new photo, with new
+# edges: a low cell says that *this* change mattered, not that the object is there.
 
 # %%
 rows = slice(3, 6)  # squares that cover the upper half of the rocket
@@ -627,14 +629,12 @@ assert hidden_whole > 2 * hidden_half and hidden_whole > whole["rocket"] / 2
 fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
 for (photo_ax, map_ax), name in zip((axes[:2], axes[2:]), photos):
     photo_ax.imshow(shown[name])
-    image = map_ax.imshow(occluded[name].numpy(), extent=(24, 200, 200, 24))  # cells at the squares' centers
-    map_ax.set(xlim=(0, 223), ylim=(223, 0), xlabel="column of the square's center", ylabel="row")
+    image = map_ax.imshow(occluded[name].numpy(), extent=(24, 200, 200, 24))  # cells at the squares' centres
+    map_ax.set(xlim=(0, 223), ylim=(223, 0), xlabel="column of the square's centre", ylabel="row")
     photo_ax.set(xlabel="column", title=name)
     map_ax.set_title(f"{'espresso' if name == 'coffee' else 'missile'}: {whole[name]:.2f} uncovered")
     fig.colorbar(image, ax=map_ax, label="probability")
-fig.suptitle(
-    "Espresso falls when the cup is covered; missile falls when half of the rocket is, not all of it"
-)
+fig.suptitle("Espresso falls when the cup is covered; missile when half of the rocket is, not all of it")
 plt.show()
 
 # %% [markdown]
@@ -643,17 +643,20 @@ plt.show()
 # - First-layer filters are pictures of what they answer to; most weigh one side against another.
 # - Hooks read any layer without touching the network. Set `inplace=False` first.
 # - A unit's top images tell what it waits for. It is rarely a class.
-# - Gradient, deconvnet and guided backpropagation differ in one line, at the ReLU. The prettiest is not for
-#   that reason the truest.
+# - Gradient, deconvnet and guided backpropagation differ in one line, at the ReLU. The prettiest is not
+#   for that reason the truest.
 # - Occlusion asks the network itself. It costs a pass for each place, and it can surprise.
 #
 # ## Try it
 #
 # Predict first, then change it and run again.
 #
-# 1. Take the three units that fire most often. What do their patches share?
-# 2. Cover with the photo's mean colour instead of grey. Which cells of the rocket's map change?
-# 3. Cover with squares of half the size. Which photo loses its map first, and why?
+# 1. In a cell of your own, show the top patches of the three units that fire most often. What do they
+#    share?
+# 2. Copy `occlusion_map` and let the copy cover with the photo's mean colour instead of grey. Which cells
+#    of the rocket's map change?
+# 3. In a cell of your own, draw `occlusion_map` of both photos with `size=32`. Whose map fades first, and
+#    why?
 #
 # ## Sources
 #
@@ -661,7 +664,7 @@ plt.show()
 #   deconvnet, top patches, occlusion.
 # - K. Simonyan, A. Vedaldi, A. Zisserman, "Deep inside convolutional networks", 2014, section 4: the
 #   gradient and the deconvnet side by side.
-# - J. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller, "Striving for simplicity: the all convolutional
-#   net", 2015, section 3.4: guided backpropagation, and the deconvnet without pools.
+# - J. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller, "Striving for simplicity: the all
+#   convolutional net", 2015, section 3.4: guided backpropagation, and the deconvnet without pools.
 # - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017: the data (MIT, Zalando SE).
 # - F. Iandola and others, "SqueezeNet", 2016: the network.

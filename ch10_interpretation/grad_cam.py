@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 10.3 Grad-CAM: which part of the photo spoke for this answer?
 #
-# A jury reaches a verdict, and you want to know what convinced it. Ask each member: how strongly did you see
-# your thing, where did you see it, and how much did the verdict depend on you? Add up the answers over the
-# photo, and you have a map of the evidence. The members are the channels of a network's last maps.
+# A jury reaches a verdict, and you want to know what convinced it. Ask each member: how strongly did you
+# see your thing, where did you see it, and how much did the verdict depend on you? Add up the answers over
+# the photo, and you have a map of the evidence. The members are the channels of a network's last maps.
 #
 # **You will build** class activation maps and *Grad-CAM*, their form for any network, as a function of
 # twenty lines; maps of what speaks against an answer; and you will use them to catch a network that
@@ -30,8 +30,8 @@ HERE = Path(globals().get("__file__", "")).parent
 #   B = \begin{pmatrix} 0 & 0 \\ 0 & 2 \end{pmatrix}, \quad
 #   s = 3\,\bar A - 2\,\bar B = 3 \cdot 1 - 2 \cdot 0.5 = 2 .$$
 #
-# A sum of sums can be read in another order: first add the weighted maps, $\frac34 A - \frac24 B$. That has a
-# $3$ in the first cell and a $-1$ in the last. It is the score, spread over the places where it came
+# A sum of sums can be read in another order: first add the weighted maps, $\frac34 A - \frac24 B$. That
+# has a $3$ in the first cell and a $-1$ in the last. It is the score, spread over the places where it came
 # from, and it adds up to $2$.
 
 # %%
@@ -74,8 +74,8 @@ for name in ("coffee", "chelsea"):
     photos[name] = preprocess(photo)  # (3, 224, 224)
 
 # %% [markdown]
-# Maps will be drawn over the photo, which is shown in grey so that its colours do not mix with those of the
-# map.
+# Maps will be drawn over the photo, which is shown in grey so that its colours do not mix with those of
+# the map.
 
 
 # %%
@@ -89,8 +89,8 @@ def show_map(ax, x, heat, title):
 # %% [markdown]
 # ## CAM on the coffee
 #
-# The maps before the last layer are $512$ of $13 \times 13$ cells. Weight them with the espresso row of the
-# last layer and add up. With the bias, the sum over all cells is the score.
+# The maps before the last layer are $512$ of $13 \times 13$ cells. Weight them with the espresso row of
+# the last layer and add up. With the bias, the sum over all cells is the score.
 
 # %%
 espresso = categories.index("espresso")
@@ -106,9 +106,9 @@ assert abs(total - score) < 1e-3
 # %% [markdown]
 # ## Grad-CAM, by hand
 #
-# Most networks do not end like that: several layers may follow the maps, and no row of weights belongs to a
-# class. But how much the score depends on channel $k$ can still be asked: by the gradient, averaged over the
-# cells. With $Z$ cells and score $s$,
+# Most networks do not end like that: several layers may follow the maps, and no row of weights belongs to
+# a class. But how much the score depends on channel $k$ can still be asked: by the gradient, averaged over
+# the cells. With $Z$ cells and score $s$,
 #
 # $$\alpha_k = \frac1Z \sum_{ij} \frac{\partial s}{\partial A^k_{ij}}, \qquad
 #   \text{map} = \mathrm{ReLU}\Big( \sum_k \alpha_k A^k \Big) .$$
@@ -129,9 +129,9 @@ print(f"CAM over Grad-CAM before its ReLU: {factor.min():.4f} to {factor.max():.
 torch.testing.assert_close(cam, raw, rtol=1e-3, atol=1e-5)
 
 # %% [markdown]
-# For this network the two are the same. The derivative of a mean of $Z$ cells is $\frac1Z$ in each cell, so
-# $\alpha_k$ is $\frac1Z$ times the weight. (CAM is often written without that factor.) Grad-CAM contains CAM,
-# and asks for nothing but a gradient.
+# For this network the two are the same. The derivative of a mean of $Z$ cells is $\frac1Z$ in each cell,
+# so $\alpha_k$ is $\frac1Z$ times the weight. (CAM is often written without that factor.) Grad-CAM
+# contains CAM, and asks for nothing but a gradient.
 #
 # ## As a function
 #
@@ -178,10 +178,10 @@ torch.testing.assert_close(heat, expected, rtol=1e-4, atol=1e-6)
 # %% [markdown]
 # ## Does the map point at the cup?
 #
-# A map should follow its object. We cut three windows from the photo, each shifted against the others,
-# and draw a box around the cup by eye: in the whole photo, scaled to $256$ rows, from row $16$ to $156$ and
-# from column $115$ to $270$. Two questions: is the peak in the box? And how much of the map's mass is in it,
-# compared with the box's share of the area? A map that is the same everywhere has a ratio of one.
+# A map should follow its object. We cut three windows from the photo, each shifted against the others, and
+# draw a box around the cup by eye: in the whole photo, scaled to $256$ rows, from row $16$ to $156$ and
+# from column $115$ to $270$. Two questions: is the peak in the box? And how much of the map's mass is in
+# it, compared with the box's share of the area? A map that is the same everywhere has a ratio of one.
 
 # %%
 photo = torch.from_numpy(plt.imread(HERE / "data" / "coffee.jpg").copy()).permute(2, 0, 1)  # (3, 400, 600)
@@ -189,9 +189,8 @@ photo = photo[None] / 255  # (3, H, W) -> (1, 3, H, W), from 0 to 1
 whole = F.interpolate(photo, size=(256, 384), mode="bilinear", antialias=True)  # (1, 3, 256, 384)
 whole = (whole - mean) / std
 corners = ((32, 40), (32, 80), (32, 120))  # row and column of the windows' upper left corners
-windows = torch.cat(
-    [whole[..., top : top + 224, left : left + 224] for top, left in corners]
-)  # (3, 3, 224, 224)
+# three of (1, 3, 224, 224) -> (3, 3, 224, 224)
+windows = torch.cat([whole[..., top : top + 224, left : left + 224] for top, left in corners])
 boxes = [(max(0, 16 - top), 156 - top, max(0, 115 - left), min(224, 270 - left)) for top, left in corners]
 
 
@@ -234,9 +233,9 @@ plt.show()
 # %% [markdown]
 # ## Which layer?
 #
-# Any layer with maps can be asked. The last one has seen most and says what *kinds* of things are where, in
-# coarse cells. An early one has fine cells, but its channels are edges, and an edge speaks for espresso as
-# well as for a hundred other things.
+# Any layer with maps can be asked. The last one has seen most and says what *kinds* of things are where,
+# in coarse cells. An early one has fine cells, but its channels are edges, and an edge speaks for espresso
+# as well as for a hundred other things.
 
 # %%
 layers = (4, 7, 10, 12)
@@ -261,8 +260,8 @@ plt.show()
 #
 # Put the cat and the coffee side by side. The network is built of convolutions and a mean, so it takes the
 # wide image. Now ask for "espresso" and for "Egyptian cat": a map that shows the *class* must change
-# sides. Then turn the sign: what speaks *against* each of them? These are *counterfactual* maps: remove what
-# they show, and the score rises.
+# sides. Then turn the sign: what speaks *against* each of them? These are *counterfactual* maps: remove
+# what they show, and the score should rise.
 
 # %%
 pair = torch.cat([photos["chelsea"], photos["coffee"]], dim=2)[None]  # (1, 3, 224, 448)
@@ -289,8 +288,8 @@ plt.show()
 # %% [markdown]
 # ## Guided Grad-CAM
 #
-# Guided backpropagation (10.1) is sharp, but does it know the class? We ask it for the same two. The product
-# of both, pixel by pixel, is *Guided Grad-CAM*: the detail of one, the place of the other.
+# Guided backpropagation (10.1) is sharp, but does it know the class? We ask it for the same two. The
+# product of both, pixel by pixel, is *Guided Grad-CAM*: the detail of one, the place of the other.
 
 
 # %%
@@ -336,7 +335,7 @@ fig, axes = plt.subplots(2, 2, figsize=(10, 5.6), layout="constrained")
 for column, name in zip(axes.T, asked):
     for ax, views, words in zip(column, (guided, combined), ("guided", "Guided Grad-CAM")):
         view = views[name] / (2 * views[name].abs().quantile(0.995))
-        ax.imshow((0.5 + view).clamp(0, 1).permute(1, 2, 0).numpy())  # gray is zero
+        ax.imshow((0.5 + view).clamp(0, 1).permute(1, 2, 0).numpy())  # grey is zero
         ax.set(xticks=[], yticks=[], title=f"{words}, {name}")
 fig.suptitle("Guided backpropagation draws much the same for both classes; with the map it takes sides")
 plt.show()
@@ -344,9 +343,10 @@ plt.show()
 # %% [markdown]
 # ## Right for the wrong reason
 #
-# Now the use that justifies the effort. A shop photographs coats and shirts, in two rooms. In the shirt room
-# a checkered tag hangs in the corner of every picture, and nobody notices. We train a small network on
-# these pictures, and another one on mixed pictures: there the tag hangs on a random half of either kind.
+# Now the use that justifies the effort. A shop photographs coats and shirts, in two rooms. In the shirt
+# room a chequered tag hangs in the corner of every picture, and nobody notices. We train a small network
+# on these pictures, and another one on mixed pictures: there the tag hangs on a random half of either
+# kind.
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -370,7 +370,7 @@ def coats_and_shirts(images, labels):
 
 
 def with_tag(images, chosen):
-    """A copy of images (n, 1, 28, 28) with a checkered tag in the corner of those chosen, (n,) of bool."""
+    """A copy of images (n, 1, 28, 28) with a chequered tag in the corner of those chosen, (n,) of bool."""
     images = images.clone()
     board = (torch.arange(4)[:, None] + torch.arange(4)) % 2  # (4, 1) + (4,) -> (4, 4)
     images[chosen, :, 1:5, 1:5] = 1 - board.to(images)
@@ -427,9 +427,9 @@ for name, model in nets.items():
 assert accuracy["shop", "shop test"] > 0.9
 
 # %% [markdown]
-# On its own pictures, held out as they should be, the shop's network is nearly perfect. If these were all the
-# pictures we had, nothing would warn us. So ask it why: Grad-CAM for "shirt" on every test shirt, all of them
-# with a tag. How much of the map lies in the corner, which is a sixteenth of the picture?
+# On its own pictures, held out as they should be, the shop's network is nearly perfect. If these were all
+# the pictures we had, nothing would warn us. So ask it why: Grad-CAM for "shirt" on every test shirt, all
+# of them with a tag. How much of the map lies in the corner, which is a sixteenth of the picture?
 
 # %%
 shirts = shop_test[y_test == 1]  # (n, 1, 28, 28)
@@ -447,11 +447,11 @@ assert corner_peak["shop"] > 0.8 and corner_mass["shop"] > 0.2
 assert corner_mass["shop"] > 2 * corner_mass["mixed"] and corner_mass["mixed"] < 0.2
 
 # %% [markdown]
-# The shop's map is full of the tag. The peak alone says less: a checkerboard is the sharpest
+# The shop's map is full of the tag. The peak alone says less: a chequerboard is the sharpest
 # pattern in the picture, and may be the brightest cell even of a map that is nearly all shirt.
 #
-# So far this is a suspicion. The proof is to act: take the tags away, or hang them on coats. The network that
-# looked perfect had learned to find tags.
+# So far this is a suspicion. The proof is to act: take the tags away, or hang them on coats. The network
+# that looked perfect had learned to find tags.
 
 # %%
 coats = x_test[y_test == 0]
@@ -486,9 +486,10 @@ plt.show()
 # ## What to remember
 #
 # - CAM reads a score in another order: the same sum, place by place.
-# - Grad-CAM replaces the weights by averaged gradients and works with any maps. The last ones tell the kind.
-# - Judge a map by numbers: where is its peak, how much of its mass is on the object, does it change with the
-#   class?
+# - Grad-CAM replaces the weights by averaged gradients and works with any maps. The last ones tell the
+#   kind.
+# - Judge a map by numbers: where is its peak, how much of its mass is on the object, does it change with
+#   the class?
 # - Turn the sign for what speaks against. Multiply with guided backpropagation for detail.
 # - A map raises a suspicion. Change the input and see whether the answer follows.
 #
@@ -498,7 +499,7 @@ plt.show()
 #
 # 1. Make the tag plain white, then grey. Which network's peak leaves the corner first?
 # 2. Ask for "cup" and "wooden spoon" on the coffee. Where do the maps go?
-# 3. Leave out the ReLU in `grad_cam`. Which numbers of this lesson change?
+# 3. Leave out the ReLU in `grad_cam`, and in `by_hand` above it. Which numbers of this lesson change?
 #
 # ## Sources
 #
@@ -508,6 +509,6 @@ plt.show()
 #   localization", 2017, section 3, with Guided Grad-CAM and counterfactual maps.
 # - J. Zhang, S. Bargal, Z. Lin, J. Brandt, X. Shen, S. Sclaroff, "Top-down neural attention by excitation
 #   backprop", 2018: the pointing game, which asks where the peak is.
-# - S. Lapuschkin and others, "Unmasking Clever Hans predictors", 2019: networks that read the photographer's
-#   name.
+# - S. Lapuschkin and others, "Unmasking Clever Hans predictors", 2019: networks that read the
+#   photographer's name.
 # - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017: the data (MIT, Zalando SE).
