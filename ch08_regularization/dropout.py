@@ -3,11 +3,13 @@
 #
 # In an office where the same colleague always knows the answer, nobody else learns it. Send half of the
 # staff home every day, another half each time, and everybody has to know a little of everything. *Dropout*
-# does this to the units of a network: at every training step a coin decides who stays.
+# does this to the units of a network: at every training step a coin decides who stays. What keeps a
+# network from learning its examples by heart is called *regularization*, and dropout is the first kind of
+# it here.
 #
 # **You will build** dropout forward and backward, prove what it averages over by visiting every mask, see
 # what it does for a network with far too many weights, and use it to ask a network how sure it is. **You
-# need** the multilayer perceptron (5.6), training and test (3.4), and bias and variance (7.6).
+# need** the multilayer perceptron (5.6), training and test (3.4), Adam (7.2), and bias and variance (7.6).
 
 # %%
 from pathlib import Path
@@ -32,9 +34,9 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
 # %% [markdown]
 # ## The illness first
 #
-# A network with a quarter of a million weights meets a thousand images. It can learn them by heart, and
-# nothing in its loss forbids it. We keep another thousand images for *validation* and watch both losses.
-# The argument `p` is the dropout that we will add; for now it stays at zero.
+# A network with a quarter of a million weights meets a thousand images. It can learn them by heart, the
+# overfitting of lesson 7.6, and nothing in its loss forbids it. We keep another thousand images for
+# validation and watch both losses. The argument `p` is the dropout that we will add; for now it is zero.
 
 
 # %%
@@ -222,9 +224,8 @@ for _ in range(300):
     optimizer.step()
 
 n_units, p = 10, 0.5
-masks = np.stack([np.arange(2**n_units) >> unit & 1 for unit in range(n_units)], axis=1) / (
-    1 - p
-)  # (1024, 10)
+# the binary digits of 0 to 1023 are all the masks, (1024, 10)
+masks = np.stack([np.arange(2**n_units) >> unit & 1 for unit in range(n_units)], axis=1) / (1 - p)
 with torch.no_grad():
     hidden = small[:2](torch.from_numpy(images[1500:])).numpy()  # (297, 10)
     weight, bias = small[3].weight.numpy(), small[3].bias.numpy()  # (10, 10), (10,)
@@ -271,7 +272,9 @@ assert gaps["arithmetic mean"] > 0.02 and gaps["behind a ReLU"] > 0.1
 
 # %% [markdown]
 # The last row is the warning: behind one more nonlinearity, eval mode is an approximation, and that is the
-# usual case. It is a good one. Here are the crowd's answers for one digit on which its members disagree.
+# usual case. It is a good one: the accuracies of eval mode and of the crowd's mean hardly differ. On the
+# right are the crowd's answers for one digit on which its members disagree: a box holds the middle half of
+# them, and the line in it is the median.
 
 # %%
 accuracy_of = {
@@ -412,9 +415,9 @@ assert wrong_mode < right_mode and 0.02 < changed < 0.5
 # ## The mistake, put to use
 #
 # If the crowd disagrees about an image, the image is hard. *Monte-Carlo dropout* leaves the coins on, asks
-# fifty times and looks at the spread. We measure it by the entropy of the mean probabilities: zero where
-# all networks are sure of one class. If it means anything, the network must err more often where it is
-# large.
+# fifty times and looks at the spread. We measure it by the entropy (2.7) of the mean probabilities: zero
+# where all networks are sure of the same class. If it means anything, the network must err more often
+# where it is large.
 
 # %%
 torch.manual_seed(0)
@@ -451,7 +454,7 @@ plt.show()
 #   eval mode does nothing.
 # - It trains a crowd of networks that share weights. Eval mode is their exact average for logits behind
 #   one mask, and an approximation in deeper networks.
-# - It costs training loss and buys a smaller gap. More is not always better, and too few images stay too
+# - It costs training loss and buys a smaller gap between validation and training. Too few images stay too
 #   few.
 # - Put it behind wide hidden layers, and call `model.eval()` before use.
 #
@@ -459,10 +462,10 @@ plt.show()
 #
 # Predict first, then change the number and run again.
 #
-# 1. Train with `p` of 0.2 and of 0.8 on 1,000 images. Where is the best validation loss, and what happens
-#    to the training loss?
-# 2. Use one coin a unit for the whole batch instead of one an example. Does the expectation still hold?
-#    Does training?
+# 1. Call `train(p, seed=0, n_train=1000)` with `p` of 0.2 and of 0.8. Which has the lower validation loss
+#    at the end, and what happens to the training loss?
+# 2. Toss one coin a unit for the whole batch (`rng.random(h.shape[-1])` in `dropout_forward`). What does
+#    the check of the two promises print? Would the mean over many batches still be right?
 # 3. Show the Monte-Carlo network an image turned upside down. Does the entropy notice?
 #
 # ## Sources

@@ -6,9 +6,9 @@
 # little to hold on to and slides back. That is *weight decay*, the oldest cure for learning by heart and
 # the one that nearly every large network still gets.
 #
-# **You will build** the L2 penalty and its gradient, see why its picture is a ball, measure how far each
-# direction shrinks, and find out why Adam needs a decay of its own. **You need** gradients (2.4), Adam
-# (7.2) and dropout's illness (8.1).
+# **You will build** such a spring and its gradient, see why its picture is a ball, measure how far each
+# direction shrinks, and find out why Adam needs a decay of its own. **You need** gradients, the Hessian
+# and its eigenvectors (2.4), Adam (7.2) and dropout's illness (8.1).
 
 # %%
 from pathlib import Path
@@ -32,7 +32,8 @@ labels = digits[:, 64].astype(np.int64)  # (1797,)
 #
 # One weight, and a loss that wants it at $4$ with curvature $3$: $L(w) = \frac32 (w - 4)^2$. The spring
 # adds $\frac{\lambda}{2} w^2$ with $\lambda = 1$. Set the slope to zero: $3(w - 4) + w = 0$, so $w = 3$.
-# With curvature $\alpha$ and optimum $w^*$ the same line reads
+# With curvature $\alpha$ and optimum $w^*$ the same line reads (lesson 2.5 wrote $\lambda$ for a
+# curvature; here it is the strength of the spring)
 #
 # $$w_\lambda = \frac{\alpha}{\alpha + \lambda}\, w^* .$$
 #
@@ -49,8 +50,8 @@ assert abs(w - 3) < 1e-12
 # %% [markdown]
 # ## From scratch
 #
-# For a network, $\lambda$ times half the sum of all squared weights joins the loss, and its gradient is
-# the weight itself:
+# For a network, $\lambda$ times half the sum of all squared weights joins the loss. This is the *L2
+# penalty*, and its gradient is $\lambda$ times the weight itself:
 #
 # $$L_\lambda(w) = L(w) + \frac{\lambda}{2} \sum_i w_i^2, \qquad
 #   w \leftarrow w - \eta \Big( \frac{\partial L}{\partial w} + \lambda w \Big)
@@ -195,8 +196,8 @@ plt.show()
 #
 # every eigendirection loses its own share $\lambda / (\lambda + \alpha_i)$. We measure it on real data: a
 # linear model that tells eights from other digits by sixteen patches of ink. Its mean squared error is a
-# quadratic with $H = X^\top X / n$. *Ridge regression*, as this is called, has a closed form, and gradient
-# descent must find the same weights.
+# quadratic with $H = X^\top X / n$. *Ridge regression*, as this is called, has a formula for its minimum,
+# and gradient descent must find the same weights.
 
 # %%
 patches = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)  # (1797, 64) -> (1797, 16)
@@ -314,15 +315,15 @@ assert sizes == [64 * 64 + 64 * 10, 64 + 10]
 #
 # For SGD, a penalty in the loss and a decay of the weights are one thing. Adam divides each gradient by
 # its usual size. If the penalty is in the loss, it is divided as well: a weight with large gradients gets
-# a small share of its spring, a weight with small ones a large share. *AdamW* shrinks the weights outside
-# of that division, all by the same percentage:
+# a small share of its spring, a weight with small ones a large share. AdamW, which 7.2 wrote down, shrinks
+# the weights outside of that division, all by the same percentage:
 #
 # $$w \leftarrow (1 - \eta\lambda)\, w - \eta\, \frac{\hat m}{\sqrt{\hat v} + \varepsilon} .$$
 
 
 # %%
 class Adam:
-    """Adam for one array; with `decoupled`, the decay acts on the weight (AdamW), else it joins the gradient.
+    """Adam for one array; if `decoupled`, the decay acts on the weight (AdamW), else it joins the gradient.
 
     Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2 with a constant schedule.
     """
@@ -491,10 +492,10 @@ plt.show()
 #
 # ## What to remember
 #
-# - L2 in the loss is, for SGD, a fixed percentage off each weight per step.
+# - The L2 penalty in the loss is, for SGD, a fixed percentage off each weight per step.
 # - Along a direction of curvature $\alpha$ the share $\lambda / (\lambda + \alpha)$ is lost: what the data
 #   does not hold goes first. L1 sets weights to exactly zero.
-# - It is a normal belief about weights, with $\lambda = \sigma^2 / (n\tau^2)$.
+# - It is the belief that weights come from a normal distribution: $\lambda = \sigma^2 / (n\tau^2)$.
 # - With Adam use decoupled decay (AdamW), leave biases and gains alone, and choose the strength on
 #   validation data.
 #
