@@ -293,9 +293,8 @@ def matrix_of(linear_map, height, width):
 kernel = np.arange(1.0, 10).reshape(1, 1, 3, 3)
 matrix = matrix_of(lambda images: conv2d(images, kernel), 6, 6)
 x = rng.normal(size=(1, 1, 6, 6))
-np.testing.assert_allclose(
-    matrix @ x.ravel(), conv2d(x, kernel).ravel(), rtol=1e-10, atol=1e-12
-)  # (16, 36) @ (36,)
+# (16, 36) @ (36,)
+np.testing.assert_allclose(matrix @ x.ravel(), conv2d(x, kernel).ravel(), rtol=1e-10, atol=1e-12)
 print(f"{matrix.shape} entries, {np.count_nonzero(matrix)} not zero, {len(np.unique(matrix)) - 1} different")
 assert all(sorted(row[row != 0]) == list(range(1, 10)) for row in matrix)
 
@@ -308,9 +307,9 @@ fig.colorbar(shown, ax=ax, label="weight")
 plt.show()
 
 # %% [markdown]
-# A dense layer with as many outputs may choose each of these entries freely. Convolution decides two
-# things beforehand: look only nearby, and look for the same thing everywhere (*parameter sharing*). On
-# `device="meta"` PyTorch counts parameters without making them.
+# A linear layer with as many outputs (*dense*: every output sees every pixel) may choose each of these
+# entries freely. Convolution decides two things beforehand: look only nearby, and look for the same thing
+# everywhere (*parameter sharing*). On `device="meta"` (4.5) PyTorch counts parameters without making them.
 
 # %%
 counts = {
@@ -394,8 +393,8 @@ assert receptive_field([(3, 2, 1), (3, 1, 2)]) == 1 + 2 + 8  # dilation and stri
 
 # %% [markdown]
 # To measure it, light one pixel at a time again and watch a single output. With all weights equal, its
-# answer counts the paths from that pixel. Pixels in the middle have many, those at the edge one: the
-# receptive field is real, but its rim hardly matters.
+# answer counts the paths from that pixel. Pixels in the middle have many, one in a corner has a single
+# path: the receptive field is real, but its corners hardly matter.
 
 
 # %%
@@ -415,7 +414,7 @@ assert influence[0, 0] < influence.max() / 50 and abs(influence.sum() - 1) < 1e-
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 shown = ax.imshow(np.where(seen, influence, np.nan))
-ax.set(xlabel="column of the input", ylabel="row of the input", title="The rim of the field counts least")
+ax.set(xlabel="column of the input", ylabel="row of the input", title="The corners of the field hardly count")
 fig.colorbar(shown, ax=ax, label="weight of the pixel in the output")
 plt.show()
 
@@ -429,9 +428,8 @@ plt.show()
 
 # %%
 target = maps["emboss"] + rng.normal(scale=0.1, size=maps["emboss"].shape)
-columns = np.lib.stride_tricks.sliding_window_view(gray, (3, 3)).reshape(
-    -1, 9
-)  # (H', W', 3, 3) -> (H' * W', 9)
+# (H', W', 3, 3) -> (H' * W', 9)
+columns = np.lib.stride_tricks.sliding_window_view(gray, (3, 3)).reshape(-1, 9)
 found = np.linalg.lstsq(columns, target.ravel(), rcond=None)[0].reshape(3, 3)  # (9,) -> (3, 3)
 rocket = plt.imread(HERE / "data" / "rocket.jpg")[::2, ::2].mean(axis=2) / 255  # (H, W)
 embossed = [filter_image(rocket, kernel) for kernel in (kernels["emboss"], found)]
@@ -491,9 +489,11 @@ assert len(refused) == 2
 #
 # Predict first, then change the code and run again.
 #
-# 1. Pad with `mode="wrap"` and shift with `np.roll`. What becomes of the border in the shift experiment?
+# 1. In the shift experiment, shift with `np.roll`, and in place of `padding=1` give `conv2d` images that
+#    `np.pad(…, mode="wrap")` has padded. What becomes of the border?
 # 2. Replace the 9×9 blur by four 3×3 blurs in a row. Same field, same picture? How many weights?
-# 3. Let `groups=3` have six filters instead of three. Which filters see the red channel?
+# 3. Let `groups=3` have six filters instead of three, and show only the first three channels of the answer
+#    (`blurred[:, :, :3]`). Which filters see the red channel?
 #
 # ## Sources
 #
