@@ -2,8 +2,9 @@
 # # 11.2 The RNN and backpropagation through time: blame that walks back along a sentence
 #
 # Read a name letter by letter with a hand over the rest, and you already guess what comes next: after
-# "eliz" an "a" is likely. You keep a summary in your head and amend it with each letter. A recurrent network
-# does that. When a guess is wrong, which of the letters before should have been remembered better?
+# "eliz" an "a" is likely. You keep a summary in your head and amend it with each letter. A recurrent
+# network does that. When a guess is wrong, which of the letters before should have been remembered
+# better?
 #
 # **You will build** a recurrent network in NumPy, its gradients by hand, and a model that invents names.
 # **You need** the recurrent cell (11.1), backpropagation by hand (6.4) and Adam (7.2).
@@ -23,8 +24,8 @@ rng = np.random.default_rng(0)
 # ## On paper first
 #
 # One unit without tanh: $h_t = w\,h_{t-1} + x_t$. With $w = 2$ and inputs $1, 1, 0$ the states are
-# $1, 3, 6$. Take $L = h_3$. The weight is used twice. Its last use multiplied $h_2 = 3$: a share of $3$. The
-# use before multiplied $h_1 = 1$, and what it made was then doubled: a share of $2$. Together $5$.
+# $1, 3, 6$. Take $L = h_3$. The weight is used twice. Its last use multiplied $h_2 = 3$: a share of $3$.
+# The use before multiplied $h_1 = 1$, and what it made was then doubled: a share of $2$. Together $5$.
 
 # %%
 w, inputs = 2.0, [1.0, 1.0, 0.0]
@@ -116,11 +117,12 @@ def rnn_forward(p, x, state):
 # %% [markdown]
 # ## Backward: the same loop in reverse
 #
-# A state is blamed twice: by the scores read from it at its own step, and by the next state, which was made
-# from it. The sum goes back through tanh, and then every product hands it on (6.2):
+# A state is blamed twice: by the scores read from it at its own step, whose loss is $L_t$, and by the
+# next state, which was made from it. The sum goes back through tanh, which leaves $\delta_t$, and then
+# every product hands it on (6.2):
 #
-# $$\delta_t = \Big(\frac{\partial L_t}{\partial h_t} + W_{hh}^\top \delta_{t+1}\Big)(1 - h_t^2), \qquad
-#   \frac{\partial L}{\partial W_{hh}} = \sum_t \delta_t\, h_{t-1}^\top .$$
+# $$\delta_t = \Big(\frac{\partial L_t}{\partial h_t} + W_{hh}^\top \delta_{t+1}\Big) \odot (1 - h_t^2),
+#   \qquad \frac{\partial L}{\partial W_{hh}} = \sum_t \delta_t\, h_{t-1}^\top .$$
 #
 # This is *backpropagation through time*, BPTT for short.
 
@@ -192,8 +194,8 @@ def rnn_forward_fast(p, x, state):
 
 
 # %% [markdown]
-# Going back, the blame of a step must wait for the step after it. The two weight gradients need not: they are
-# sums over time and batch, so each is one product after the loop.
+# Going back, the blame of a step must wait for the step after it. The two weight gradients need not: they
+# are sums over time and batch, so each is one product after the loop.
 
 
 # %%
@@ -289,8 +291,8 @@ assert abs(loss - np.log(27)) < 0.1
 # ## Gradient clipping
 #
 # A loop can multiply blame as well as fade it (lesson 11.3 shows both), and one huge gradient can undo
-# hours of training. *Clipping* leaves the direction and bounds the length: where the norm over all
-# parameters exceeds a limit, all gradients shrink by the same factor.
+# hours of training. *Clipping by norm* (7.5) leaves the direction and bounds the length: where the norm
+# over all parameters exceeds a limit, all gradients shrink by the same factor.
 
 
 # %%
@@ -321,9 +323,9 @@ np.testing.assert_allclose([long["a"][0], long["b"][0, 0]], [0.6, 0.8], rtol=1e-
 # %% [markdown]
 # ## Training
 #
-# Each step takes a random batch of names. The held-out names are scored now and then. A fair rival is the
-# *bigram*: a table of how often each letter follows each other one, with one added to every count. It has a
-# memory of one letter.
+# Each step takes a random batch of names, and the learning rate falls in a straight line (7.3). The
+# held-out names are scored now and then. A fair rival is the *bigram*: a table of how often each letter
+# follows each other one, with one added to every count. It has a memory of one letter.
 
 # %%
 first_parameters = {name: array.copy() for name, array in p.items()}
@@ -352,9 +354,11 @@ assert test_losses[n_steps] < bigram_loss - 0.15
 # %% [markdown]
 # ## Inventing names
 #
-# To write, the model reads its own last letter. Before drawing one we divide the scores by a *temperature*
-# $\tau$: $p_i \propto e^{s_i / \tau}$. Below one it prefers the likely letters still more; above one it takes
-# risks. Adding Gumbel noise to the scores and taking the largest draws from exactly this distribution.
+# To write, the model reads its own last letter. Before drawing one we divide the scores by a
+# *temperature* $\tau$: letter $i$ with score $s_i$ gets a probability in proportion to $e^{s_i / \tau}$.
+# Below one it prefers the likely letters still more; above one it takes risks. Adding *Gumbel noise*,
+# $-\ln(-\ln u)$ for a uniform $u$ between 0 and 1, to the scores and taking the largest draws from
+# exactly this distribution.
 
 
 # %%
@@ -401,7 +405,7 @@ plt.show()
 # ## Truncated BPTT
 #
 # A book is one sequence of a million steps, and no memory holds them all. In practice one reads a *chunk*,
-# goes back through it alone, and carries the last state on as a plain number. What happened before the
+# goes back through it alone, and carries the last state on as plain numbers. What happened before the
 # chunk is still known, but can no longer be blamed.
 
 
@@ -419,9 +423,9 @@ def truncated(p, x, y, share, chunk):
 
 
 # %% [markdown]
-# The loss is the same for any chunk, its gradient is not. That error does not average out over
-# batches: it is a *bias*. We join held-out names to sequences of sixty-four letters and measure, for
-# $W_{hh}$, how far the truncated gradient is from the whole one.
+# The loss is the same for any chunk, its gradient is not. That error does not average out over batches:
+# it is a *bias*, in the sense of 7.6. We join held-out names to sequences of sixty-four letters and
+# measure, for $W_{hh}$, how far the truncated gradient is from the whole one.
 
 # %%
 stream = np.array([letters.index(letter) for letter in "." + ".".join(names[n_train:])])
@@ -442,8 +446,8 @@ assert bias[-1] < 1e-10 and bias[0] > 2 * bias[4]
 
 # %% [markdown]
 # A bias is one thing, blindness another. Here the network sees one of four signs, then other symbols that
-# mean nothing, and must name the sign at the end. With chunks shorter than the wait, the weights that read
-# the sign are never blamed: they stay as they were drawn.
+# mean nothing, and must name the sign at the end. Where the last chunk does not reach back to the sign,
+# the weights that read it are never blamed: they stay as they were drawn.
 
 
 # %%
@@ -475,9 +479,9 @@ assert recalls[4][1] == 0 and recalls[9][1] > 0.1
 assert np.mean(recalls[9][0][-50:]) < 0.02 < 0.1 < np.mean(recalls[4][0][-50:])
 
 # %% [markdown]
-# The short chunks do not leave the network wholly ignorant. A random network lets a faint trace of the sign
-# through by luck, and the last chunk learns to read it. What it cannot do is learn to *write* the sign down
-# better, and so it is left with luck.
+# The short chunks do not leave the network wholly ignorant. A random network lets a faint trace of the
+# sign through by luck, and the last chunk learns to read it. What it cannot do is learn to *write* the
+# sign down better, and so it is left with luck.
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
@@ -513,8 +517,8 @@ with torch.no_grad():
     model["rnn"].bias_hh_l0.zero_().requires_grad_(False)
 
 # %% [markdown]
-# Then we train on the same batches, and compare the first part of the two loss curves. `ignore_index` leaves
-# out the padding.
+# Then we train on the same batches, and compare the first part of the two loss curves. `ignore_index`
+# leaves out the padding.
 
 # %%
 optimizer = torch.optim.Adam(copies.values())
@@ -545,7 +549,8 @@ assert largest < 1e-9
 # - What need not wait for the step before belongs outside the loop, forward and backward.
 # - Truncation leaves the loss alone and bends the gradient: a network can use what lies before the chunk,
 #   but cannot learn to keep it.
-# - Clipping bounds the step, not the direction. Temperature trades likely names for new ones.
+# - Clipping bounds the gradient's length and leaves its direction. Temperature trades likely names for
+#   new ones.
 #
 # ## Try it
 #
@@ -553,13 +558,14 @@ assert largest < 1e-9
 #
 # 1. Leave out `+ d_state` in `rnn_backward`. Which of the checks notices, and which gradients stay right?
 # 2. Train on names written backwards. Is the held-out loss lower or higher?
-# 3. Set `chunk` to 8 in `recall`, one step short of the sign. Does the curve look like that of 4 or of 9?
+# 3. Add 8, one step short of the sign, to the chunks of `recalls`. Is its row of the table like that of 4
+#    or of 9?
 #
 # ## Sources
 #
 # - J. L. Elman, "Finding structure in time", *Cognitive Science* 14, 1990: the network.
 # - P. J. Werbos, "Backpropagation through time: what it does and how to do it", *Proc. IEEE* 78, 1990.
-# - R. J. Williams, J. Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
-#   trajectories", *Neural Computation* 2, 1990: truncation.
-# - R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", *ICML* 2013,
-#   section 3.2: clipping the norm.
+# - R. J. Williams, J. Peng, "An efficient gradient-based algorithm for on-line training of recurrent
+#   network trajectories", *Neural Computation* 2, 1990: truncation.
+# - R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", *ICML*
+#   2013, section 3.2: clipping the norm.

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 11.1 Why recurrence: order, length and memory
 #
-# Someone reads you a long row of light-switch clicks and asks whether the light is on at the end. You do not
-# write the clicks down. You keep one thing in mind, on or off, and change it at each click. The networks of
-# chapters 5 to 9 cannot do that: they take an input of one size, all at once.
+# Someone reads you a long row of light-switch clicks and asks whether the light is on at the end. You do
+# not write the clicks down. You keep one thing in mind, on or off, and change it at each click. The
+# networks of chapters 5 to 9 cannot do that: they take an input of one size, all at once.
 #
-# **You will build** a measure of what any rule could know from a limited view, then a loop with a memory that
-# needs no such view, and the tools to run it on sequences of different lengths. **You need** linear layers
-# (5.4) and least squares (4.6).
+# **You will build** a measure of what any rule could know from a limited view, then a loop with a memory
+# that needs no such view, and the tools to run it on sequences of different lengths. **You need** linear
+# layers (5.4) and least squares (2.5).
 
 # %%
 import csv
@@ -58,9 +58,9 @@ assert n_confused > 500 and bags["amy"][:2] == ["amy", "may"]
 # %% [markdown]
 # ## A window forgets what is far away
 #
-# The other view is a *window*: the last $k$ elements. Sometimes it is all one needs. The number of sunspots
-# rises and falls in about eleven years. We fit next year's number as a weighted sum of the $k$ years before,
-# by least squares on the years until 1900, and measure the error on those after.
+# The other view is a *window*: the last $k$ elements. Sometimes it is all one needs. The number of
+# sunspots rises and falls in about eleven years. We fit next year's number as a weighted sum of the $k$
+# years before, by least squares on the years until 1900, and measure the error on those after.
 
 # %%
 with open(HERE / "data" / "sunspots.csv", encoding="utf-8") as file:
@@ -85,9 +85,10 @@ assert spot_errors[8] < 0.8 * spot_errors[0] and spot_errors[8] < 1.05 * min(spo
 # %% [markdown]
 # ## What no rule can do
 #
-# Other questions defeat every window. Let us not train anything, but ask what the *best possible* rule could
-# score if it saw only a view. Sequences with the same view get the same answer, so the best answer for each
-# view is its more common label. Listing all sequences makes this exact. Both labels count equally much.
+# Other questions defeat every window. Let us not train anything, but ask what the *best possible* rule
+# could score if it saw only a view. Sequences with the same view get the same answer, so the best answer
+# for each view is its more common label. Listing all sequences makes this exact. Both labels count
+# equally much.
 
 
 # %%
@@ -141,8 +142,8 @@ for name, (sequences, labels) in questions.items():
 
 # %% [markdown]
 # Recall is a coin flip until the window reaches back far enough, and certain from there. Parity needs
-# every single symbol: one symbol outside the window, and nothing is known. It is the bag that knows it. The
-# brackets defeat the bag, and a window only gets better as it grows.
+# every single symbol: one symbol outside the window, and nothing is known. It is the bag that knows it.
+# The brackets defeat the bag, and a window only gets better as it grows.
 
 # %%
 assert accuracies["recall"][1] == [0.5] * lag + [1.0] * (length - lag)
@@ -192,13 +193,14 @@ print("open brackets:", recur(lambda depth, symbol: depth + (1 if symbol == "(" 
 #
 # $$h_t = \tanh(W_{ih}\,x_t + W_{hh}\,h_{t-1} + b) .$$
 #
-# The weights are the same at every step: they are *shared over time*, as a convolution shares its weights
-# over space (9.1).
+# $W_{ih}$ leads from the input to the *hidden state*, as the state of a network is called, $W_{hh}$ from
+# one hidden state to the next. The weights are the same at every step: they are *shared over time*, as a
+# convolution shares its weights over space (9.1).
 
 
 # %%
 def rnn(weight_ih, weight_hh, bias, x, mask=None):
-    """States (B, T, H) of a tanh cell that starts from zero; x: (B, T, D).
+    """States (B, T, H) of a tanh cell that starts from zero; x: (B, T, D), B sequences of T steps.
 
     mask: (B, T), True where there is an element. Elsewhere the state stays as it was. Raises ValueError
     where the mask does not fit x.
@@ -216,11 +218,12 @@ def rnn(weight_ih, weight_hh, bias, x, mask=None):
 # %% [markdown]
 # ## Two units that know parity
 #
-# Lesson 3.5 solved exclusive or with two hidden units: one for "at least one", one for "both". Their
-# difference is the answer. Here the two inputs are the click and the old light, and the old light is
-# the difference of the same two units. With tanh they are near $\pm 1$, so their difference is halved:
+# Lesson 3.5 solved exclusive or with two hidden units: one, say $u$, for "at least one", and $v$ for
+# "both". Their difference is the answer. Here the two inputs are the click $x$ and the old light, and the
+# old light is the difference of the same two units. With tanh they are near $\pm 1$, so their difference
+# is halved. What goes into the two tanh is
 #
-# $$z = g\left(x + \frac{a - b}{2} - \begin{pmatrix} 0.5 \\ 1.5 \end{pmatrix}\right) .$$
+# $$g\left(x + \frac{u - v}{2} - \begin{pmatrix} 0.5 \\ 1.5 \end{pmatrix}\right) .$$
 #
 # The gain $g$ makes tanh a switch. Any error in the state shrinks with each step, so it never piles up.
 
@@ -242,9 +245,9 @@ for n_clicks in (4, 10, 100, 10_000):
 # %% [markdown]
 # ## Many to one, many to many, one to many
 #
-# The same loop serves three kinds of task. Read only the last state: *many to one*, as in naming the language
-# of a sentence. Read every state: *many to many*, as in tagging each word. Give one element and then feed
-# each output back as the next input: *one to many*, as in writing a text from its first letter.
+# The same loop serves three kinds of task. Read only the last state: *many to one*, as in naming the
+# language of a sentence. Read every state: *many to many*, as in tagging each word. Give one element and
+# then feed each output back as the next input: *one to many*, as in writing a text from its first letter.
 
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
@@ -301,8 +304,8 @@ assert spoiled.tolist() == (lengths < lengths.max()).tolist()
 # %% [markdown]
 # ## The same in PyTorch
 #
-# `nn.RNN` is this loop. Instead of a mask it takes a *packed* batch: all the first letters, then all
-# the second letters of names that have one, and so on. No step is spent on padding. We copy the weights and
+# `nn.RNN` is this loop. Instead of a mask it takes a *packed* batch: all the first letters, then all the
+# second letters of names that have one, and so on. No step is spent on padding. We copy the weights and
 # compare the last states.
 
 # %%
@@ -328,14 +331,16 @@ assert largest < 1e-12 and len(packed.data) == mask.sum()
 #
 # - A bag loses the order, a window the past. What a view does not show, no network behind it can learn.
 # - A state is a summary of the past, updated by one rule. Shared weights make it fit any length.
-# - That a small cell *can* hold a memory does not mean that training *finds* it: see the rest of the chapter.
+# - That a small cell *can* hold a memory does not mean that training *finds* it: see the rest of the
+#   chapter.
 # - Padding makes a batch rectangular. Mask or pack it, or the state reads what is not there.
 #
 # ## Try it
 #
 # Predict first, then change the code and run again.
 #
-# 1. Lower `gain` step by step. Where does the parity cell begin to forget, and how does it show?
+# 1. Take out the assert of the parity cell and lower `gain` step by step. Where does the cell begin to
+#    forget, and how does it show?
 # 2. Ask whether the ones in a string are more than half. What do bag and window score? Which
 #    state would do?
 # 3. Reverse each name in the padded batch, with the padding in front. Is a mask still needed?
