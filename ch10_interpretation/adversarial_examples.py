@@ -84,7 +84,8 @@ def shortfall(weight, bias, x, target, epsilon):
 # %% [markdown]
 # With two classes nothing is pretended. The loss grows with one score, $(w_2 - w_1) \cdot x$, so every
 # pixel has a best side of its own, clipped or not, and FGSM takes it. Hundreds of random models agree,
-# each compared with every corner of its box. (The loss is convex in $x$: its maximum lies in a corner.)
+# each compared with every corner of its box. (The loss is convex in $x$, see 3.2, so its
+# maximum lies in a corner.)
 
 # %%
 gaps = {2: [], 3: []}
@@ -112,9 +113,9 @@ assert step[0] == 1 and shortfall(weight, bias, x, 0, epsilon) > 0.5
 # %% [markdown]
 # ## Why small steps add up
 #
-# Leaning at random, the score moves by about $\epsilon \|w\|_2$, as lengths of independent steps add in
-# squares. Leaning together it moves by $\epsilon \|w\|_1$, up to $\sqrt D$ times more. A linear
-# classifier of trousers against dresses shows both, at three sizes of the same images.
+# Leaning at random, the score moves by about $\epsilon$ times $\|w\|_2$, the length of $w$, as independent
+# steps add in squares. Leaning together it moves by $\epsilon \|w\|_1$, up to $\sqrt D$ times more. A
+# linear classifier of trousers against dresses shows both, at three sizes of the same images.
 
 # %%
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -372,15 +373,15 @@ for row, epsilon in zip(axes, (0.0, 0.05, 0.1)):
         ax.set(xticks=[], yticks=[], title=said if correct else f"[{said}]")
     row[0].set_ylabel(f"ε = {epsilon}")
 wrong = (answers[0.1][shown] != test_labels[shown]).sum().item()
+assert wrong > 0
 fig.suptitle(f"At ε = 0.1 it is wrong on {wrong} of these {len(shown)}; we would not be")
 plt.show()
-assert wrong > 0
 
 # %% [markdown]
 # ## Photos, in steps of the screen
 #
 # A screen shows $256$ levels a colour, so $1/255$ is the smallest change there is. SqueezeNet gets photos
-# of values from $0$ to $1$: the normalisation moves into the model, so that $\epsilon$ keeps its meaning.
+# of values from $0$ to $1$: the normalization moves into the model, so that $\epsilon$ keeps its meaning.
 # The wall is wide here: $224 \cdot 224 \cdot 3$ fingers.
 
 # %%
@@ -544,7 +545,7 @@ plt.show()
 #
 # 1. Attack with the gradient itself, scaled to length $\epsilon \sqrt D$, instead of its sign. Which is
 #    worse for the network?
-# 2. Give PGD one step, then forty. Where does it stop to gain?
+# 2. Give PGD one step, then forty. Where does it stop gaining?
 # 3. Train the robust network with $\epsilon = 0.02$. What does it cost now, and what does it save?
 #
 # ## Sources

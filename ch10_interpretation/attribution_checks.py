@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 10.4 Attribution checks: is the picture about the model?
 #
-# A portrait painter delivers a fine picture. Then you learn that he paints everyone the same way and
-# never looks up. The picture persuades as before; only another sitter would have shown the fraud. Maps of
-# "what the network looked at" persuade, too. So we change the sitter: a map that stays the same when the
-# network's weights are replaced by random ones is not about the network.
+# A portrait painter delivers a fine picture. Then you learn that he paints everyone the same way and never
+# looks up. The picture persuades as before; only another sitter would have shown the fraud. Maps of "what
+# the network looked at", *attributions*, persuade, too. So we change the sitter: a map that stays the same
+# when the network's weights are replaced by random ones is not about the network.
 #
 # **You will build** saliency, SmoothGrad and integrated gradients, the rank correlation that compares two
 # maps, and three tests for any method that draws one. **You need** guided backpropagation (10.1), Grad-CAM
@@ -29,8 +29,8 @@ rng = np.random.default_rng(0)
 # ## On paper first
 #
 # Who earned the $6$ in $f(x) = x_1 x_2$ at $(2, 3)$? Gradient times input says $3 \cdot 2$ and
-# $2 \cdot 3$: it hands out $12$. *Integrated gradients* walk from a *baseline*, here $(0, 0)$, straight
-# to $x$, and average the gradient on the way:
+# $2 \cdot 3$: it hands out $12$. *Integrated gradients* walk from a *baseline* $x'$, here $(0, 0)$,
+# straight to $x$, and average the gradient on the way:
 #
 # $$a_i = (x_i - x'_i) \int_0^1 \frac{\partial f}{\partial x_i}\bigl(x' + t\,(x - x')\bigr)\, dt .$$
 #
@@ -317,7 +317,7 @@ def guided(model):
 
 def photo_maps(net):
     """Saliency and guided maps (3, 224, 224) and Grad-CAM (3, 13, 13) of the photos' answers by `net`."""
-    plain = gradient(net, photos, answers).abs().amax(dim=1)  # the strongest of three colors
+    plain = gradient(net, photos, answers).abs().amax(dim=1)  # the strongest of three colours
     with guided(net):
         rectified = gradient(net, photos, answers).abs().amax(dim=1)
     with torch.no_grad():
@@ -350,7 +350,7 @@ for row, (stage, values) in zip(axes, pictures.items()):
     for ax, (name, picture) in zip(row, values.items()):
         ceiling = np.quantile(picture[0].numpy(), 0.995)  # or a few pixels would darken all others
         ax.imshow(picture[0].numpy(), vmax=max(ceiling, 1e-12))
-        score = "" if stage == "as trained" else f", {same[stage, name][0]:.2f}"
+        score = "" if stage == "as trained" else f", rank correlation {same[stage, name][0]:.2f}"
         ax.set(xticks=[], yticks=[], title=f"{name}{score}")
     row[0].set_ylabel(stage)
 fig.suptitle("With a last layer that knows no class, guided backpropagation still draws the cup")

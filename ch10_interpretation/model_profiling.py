@@ -2,8 +2,9 @@
 # # 10.6 Model profiling: what a network costs, and where the time goes
 #
 # A removal firm quotes by the number of boxes. How long the day takes depends on the stairs, too, on the
-# van, and on who waits for whom. A network's boxes are its multiplications, counted soon and quoted often.
-# Whether it answers in time, and whether it fits into memory, are other questions with other instruments.
+# van, and on who waits for whom. A network's boxes are its multiplications, quickly counted and often
+# quoted. Whether it answers in time, and whether it fits into memory, are other questions with other
+# instruments.
 #
 # **You will build** a counter of multiply-adds and of the memory that training keeps, an honest stopwatch
 # with percentiles, and a profile card for any model. **You need** the surveyor (9.3), and the stopwatch
@@ -355,9 +356,8 @@ for name in measured:
 right.set(xscale="log", xlim=(0.15, 4), ylim=(0, 100))
 right.set_xticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
 right.minorticks_off()
-right.set(
-    xlabel="multiply-adds an image (10⁹)", ylabel="kept (MB, one image)", title="Least work, most memory"
-)
+right.set(title="MobileNetV2: least work, most memory")
+right.set(xlabel="multiply-adds an image (10⁹)", ylabel="kept (MB, one image)")
 plt.show()
 
 # %% [markdown]
@@ -675,7 +675,7 @@ for name in measured:
     right.plot(*place, "o", color="C0")
     right.annotate(name, place, xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9)
 left.set(xscale="log", xlim=(0.15, 40), ylim=(52, 80))
-left.set(xlabel="multiply-adds (10⁹)", ylabel="published top-1 (%)")
+left.set(xlabel="multiply-adds (10⁹)", ylabel="published accuracy (%)")
 left.set_xticks([0.3, 1, 3, 10, 30], ["0.3", "1", "3", "10", "30"])
 left.minorticks_off()
 left.set(title="Accuracy against work (hollow: not timed)")
@@ -748,7 +748,9 @@ assert f"{n_parameters:,d}" in card and "99th" in card and "depthwise" in card
 #
 # 1. Build the networks with every ReLU's `inplace=False`. Does training keep more? Does it need more for a
 #    moment?
-# 2. Wrap half of the ResNet's blocks in `torch.utils.checkpoint.checkpoint`. What happens to the mountain?
+# 2. Wrap half of the ResNet's blocks in `torch.utils.checkpoint.checkpoint`, which keeps a block's input
+#    and computes the rest again on the way back. What does `memory_of_a_step` show now, and what can it
+#    not see?
 # 3. Print the card of the small network at batch 1 and at batch 256. Which numbers grow with the batch,
 #    and which do not?
 #
