@@ -615,9 +615,9 @@ for name, x in photos.items():
 
 # %% [markdown]
 # The coffee's map is lowest on the cup. The rocket holds a warning. A square over the whole width of the
-# rocket (column 5 of the map) costs little. A square flush with its axis, which hides one half of it and
-# the sky beside (columns 3 and 7), costs nearly everything. A covered photo is a new photo, with new
-# edges: a low cell says that *this* change mattered, not that the object is there.
+# rocket (column 5 of the map) leaves most of the probability. A square flush with its axis, which hides
+# one half of it and the sky beside (columns 3 and 7), leaves less than half of that. A covered photo is a
+# new photo, with new edges: a low cell says that *this* change mattered, not that the object is there.
 
 # %%
 rows = slice(3, 6)  # squares that cover the upper half of the rocket
