@@ -45,11 +45,11 @@ np.testing.assert_allclose(0.75 * h + 0.25 * n, 0.5)
 #
 # $$r, z = \sigma(W x_t + b + U h_{t-1} + b'), \qquad
 #   n = \tanh\big(W x_t + b + r \odot (U h_{t-1} + b')\big),$$
-# $$h_t = z \odot h_{t-1} + (1 - z) \odot n .$$
+# $$h_t = z \odot h_{t-1} + (1 - z) \odot n ,$$
 #
-# In the paper of 2014 the reset comes *before* the product, $U (r \odot h_{t-1})$. PyTorch and the
-# formula above multiply *after* it: then all three products with $h_{t-1}$ can be taken at once. It needs
-# a second bias $b'$ inside the bracket.
+# with weights of its own for each of the three, as in 11.4. In the paper of 2014 the reset comes *before*
+# the product, $U (r \odot h_{t-1})$. PyTorch and the formula above multiply *after* it: then all three
+# products with $h_{t-1}$ can be taken at once. It needs a second bias $b'$ inside the bracket.
 
 
 # %%
@@ -160,10 +160,13 @@ assert largest < 1e-12
 # %% [markdown]
 # ## Backward
 #
-# With $\bar h$ for the gradient that arrives at $h_t$, the update splits it three ways, and the candidate
-# hands its share on to the reset gate and to the past it let through:
+# With $\bar h$ for the gradient that arrives at $h_t$, the update splits it three ways: to the candidate,
+# to the update gate and, as $z \odot \bar h$, straight to $h_{t-1}$. The candidate hands its share on to
+# the reset gate and to the past it let through, $U h_{t-1} + b'$. The other bars already contain the
+# slopes of tanh and sigmoid:
 #
-# $$\bar n = \bar h \odot (1 - z) \odot (1 - n^2), \qquad \bar z = \bar h \odot (h_{t-1} - n) \odot z (1 - z),
+# $$\bar n = \bar h \odot (1 - z) \odot (1 - n^2), \qquad
+#   \bar z = \bar h \odot (h_{t-1} - n) \odot z (1 - z), \qquad
 #   \bar r = \bar n \odot \text{past} \odot r (1 - r).$$
 #
 # One asymmetry: the candidate's input gets $\bar n$, but its recurrent product gets $r \odot \bar n$. So
@@ -313,8 +316,8 @@ class Reader(nn.Module):
 
 
 # %% [markdown]
-# The race is the adding problem of lesson 11.4. A run ends when the mean error of the last fifty batches is
-# small, or at its limit.
+# The race is the adding problem of lesson 11.4. A run ends when the mean error of the last fifty batches
+# is small, or at its limit.
 
 
 # %%
@@ -336,8 +339,8 @@ def race(layer, n_hidden, limit, seed, good_enough=0.01):
 
 
 # %% [markdown]
-# Each runs from several seeds; the table gives the mean and, in brackets, the range from lowest to highest.
-# The vanilla network's limit is lower, since lesson 11.4 has waited longer for it in vain.
+# Each runs from several seeds; the table gives the mean and, in brackets, the range from lowest to
+# highest. The vanilla network's limit is lower, since lesson 11.4 has waited longer for it in vain.
 
 # %%
 # layer, width, limit of steps
@@ -355,8 +358,9 @@ for name, (layer, width, _) in entrants.items():
 
 # %% [markdown]
 # The vanilla network gets no further than always answering 1. The gated ones learn to add, the GRU in
-# fewer steps. But fewer steps are not fewer seconds: on most CPUs PyTorch runs an LSTM as one fused kernel
-# and a GRU as many small ones. Multiply the columns.
+# fewer steps. But fewer steps are not fewer seconds: on most CPUs PyTorch runs an LSTM as one *fused*
+# kernel (4.5), which does all its operations in one call, and a GRU as many small ones. Multiply the
+# columns.
 
 # %%
 assert (results["RNN"][:, 2] > 0.1).all()
@@ -375,10 +379,9 @@ for name, marker in zip(results, ("o", "^", "s")):
 for ax in (left, right):
     ax.axhline(1 / 6, color="0.7", linewidth=0.8, zorder=0, label="always answering 1")
     ax.set(xlim=0, yscale="log")
-left.set(
-    xlabel="steps of training", ylabel="squared error at the end", title="The GRU needs the fewest steps"
-)
-right.set(xlabel="seconds of training", title="What the seconds bought")
+left.set(xlabel="steps of training", ylabel="squared error at the end")
+left.set_title("The GRU learns in fewer steps than the LSTM")
+right.set(xlabel="seconds of training", title="In seconds the order may differ")
 right.legend(loc="center right")
 plt.show()
 
@@ -386,9 +389,10 @@ plt.show()
 # ## Sunspots, as it comes out
 #
 # Not every sequence needs a gate. The number of spots on the sun rises and falls in about eleven years.
-# Two cheap forecasts of next year: *persistence*, as this year; and *AR(2)*, a weighted sum of the last
-# two years and a constant, by least squares. A small GRU reads twenty years. All learn on the years up to
-# 1920 and are judged on those after.
+# Two cheap forecasts of next year: *persistence*, as this year (4.6); and *AR(2)*, a weighted sum of the
+# last two years and a constant, by least squares: the window of two in 11.1. (AR is for *autoregressive*,
+# explained by its own past.) A small GRU reads twenty years. All learn on the years up to 1920 and are
+# judged on those after.
 
 # %%
 with open(HERE / "data" / "sunspots.csv", encoding="utf-8") as file:
@@ -405,8 +409,8 @@ coefficients = np.linalg.lstsq(design[training], targets[training])[0]
 forecasts = {"persistence": windows[:, -1], "AR(2)": design @ coefficients}  # (n, 3) @ (3,) -> (n,)
 
 # %% [markdown]
-# The GRU reads the same windows year by year, and forecasts from its last state. Several seeds, because one
-# tells little about so small a set.
+# The GRU reads the same windows year by year, and forecasts from its last state. Several seeds, because
+# one tells little about so small a set.
 
 # %%
 x = torch.tensor(windows.T[..., None], dtype=torch.float32)  # (20, n, 1)
@@ -467,7 +471,8 @@ plt.show()
 #
 # Predict first, then change it and run again.
 #
-# 1. Set the update gate's bias to 3 before the race. Does the GRU need more steps or fewer?
+# 1. Set the update gate's bias, the second third of `bias_ih_l0`, to 3 before the race. Does the GRU need
+#    more steps or fewer?
 # 2. Give the LSTM a forget bias of 3 in the race (lesson 11.4). Who wins now?
 # 3. Forecast the sunspots with AR(9) instead of AR(2).
 #

@@ -3,8 +3,8 @@
 #
 # Ask a friend to add up two numbers from a long phone call. The friend does not rehearse the whole call
 # in their head, sentence by sentence: they write the first number on a pad and leave it alone until the
-# second one comes. The vanilla network has no pad. It rewrites all it knows at every step, and lesson
-# 11.3 showed what is left after forty rewritings.
+# second one comes. The plain RNN of lesson 11.2, the *vanilla* network, has no pad. It rewrites all it
+# knows at every step, and lesson 11.3 showed what is left after forty rewritings.
 #
 # **You will build** a cell with a pad, the *long short-term memory*: its gates one at a time, its
 # gradients by hand, a fast version in NumPy, and two tasks that show what it can and cannot remember.
@@ -25,10 +25,11 @@ rng = np.random.default_rng(0)
 # ## On paper first
 #
 # Four numbers arrive, $0.3, 0.8, 0.5, 0.2$, and two of them are marked. The pad is one number $c$, zero
-# at first. If it may only *add*, $c \leftarrow c + g$ with the candidate $g = x$, it ends at $1.8$:
-# everything is in it. A door that lets only marked numbers in, $c \leftarrow c + i\,g$ with $i$ equal to
-# the mark, ends at $0.8 + 0.2 = 1$. A second door empties the pad when it closes:
-# $c \leftarrow f\,c + i\,g$. Shut it at the last step, $f = 0$, and only the $0.2$ remains.
+# at first. What might be written is the *candidate* $g$, here the number that arrives. If the pad may
+# only *add*, $c \leftarrow c + g$, it ends at $1.8$: everything is in it. A door that lets only marked
+# numbers in, $c \leftarrow c + i\,g$ with $i$ equal to the mark, ends at $0.8 + 0.2 = 1$. A second door
+# empties the pad when it closes: $c \leftarrow f\,c + i\,g$. Shut it at the last step, $f = 0$, and only
+# the $0.2$ remains.
 
 # %%
 numbers, marks = [0.3, 0.8, 0.5, 0.2], [0, 1, 0, 1]
@@ -98,8 +99,9 @@ plt.show()
 # $$i, f, o = \sigma(W x_t + U h_{t-1} + b), \qquad g = \tanh(W x_t + U h_{t-1} + b),$$
 # $$c_t = f \odot c_{t-1} + i \odot g, \qquad h_t = o \odot \tanh(c_t),$$
 #
-# with weights of its own for each of the four. We stack the four weights, in PyTorch's order
-# $i, f, g, o$, into one matrix, and cut it apart again, gate by gate.
+# with weights of its own for each of the four; $W$ and $U$ are what 11.2 called $W_{ih}$ and $W_{hh}$. We
+# stack the four weights, in PyTorch's order $i, f, g, o$, into one matrix, and cut it apart again, gate
+# by gate.
 
 
 # %%
@@ -131,7 +133,7 @@ def lstm_loops(x, h, c, weight_ih, weight_hh, bias):
 # %% [markdown]
 # With the doors set by hand, this is the pad of our example: biases of $\pm 40$ hold a gate fully open or
 # shut, and a weight of $80$ on the mark opens the input gate. The numbers pass a tanh on the way in and
-# another on the way out, so we show it $\operatorname{artanh}$ of each.
+# another on the way out, so we show it $\operatorname{artanh}$, tanh undone, of each.
 
 # %%
 weight_ih = np.array([[0.0, 80], [0, 0], [1, 0], [0, 0]])  # (4, 2): the gates' weights on (number, mark)
@@ -218,10 +220,10 @@ assert largest < 1e-12
 #   \bar\imath = \bar c_t \odot g, \quad \bar f = \bar c_t \odot c_{t-1},
 #   \quad \bar g = \bar c_t \odot i, \quad \bar o = \bar h_t \odot \tanh c_t .$$
 #
-# Each gate's gradient passes its slope, $a (1 - a)$ for a sigmoid and $1 - a^2$ for tanh. Then
-# $\bar z\, U$ goes back to $h_{t-1}$, and $f \odot \bar c_t$ to $c_{t-1}$: the product of forget gates,
-# in one line of code. The weights' gradients wait until after the loop, where each is one product over
-# all steps.
+# Each gate's gradient passes its slope, $a (1 - a)$ for a sigmoid and $1 - a^2$ for tanh. Side by side
+# the four are then $\bar z$. From here $\bar z\, U$ goes back to $h_{t-1}$, and $f \odot \bar c_t$ to
+# $c_{t-1}$: the product of forget gates, in one line of code. The weights' gradients wait until after the
+# loop, where each is one product over all steps.
 
 
 # %%
@@ -444,8 +446,9 @@ assert on_mark > 5 * elsewhere
 
 # %% [markdown]
 # The network has built our pad, in its own notation: one unit keeps its forget gate open and writes at
-# the marks. Between them its belt drifts, at much the same rate whatever arrives. Every sequence here has
-# the same length, so the drift is the same for all, and nothing ever punished it.
+# the marks. Between them its belt drifts, as the right panel shows, at much the same rate whatever
+# arrives. Every sequence here has the same length, so the drift is the same for all, and nothing ever
+# punished it.
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharex=True)
@@ -468,8 +471,8 @@ plt.show()
 # %% [markdown]
 # ## How open must the gate rest?
 #
-# Now the lag from the belt's figure: one number, $+1$ or $-1$, then forty steps of faint noise, then the
-# question: which was it? Only the forget gate's bias differs between the runs.
+# Now the lag of forty from the belt's table: one number, $+1$ or $-1$, then forty steps of faint noise,
+# then the question: which was it? Only the forget gate's bias differs between the runs.
 
 
 # %%
@@ -498,9 +501,9 @@ for forget_bias in (1.0, 5.0):
 
 # %% [markdown]
 # A bias of one is the common advice, and it is not enough here: at rest so little of the gradient comes
-# through forty steps that learning never starts. At five most of it does. So an LSTM does not remember by
-# nature. It *can* keep its gate open, and you must start it where that can be found: a bias about as
-# large as the logarithm of the lag or more.
+# through forty steps that learning does not take off in time. At five most of it does. So an LSTM does
+# not remember by nature. It *can* keep its gate open, and you must start it where that can be found: a
+# bias about as large as the logarithm of the lag or more.
 
 # %%
 needed = np.log(40)
@@ -523,7 +526,8 @@ assert 0.3 < sigmoid(needed) ** 40 < 0.4  # about 1/e, whatever the lag
 #
 # Predict first, then change it and run again.
 #
-# 1. Set the forget bias to 3 in the recall task. Is the logarithm of the lag enough?
+# 1. Give the recall task forget biases of 3 and 3.7, and take out the assert, by which only 5 may learn in
+#    time. Is the logarithm of the lag enough?
 # 2. Give the adding problem 120 steps. Does the plateau get longer, or does the drop never come?
 # 3. Leave out the output gate ($h = \tanh c$) in `lstm_step`. What would its gradient lose?
 #

@@ -6,8 +6,8 @@
 #
 # **You will build** a whole project with the tools of this chapter: baselines that only count, an LSTM
 # that reads the book, a fair score on pages it has not seen, a writer with two knobs, and a look inside.
-# **You need** the LSTM (11.4), truncated backpropagation and clipping (11.2), and learning-rate schedules
-# (7.3). **It takes** about a minute.
+# **You need** the LSTM (11.4), truncated backpropagation and clipping (11.2), embeddings (6.4), and
+# learning-rate schedules (7.3). **It takes** about a minute.
 
 # %%
 import math
@@ -66,8 +66,8 @@ print(f"knowing nothing costs {math.log2(vocabulary):.2f} bits per character")
 #        {\text{count}(\text{context}) + k},$$
 #
 # where $k$ counts the different letters seen after this context. At the bottom every character is equally
-# likely. To count fast, we write each run of characters as one number, so that looking it up is a search in
-# a sorted list.
+# likely. The first three orders are called *unigram*, *bigram* and *trigram*. To count fast, we write
+# each run of characters as one number, so that looking it up is a search in a sorted list.
 
 
 # %%
@@ -135,8 +135,8 @@ assert math.isclose(bigram[0], 8 / 15)
 # %% [markdown]
 # ## The network
 #
-# Counting has a wall: five characters back, and nearly every context is new. The LSTM has no such limit.
-# Each character becomes a vector (*embedding*), the layer reads it, and a linear layer gives a score for
+# Counting has a wall: the longer the context, the more often it is new. The LSTM has no such limit. Each
+# character becomes a vector, its embedding (6.4), the layer reads it, and a linear layer gives a score for
 # each possible next one.
 #
 # Training is truncated backpropagation with *carried state*: the text is cut into parallel tracks, one a
@@ -187,8 +187,9 @@ def bits_per_character(model, codes, n_tracks=16, n_warm=64):
 
 # %% [markdown]
 # The learning rate warms up and then falls along a cosine, by steps and not by the clock, so that the
-# result is the same on a slow machine. AdamW and clipping are old friends. Where there is an accelerator, the
-# model is wider, with a second layer (11.5) and dropout (8.1) between the two, and reads the book many times.
+# result is the same on a slow machine. AdamW (8.2) and clipping (11.2) are old friends. Where there is an
+# accelerator, the model is wider, with a second layer (11.5) and dropout (8.1) between the two, and reads
+# the book many times.
 
 # %%
 piece, n_warm_up = 64, 50
@@ -270,8 +271,9 @@ print(f"different 5-grams: {n_kinds:,}; the LSTM's parameters: {n_parameters:,}"
 # %% [markdown]
 # ## Writing
 #
-# To write, draw the next character from the model's probabilities and feed it back. *Temperature* divides
-# the logits first: below 1 the likely becomes likelier. *Top-k* forbids all but the $k$ likeliest.
+# To write, draw the next character from the model's probabilities and feed it back. Temperature (11.2)
+# divides the logits first: below 1 the likely becomes likelier. *Top-k* forbids all but the $k$
+# likeliest.
 
 
 # %%
@@ -321,8 +323,7 @@ assert shares[0.3, vocabulary] > shares[1.5, vocabulary]
 #
 # Karpathy, Johnson and Fei-Fei found units that switch on inside quotes, and others that count along the
 # line. We correlate every unit of ours with four things, on unseen text, and report what comes out. With
-# nearly two hundred units the best of many looks good by luck, so each winner, found on one half, is
-# judged on the other.
+# so many units the best looks good by luck, so each winner, found on one half, is judged on the other.
 
 # %%
 n_probe = 20_000
@@ -381,7 +382,7 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Ends of words are what prediction needs most, and they are tracked best. Where the second half does not
+# Where a word ends matters for the next letter, and a unit tracks it. Where the second half does not
 # repeat what the first one found, there was nothing to find: a network this small, after so little
 # reading, is no proof either way about larger ones.
 #

@@ -2,12 +2,12 @@
 # # 11.3 Vanishing gradients: why an RNN forgets what happened long ago
 #
 # Whisper a message along a row of people. If each passes on nine tenths of it, little arrives at the
-# fiftieth. If each adds a tenth of their own, it ends in shouting. In a recurrent network blame travels back
-# through such a row, and the same matrix sits at every place.
+# fiftieth. If each adds a tenth of their own, it ends in shouting. In a recurrent network blame travels
+# back through such a row, and the same matrix sits at every place.
 #
 # **You will build** a gauge for the gradient that arrives from far back, a cliff to fall off, and a memory
 # task that a plain RNN with default weights learns at short distances only. **You need** BPTT and clipping
-# (11.2) and the growth of signals in deep networks (6.5).
+# (11.2), eigenvalues (2.4) and the growth of signals in deep networks (6.5).
 
 # %%
 import matplotlib.pyplot as plt
@@ -19,9 +19,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# One linear unit, $h_t = w\,h_{t-1} + x_t$. One step back costs a factor $w$, and $k$ steps cost $w^k$. For
-# $w = 0.9$ and fifty steps that is $e^{50 \ln 0.9} \approx e^{-5.3} \approx 0.005$. For $w = 1.1$ it is about
-# $117$. On a logarithmic axis both are straight lines, with slope $\ln w$ per step.
+# One linear unit, $h_t = w\,h_{t-1} + x_t$. One step back costs a factor $w$, and $k$ steps cost $w^k$.
+# For $w = 0.9$ and fifty steps that is $e^{50 \ln 0.9} \approx e^{-5.3} \approx 0.005$. For $w = 1.1$ it
+# is about $117$. On a logarithmic axis both are straight lines, with slope $\ln w$ per step.
 
 # %%
 for w in (0.9, 1.0, 1.1):
@@ -32,12 +32,12 @@ np.testing.assert_allclose([0.9**50, 1.1**50], [0.005, 117], rtol=0.05)
 # ## A gauge: how much blame arrives?
 #
 # With many units the factor is a matrix. From $h_t = \tanh(W h_{t-1} + \dots)$ one step is $D_t W$, where
-# $D_t$ holds tanh's slopes $1 - h_t^2$ on its diagonal, and $k$ steps are the product
+# $D_t$ holds tanh's slopes $1 - h_t^2$ on its diagonal, and a *lag* of $k$ steps is the product
 #
 # $$\frac{\partial h_T}{\partial h_{T-k}} = D_T W\, D_{T-1} W \cdots D_{T-k+1} W .$$
 #
-# Its *norm*, the length of the list of all its numbers, tells how much gets through. A linear network has
-# slopes of one.
+# Its *Frobenius norm*, the length of the list of all its numbers, tells how much gets through. A linear
+# network has slopes of one.
 
 
 # %%
@@ -62,9 +62,9 @@ def lag_norms(weight, slopes):
 # ## Linear: the slope is the spectral radius
 #
 # An *orthogonal* matrix $Q$ turns vectors and keeps their length. Then $\rho Q$ multiplies every length by
-# $\rho$ at each step, and the slope is $\ln \rho$, to the last digit. For a Gaussian matrix $\rho$ is the
-# largest absolute eigenvalue, the *spectral radius*. It wins after a while, because what it multiplies
-# outgrows all the rest.
+# $\rho$ at each step, and the slope is $\ln \rho$, up to rounding. For a *Gaussian* matrix, one of normal
+# random numbers, $\rho$ is the largest absolute eigenvalue, the *spectral radius*. It wins after a while,
+# because what it multiplies outgrows all the rest.
 
 # %%
 n_hidden, n_lags = 32, 100
@@ -102,9 +102,9 @@ plt.show()
 # %% [markdown]
 # ## What bounds it? Not the radius
 #
-# No product of $k$ steps can exceed $\sigma_{\max}^k$, where the *largest singular value* $\sigma_{\max}$ is
-# the most that $W$ can stretch any vector. The spectral radius is no such bound. The matrix below has both
-# eigenvalues at one half, and yet its first steps stretch a great deal.
+# No product of $k$ steps can exceed $\sigma_{\max}^k$, where the *largest singular value* $\sigma_{\max}$
+# is the most that $W$ can stretch any vector. The spectral radius is no such bound. The matrix below has
+# both eigenvalues at one half, and yet its first steps stretch a great deal.
 
 # %%
 shear = np.array([[0.5, 10.0], [0.0, 0.5]])
@@ -117,7 +117,7 @@ assert np.isclose(radius, 0.5) and stretches[1] > 5 and stretches[-1] < 0.1
 # ## With tanh: saturation makes it worse
 #
 # The slopes $1 - h^2$ are at most one, so tanh can only weaken what arrives. Far from zero they are almost
-# nothing: the unit is *saturated*. We run an RNN on inputs of growing size and read the gauge.
+# nothing: the unit is saturated (5.2). We run an RNN on inputs of growing size and read the gauge.
 
 
 # %%
@@ -145,8 +145,8 @@ assert saturation[0.1][19] > saturation[0.5][19] > saturation[2.0][19]
 # ## Where it starts matters
 #
 # PyTorch draws recurrent weights evenly between $\pm 1/\sqrt{H}$. Their radius is near $1/\sqrt 3$, so
-# blame fades from the first step on. Orthogonal weights start at radius one. With small inputs tanh is almost
-# linear, and much more gets through.
+# blame fades from the first step on. Orthogonal weights start at radius one. With small inputs tanh is
+# almost linear, and much more gets through.
 
 # %%
 default = rng.uniform(-1, 1, size=(n_hidden, n_hidden)) / np.sqrt(n_hidden)
@@ -162,9 +162,8 @@ left.axhline(bound / np.log(10), color="0.7", linewidth=0.8, zorder=0, label="bo
 left.set(xlabel="lag (steps)", ylabel="log10 of the gradient's norm", title="Saturated units block the blame")
 right.plot(lags, saturation[0.1] / np.log(10), label="orthogonal")
 right.plot(lags, default_logs / np.log(10), "--", label="default")
-right.set(
-    xlabel="lag (steps)", ylabel="log10 of the gradient's norm", title="Default weights forget within steps"
-)
+right.set(xlabel="lag (steps)", ylabel="log10 of the gradient's norm")
+right.set_title("Default weights let less blame through")
 left.legend()
 right.legend()
 plt.show()
@@ -208,9 +207,9 @@ right.set(xlabel="bias b", ylabel="size of the slope", title="On the wall the sl
 plt.show()
 
 # %% [markdown]
-# Clipping cures explosion only. It multiplies the whole gradient by one number, so the share that comes from
-# long ago stays as small as it was. Nor would a larger learning rate help: it enlarges the near share as
-# much as the far one.
+# Clipping cures explosion only. It multiplies the whole gradient by one number, so the share that comes
+# from long ago stays as small as it was. Nor would a larger learning rate help: it enlarges the near
+# share as much as the far one.
 
 # %%
 by_lag = np.exp(default_logs)  # the blame that each lag contributes
@@ -225,9 +224,10 @@ assert factor < 1 and np.isclose(*shares) and shares[0] < 0.01
 # %% [markdown]
 # ## The latch: what training makes of it
 #
-# Bengio and colleagues asked for one bit. The first input is $+1$ or $-1$, noise follows, and at the end
-# the network must say which it was. We train several networks at once: all arrays have an axis of networks
-# in front, each network has its own gradient, and its own norm is clipped.
+# Bengio and colleagues asked for one bit, caught and held: a *latch*. The first input is $+1$ or $-1$,
+# noise follows, and at the end the network must say which it was. We train several networks at once: all
+# arrays have an axis of networks in front, each network has its own gradient, and its own norm is
+# clipped.
 
 
 # %%
@@ -254,7 +254,8 @@ def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=
         for step in rest:
             h = torch.tanh(torch.baddbmm(step, h, recurrent))  # (N, B, H) @ (N, H, H) -> (N, B, H)
         margin = sign * torch.baddbmm(bias_out, h, weight_out)  # (N, B, H) @ (N, H, 1) -> (N, B, 1)
-        loss = torch.nn.functional.softplus(-margin).mean(dim=(1, 2)).sum()  # a sum: networks do not mix
+        # softplus(-margin) is the cross-entropy of a yes or no (3.2); a sum, so that networks do not mix
+        loss = torch.nn.functional.softplus(-margin).mean(dim=(1, 2)).sum()
         optimizer.zero_grad()
         loss.backward()
         norm = sum(p.grad.square().sum(dim=(1, 2), keepdim=True) for p in parameters).sqrt()  # (N, 1, 1)
@@ -266,10 +267,9 @@ def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=
 
 
 # %% [markdown]
-# Five networks start from default weights, five of the same width from orthogonal ones. One has learned the
-# task when it is right at least nineteen times in twenty over the last steps. The same ten starts serve every
-# lag. Where a default start gets through at a long one, it was lucky with its noise: on other noise it is
-# another start, or none.
+# Five networks start from default weights, five of the same width from orthogonal ones. One has learned
+# the task when it is right more than nineteen times in twenty over the last steps. The same starts serve
+# every lag, each time with fresh noise, so a default start may get through at a long one by luck.
 
 # %%
 n_seeds, latch_lags = 5, (5, 10, 40, 100)
@@ -304,8 +304,8 @@ plt.show()
 # %% [markdown]
 # ## What to remember
 #
-# - Blame from $k$ steps back is a product of $k$ matrices. It fades or grows at the rate $\ln\rho$ per step
-#   in a linear network, and with tanh no direction ever grows by more than $\sigma_{\max}$ a step.
+# - Blame from $k$ steps back is a product of $k$ matrices. It fades or grows at the rate $\ln\rho$ per
+#   step in a linear network, and with tanh no direction ever grows by more than $\sigma_{\max}$ a step.
 # - Explosion is loud and clipping cures it. Vanishing is silent: the loss falls on what is near, and
 #   nothing tells you that the far past was never learned.
 # - Orthogonal weights start with a memory. Training and saturation may spend it.
@@ -321,9 +321,9 @@ plt.show()
 #
 # ## Sources
 #
-# - Y. Bengio, P. Simard, P. Frasconi, "Learning long-term dependencies with gradient descent is difficult",
-#   *IEEE Trans. Neural Networks* 5, 1994: the latch.
-# - R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", *ICML* 2013:
-#   the bound, the cliff, clipping.
-# - A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
-#   linear neural networks", *ICLR* 2014: orthogonal initialization.
+# - Y. Bengio, P. Simard, P. Frasconi, "Learning long-term dependencies with gradient descent is
+#   difficult", *IEEE Trans. Neural Networks* 5, 1994: the latch.
+# - R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", *ICML*
+#   2013: the bound, the cliff, clipping.
+# - A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in
+#   deep linear neural networks", *ICLR* 2014: orthogonal initialization.

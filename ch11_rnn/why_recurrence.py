@@ -221,7 +221,7 @@ def rnn(weight_ih, weight_hh, bias, x, mask=None):
 # Lesson 3.5 solved exclusive or with two hidden units: one, say $u$, for "at least one", and $v$ for
 # "both". Their difference is the answer. Here the two inputs are the click $x$ and the old light, and the
 # old light is the difference of the same two units. With tanh they are near $\pm 1$, so their difference
-# is halved. What goes into the two tanh is
+# is halved. Each unit takes the tanh of its row:
 #
 # $$g\left(x + \frac{u - v}{2} - \begin{pmatrix} 0.5 \\ 1.5 \end{pmatrix}\right) .$$
 #
