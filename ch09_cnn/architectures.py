@@ -2,12 +2,13 @@
 # # 9.3 Architectures: what five famous networks spend, and on what
 #
 # Five cars, from a carriage to a racer: nobody understands them from their paint. You lift the bonnet and
-# read the bill, part by part. A network has a bill as well: numbers to store, multiplications to do, memory
-# to fill. Read in order, the bills of LeNet, AlexNet, VGG, Inception and ResNet tell what changed, and why.
+# read the bill, part by part. A network has a bill as well: numbers to store, multiplications to do,
+# memory to fill. Read in order, the bills of LeNet, AlexNet, VGG, Inception and ResNet tell what changed,
+# and why.
 #
-# **You will build** all of them from their papers, a surveyor that draws up the bill of any network, and
-# small versions that compete for one budget. **You need** convolution and its receptive field (9.1),
-# pooling (9.2), and batch normalization (8.3).
+# **You will build** four of them and a branch of Inception from their papers, a surveyor that draws up the
+# bill of a network, and small versions that compete for one budget. **You need** convolution and its
+# receptive field (9.1), pooling (9.2), and batch normalization (8.3).
 
 # %%
 from pathlib import Path
@@ -27,8 +28,8 @@ HERE = Path(globals().get("__file__", "")).parent
 #
 # The first layer of LeNet-5 (1998): six filters of $5\times5$ slide over a $32\times32$ image and leave
 # $28\times28$ places. *Parameters*: each filter has $25$ weights and a bias, so $6 \cdot 26 = 156$.
-# *Multiply-adds*: each of the $6 \cdot 28 \cdot 28$ outputs costs $25$, so $117{,}600$. Weights are shared,
-# work is not.
+# *Multiply-adds*: each of the $6 \cdot 28 \cdot 28$ outputs costs $25$, so $117{,}600$. Weights are
+# shared, work is not.
 
 # %%
 conv = nn.Conv2d(1, 6, 5)
@@ -48,8 +49,9 @@ assert n_parameters == 156 and out.numel() * 25 == 117_600
 # $$\text{multiply-adds} = \text{outputs} \cdot \frac{C k^2}{g}, \qquad
 #   r \leftarrow r + (k-1)\, j, \quad j \leftarrow j\, s .$$
 #
-# On the right the *receptive field* $r$ of lesson 9.1 grows, in pixels of the image: $j$ pixels lie between
-# neighbours in the map, and a stride $s$ spreads them. We follow the longest way, past any shortcut.
+# On the right the *receptive field* $r$ of lesson 9.1 grows, in pixels of the image: $j$ pixels lie
+# between neighbours in the map, and a stride $s$ spreads them. We follow the longest way, past any
+# shortcut.
 
 
 # %%
@@ -111,8 +113,8 @@ def total(bill, key):
 #
 # Small filters look for strokes, pooling makes their place coarse, and three linear layers decide. This is
 # the form in use today: every filter sees all maps below. The paper's second convolution saved some by a
-# table of who sees whom ($1{,}516$ parameters), its two pooling layers had a weight and a bias per map, and
-# its output layer was fixed. Add up the paper's own: exactly sixty thousand.
+# table of who sees whom ($1{,}516$ parameters), its two pooling layers had a weight and a bias per map,
+# and its output layer was fixed. Add up the paper's own: exactly sixty thousand.
 
 # %%
 lenet = nn.Sequential(
@@ -146,9 +148,9 @@ assert lenet_bill[0]["multiply_adds"] == 117_600 and lenet_bill[6]["field"] == 3
 # ## 2012: AlexNet, the same on a thousand classes
 #
 # Fourteen years later there are a million photos and GPUs. ReLU instead of tanh, dropout, overlapping max
-# pooling, and a thousand times the parameters. The form below is the one PyTorch ships, from a follow-up by
-# Krizhevsky (2014). Convolutions stand in `features`, linear layers in `classifier`: names that let weights
-# pass between ours and torchvision's.
+# pooling, and a thousand times the parameters. The form below is the one PyTorch ships, from a follow-up
+# by Krizhevsky (2014). Convolutions stand in `features`, linear layers in `classifier`: names that let
+# weights pass between ours and torchvision's.
 
 
 # %%
@@ -175,7 +177,7 @@ class FeaturesThenClassifier(nn.Module):
 
 
 def alexnet(n_classes=1000):
-    """AlexNet in one tower: Krizhevsky 2014, as in torchvision."""
+    """AlexNet undivided: Krizhevsky 2014, as in torchvision."""
     features = nn.Sequential(
         *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
         *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
@@ -187,9 +189,9 @@ def alexnet(n_classes=1000):
 
 
 # %% [markdown]
-# The network of the 2012 paper was split over two GPUs of 3 GB: in three of its layers each half of the
-# channels sees only its own half, which is a convolution with two *groups*. Building it takes no memory, on
-# PyTorch's `meta` device: tensors with a shape and nothing in it.
+# The network of the 2012 paper was split into two *towers*, one for each GPU of 3 GB: in three of its
+# layers each half of the channels sees only its own half, a convolution with two groups (9.1). Building it
+# takes no memory, on PyTorch's `meta` device: tensors with a shape and nothing in it.
 #
 # Two slips in the paper show why one should count. Images of $224$ pixels do not fit filters of $11$ at
 # stride $4$; $227$ do. And the neurons of its first layer are given as $253{,}440$, which is $55 \cdot 48
@@ -222,8 +224,8 @@ assert first["outputs"] == 55 * 55 * 96 > 253_440 == 55 * 48 * 96
 # ## 2014: VGG, nothing but three by three
 #
 # AlexNet's filters were $11$, $5$ and $3$ wide, and somebody had to choose. VGG has one size and repeats
-# it. A stack of two $3\times3$ sees as far as one $5\times5$, a stack of three as far as a $7\times7$, with
-# fewer parameters and a ReLU in between. For $C$ channels in and out:
+# it. A stack of two $3\times3$ sees as far as one $5\times5$, a stack of three as far as a $7\times7$,
+# with fewer parameters and a ReLU in between. For $C$ channels in and out:
 #
 # $$2 \cdot 9 C^2 < 25 C^2, \qquad 3 \cdot 9 C^2 < 49 C^2 .$$
 #
@@ -248,8 +250,8 @@ for n_layers, width in ((2, 5), (3, 7)):
 
 
 # %% [markdown]
-# A whole network is now a line: channel counts, and `"M"` for a max pooling that halves the sides. Where the
-# sides halve, channels double, up to a limit, so that the work per layer stays level.
+# A whole network is now a line: channel counts, and `"M"` for a max pooling that halves the sides. Where
+# the sides halve, channels double, up to a limit, so that the work per layer stays level.
 
 
 # %%
@@ -270,10 +272,11 @@ VGG16 = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512
 # %% [markdown]
 # ## 2014: Inception's one by one
 #
-# A $1\times1$ filter sees a single pixel and mixes its channels. GoogLeNet uses it to become narrow before
-# an expensive layer. Here is the $5\times5$ branch of its first module, $192$ channels in and $32$ out, on
-# $28\times28$ places: directly, and through $16$ channels. (Torchvision's own GoogLeNet has a $3\times3$
-# here.) Lesson 9.4 meets the trick again, as the *bottleneck*.
+# A $1\times1$ filter sees a single pixel and mixes its channels. GoogLeNet, the network made of
+# *Inception* modules, uses it to become narrow before an expensive layer. Here is the $5\times5$ branch of
+# its first module, $192$ channels in and $32$ out, on $28\times28$ places: directly, and through $16$
+# channels. (Torchvision's own GoogLeNet has a $3\times3$ here.) Lesson 9.4 meets the trick again, as the
+# *bottleneck*.
 
 # %%
 direct = nn.Sequential(nn.Conv2d(192, 32, 5, padding=2))
@@ -405,9 +408,9 @@ for name, (ours, theirs, weights) in families.items():
     assert round(billions, 3) == weights.meta["_ops"]
 
 # %% [markdown]
-# Equal counts could still hide a wrong order. So torchvision's network lends its weights to ours, which was
-# built without any: `assign=True` takes the tensors themselves and copies nothing. Random numbers go into
-# the norms, or they would all be the identity. Another image size will do.
+# Equal counts could still hide a wrong order. So torchvision's network lends its weights to ours, which
+# was built without any: `assign=True` takes the tensors themselves and copies nothing. Random numbers go
+# into the norms, or they would all be the identity. Another image size will do.
 
 
 # %%
@@ -457,7 +460,7 @@ for name, block in (("in the 1 × 1", bottleneck_2015), ("in the 3 × 3", bottle
     (out * torch.randn_like(out)).sum().backward()
     seen[name] = (x.grad.abs().sum(dim=(0, 1)) > 0).float().mean().item()
     print(f"stride {name}: {seen[name]:.0%} of the pixels seen")
-print(f"multiply-adds: paper's form {billions_2015:.3f} · 10⁹, torchvision's 4.089")
+print(f"multiply-adds: paper's form {billions_2015:.3f} · 10⁹, torchvision's {costs['ResNet-50'][1]:.3f}")
 assert seen == {"in the 1 × 1": 0.25, "in the 3 × 3": 1.0}
 assert 3.8 < billions_2015 < 3.9  # the paper's table 1 says 3.8
 assert total(bill_2015, "parameters") == total(bills["ResNet-50"], "parameters")
@@ -484,8 +487,8 @@ for name in ("ResNet-18", "ResNet-50"):
 # %% [markdown]
 # Now layer by layer, along the longest way. Early layers see large maps with few channels, late ones small
 # maps with many: so the memory goes to the front and the parameters to the back. How fast does the view
-# widen? AlexNet leaps, VGG goes step by step, and both end a little short of the image's width; the ResNets
-# see beyond it.
+# widen? AlexNet leaps, VGG goes step by step, and both end a little short of the image's width; the
+# ResNets see beyond it.
 
 # %%
 rows = {
@@ -529,8 +532,8 @@ plt.show()
 
 # %% [markdown]
 # And what does accuracy cost? *Top-1* is the share of photos whose first guess is right. The published
-# values belong to torchvision's first weights; how networks are trained changed with the years too, not only
-# the plan. Still: whatever is counted, VGG-16 pays most, and ResNet-50 guesses better.
+# values belong to torchvision's first weights; how networks are trained changed with the years too, not
+# only the plan. Still: whatever is counted, VGG-16 pays most, and ResNet-50 guesses better.
 
 # %%
 for paid, most in zip(zip(*costs.values()), costs["VGG-16"], strict=True):
@@ -627,33 +630,34 @@ assert accuracies["LeNet"] > 0.02 + max(accuracies["VGG"], accuracies["ResNet"])
 # %% [markdown]
 # ## What to remember
 #
-# - A convolution shares its weights, so its parameters are few and its work is much; a linear layer has one
-#   multiply-add per parameter.
+# - A convolution shares its weights, so its parameters are few and its work is much; a linear layer has
+#   one multiply-add per weight.
 # - Early layers cost memory, late ones parameters.
-# - AlexNet and VGG keep most parameters in linear layers; GoogLeNet and ResNet average over places instead.
-# - Small filters stacked see as far as a large one, for less; $1\times1$ makes narrow before the expensive.
+# - AlexNet and VGG keep most parameters in linear layers; GoogLeNet and ResNet average over places.
+# - Small filters stacked see as far as a large one, for less; a $1\times1$ makes the map narrow before an
+#   expensive layer.
 # - A small difference in the plan, such as where a stride stands, shows in the bill: count.
 #
 # ## Try it
 #
 # Predict first, then change it and run again.
 #
-# 1. Give VGG-16 ResNet's ending: average over all places, then one linear layer. What is left of its
-#    parameters, and of its multiply-adds?
-# 2. Survey ResNet-34 (`basic`, blocks `(3, 4, 6, 3)`) and ResNet-152 (`bottleneck`, `(3, 8, 36, 3)`). Compare
-#    with `meta["_ops"]`.
+# 1. Survey VGG-16 with ResNet's ending: average over all places, then one linear layer. What is left of
+#    its parameters, and of its multiply-adds?
+# 2. Survey ResNet-34 (`basic`, blocks `(3, 4, 6, 3)`) and ResNet-152 (`bottleneck`, `(3, 8, 36, 3)`).
+#    Compare with `models.ResNet34_Weights.IMAGENET1K_V1.meta["_ops"]`, and with that of the other.
 # 3. Multiply the last budget by ten. Who gains most?
 #
 # ## Sources
 #
 # - Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition",
-#   Proceedings of the IEEE 1998, section II.B.
-# - A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional neural networks",
-#   NeurIPS 2012, section 3.5; A. Krizhevsky, "One weird trick for parallelizing convolutional neural
-#   networks", 2014.
+#   *Proceedings of the IEEE* 86, 1998, section II.B.
+# - A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional neural
+#   networks", NeurIPS 2012, section 3.5; A. Krizhevsky, "One weird trick for parallelizing convolutional
+#   neural networks", 2014.
 # - K. Simonyan, A. Zisserman, "Very deep convolutional networks for large-scale image recognition", 2014,
 #   section 2.3.
 # - C. Szegedy et al., "Going deeper with convolutions", 2014, section 5.
 # - K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", 2015,
 #   section 3.3 and table 1.
-# - H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017: the images.
+# - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017: the images.

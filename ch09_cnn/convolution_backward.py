@@ -63,7 +63,7 @@ def conv2d(x, weight, bias, stride=1, padding=0):
     if x.shape[1] != weight.shape[1] or bias.shape != weight.shape[:1]:
         raise ValueError(f"x has shape {x.shape}, the weight {weight.shape}, the bias {bias.shape}")
     table = columns(x, weight.shape[2:], stride, padding)
-    flat = weight.reshape(len(weight), -1)  # (C_out, C, kh, kw) -> (C_out, K)
+    flat = weight.reshape(len(weight), -1)  # (C_out, C, kh, kw) -> (C_out, K), K = C * kh * kw
     out = table @ flat.T + bias  # (N, H', W', K) @ (K, C_out) -> (N, H', W', C_out)
     return out.transpose(0, 3, 1, 2), table  # (N, H', W', C_out) -> (N, C_out, H', W')
 
@@ -77,8 +77,8 @@ np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-12)
 # %% [markdown]
 # ## Three gradients
 #
-# With $G$ the arriving gradient as a table with one row per place, and $P$ the patches, it is the linear
-# layer of lesson 6.4 all over:
+# With $G$ the arriving gradient as a table with one row per place, $P$ the patches and $\mathrm{d}W$ short
+# for the loss's gradient in $W$, it is the linear layer of lesson 6.4 all over:
 #
 # $$Y = P\,W^\top + b: \qquad \mathrm{d}W = G^\top P, \qquad \mathrm{d}b = \textstyle\sum_{\text{places}} G,
 #   \qquad \mathrm{d}P = G\, W .$$
@@ -93,9 +93,10 @@ def conv2d_backward(grad, x_shape, weight, table, stride=1, padding=0):
     n, c, height, width = x_shape
     c_out, _, kh, kw = weight.shape
     g = grad.transpose(0, 2, 3, 1).reshape(-1, c_out)  # (N, C_out, H', W') -> (N * H' * W', C_out)
-    d_weight = (g.T @ table.reshape(len(g), -1)).reshape(weight.shape)  # (C_out, P) @ (P, K) -> (C_out, K)
-    d_table = g @ weight.reshape(c_out, -1)  # (P, C_out) @ (C_out, K) -> (P, K)
-    d_patches = d_table.reshape(n, *grad.shape[2:], c, kh, kw)  # (P, K) -> (N, H', W', C, kh, kw)
+    # M = N * H' * W' places, K = C * kh * kw numbers in a patch
+    d_weight = (g.T @ table.reshape(len(g), -1)).reshape(weight.shape)  # (C_out, M) @ (M, K) -> (C_out, K)
+    d_table = g @ weight.reshape(c_out, -1)  # (M, C_out) @ (C_out, K) -> (M, K)
+    d_patches = d_table.reshape(n, *grad.shape[2:], c, kh, kw)  # (M, K) -> (N, H', W', C, kh, kw)
     d_patches = d_patches.transpose(0, 3, 1, 2, 4, 5)  # -> (N, C, H', W', kh, kw)
     d_x = np.zeros((n, c, height + 2 * padding, width + 2 * padding), grad.dtype)
     for u, v in np.ndindex(kh, kw):
@@ -182,12 +183,12 @@ plt.show()
 # %% [markdown]
 # ## The same, faster
 #
-# The table costs more than the product: it is written to memory, nine times as large as the image, and
+# The table is expensive: for a 3×3 filter it is nine times as large as the image, written to memory and
 # read again. Put the channels *last*, and a pixel is a row. All pixels, shifted by one filter position,
 # are then a slice of the same array, and need no copy: one matrix product for each shift, added up. We go
 # half way: the shifts along a row laid side by side, one image at a time, small enough to stay in the
 # processor's cache. Rows end in a few places where the filter would wrap around; those are computed and
-# thrown away.
+# thrown away. How much is won, the chapter's benchmarks tell.
 
 
 # %%
@@ -462,9 +463,7 @@ with torch.no_grad():
 print(f"test accuracy: NumPy {accuracy:.1%}, PyTorch {torch_accuracy:.1%}")
 assert accuracy > 0.7 and abs(accuracy - torch_accuracy) <= 0.01
 difference = np.abs(np.subtract(losses, torch_losses))
-print(
-    f"losses differ by {difference[:10].max():.1e} in the first steps, by {difference.max():.1e} in the end"
-)
+print(f"losses differ by {difference[:10].max():.1e} in the first steps, by {difference.max():.1e} in all")
 assert difference[:10].max() < 1e-5 < difference.max() < 0.1
 
 # %%
@@ -492,7 +491,8 @@ plt.show()
 #
 # Predict first, then change the code and run again.
 #
-# 1. Leave out the flip in `conv2d_last_backward`. Which check notices first? Does the network still learn?
+# 1. Leave out the flip in `conv2d_last_backward`. Which check notices first? Take out the checks that stop
+#    you: does the network still learn?
 # 2. Give ties in `MaxPool2` to all equal corners. How far apart are the float64 losses now, and why so
 #    much?
 # 3. Time `conv2d` and `conv2d_last` with three times as many channels. Which gains?

@@ -79,9 +79,9 @@ assert np.array_equal(pooled[0, 0], [[3, 4], [5, 2]]) and winners[0, 0].tolist()
 # %% [markdown]
 # ## Backward
 #
-# A nudge to a pixel that did not win changes nothing. So a maximum sends the gradient $g_i$ that arrives at
-# window $i$ to the winner alone, and a mean sends each pixel of the window an equal share. (The bracket is
-# one where what stands in it is true, zero elsewhere.)
+# A nudge to a pixel that did not win changes nothing. So a maximum sends the gradient $g_i$ that arrives
+# at window $i$ to the winner alone, and a mean sends each pixel of the window an equal share. (The bracket
+# is one where what stands in it is true, zero elsewhere.)
 #
 # $$\frac{\partial L}{\partial x_p} = \sum_{\text{windows } i \ni p} g_i\, [\,p \text{ won } i\,], \qquad
 #   \frac{\partial L}{\partial x_p} = \frac{1}{k^2} \sum_{\text{windows } i \ni p} g_i .$$
@@ -332,12 +332,12 @@ plt.show()
 #
 # A network with two convolutions and pools, a second one whose convolutions take strides of two in place
 # of pooling, and an MLP with about as many parameters. Each is trained on the same images in the same
-# order, for several seeds, and tested on test images as they are, then moved to the right. None of them saw a
-# moved image in training.
+# order, for several seeds, and tested on test images as they are, then moved to the right. None of them
+# saw a moved image in training.
 #
 # A race is fair only where everyone runs at their best. So each network was first tried with several
-# learning rates on images held back from training (7.7). One rate was the best, or within a point of it, for
-# all three.
+# learning rates on images held back from training (7.7). One rate was the best, or within a point of it,
+# for all three.
 
 
 # %%
@@ -368,8 +368,8 @@ assert counts["pooled CNN"] == counts["strided CNN"] and 0.95 < counts["MLP"] / 
 
 
 # %% [markdown]
-# The rate falls in a straight line to zero (7.3), and pixels are standardised (3.1). What a shift brings in
-# from outside is black background, so images are moved first and standardised after.
+# The rate falls in a straight line to zero (7.3), and pixels are standardised (3.1). What a shift brings
+# in from outside is black background, so images are moved first and standardised after.
 
 
 # %%
@@ -420,9 +420,9 @@ assert all(rows.mean(axis=0)[5] < rows.mean(axis=0)[0] / 2 for rows in accuracie
 
 # %% [markdown]
 # With as many parameters the pooled CNN leads on still images, for every seed: it finds an edge with nine
-# shared weights, where the MLP must learn it anew at each place. Move the images by two pixels, and the lead
-# more than doubles; the strided CNN falls behind as well. But pooling is no cure: beyond the few pixels that
-# its windows cover, all three fail.
+# shared weights, where the MLP must learn it anew at each place. Move the images by two pixels, and the
+# lead more than doubles; the strided CNN falls behind as well. But pooling is no cure: beyond the few
+# pixels that its windows cover, all three fail.
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -441,16 +441,16 @@ plt.show()
 # - Backward: the winner takes all, the first of equals; the mean shares.
 # - One formula gives all sizes. Write the table before you write the network.
 # - At equal parameters a CNN beats an MLP on still images, and by more on moved ones.
-# - Pooling trades place for tolerance, as far as its windows reach. Strides do without the pool, and without
-#   part of the tolerance.
+# - Pooling trades place for tolerance, as far as its windows reach. Strides do without the pool, and
+#   without part of the tolerance.
 #
 # ## Try it
 #
 # Predict first, then change the code and run again.
 #
 # 1. Replace the max pools by average pools. Which of the two numbers, still or moved, changes more?
-# 2. Give the pooled CNN global average pooling before its last layer. How far can you now move a boot? (Here
-#    and in 3 the parameters are no longer equal: take out the assert below their counts.)
+# 2. Give the pooled CNN global average pooling before its last layer. How far can you now move a boot?
+#    (Here and in 3 the parameters are no longer equal: take out the assert below their counts.)
 # 3. Give the MLP three times as many hidden numbers. Does it catch up on still images? On moved ones?
 # 4. Train the MLP on images moved at random (lesson 8.6). What does it gain, and at what price?
 #

