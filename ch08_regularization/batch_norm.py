@@ -198,8 +198,9 @@ assert np.abs(grads[0].sum(axis=0)).max() < 1e-12
 # examples and all places: for $(N, C, H, W)$ the averages run over $N$, $H$ and $W$.
 #
 # When the network is used there may be no batch, and an answer should not depend on who else is in it. So
-# training keeps *running* estimates of mean and variance, and eval mode uses those. The running variance
-# takes the *unbiased* estimate, with $n - 1$ below.
+# training keeps *running* estimates of mean and variance, and eval mode uses those. At each step the new
+# batch's value replaces a small share of the old estimate; the library calls this share `momentum`, though
+# it is not the one of lesson 7.2. The running variance takes the *unbiased* estimate, with $n - 1$ below.
 
 
 # %%
@@ -307,8 +308,8 @@ print(f"largest difference {largest:.1e}")
 assert largest < 1e-10
 
 # %% [markdown]
-# As a module it is a few lines. The running statistics are *buffers*: they belong to the `state_dict`, but
-# no optimizer touches them. That is the difference to remember when a model is saved.
+# As a module it is a few lines. The running statistics are buffers (4.3): they belong to the `state_dict`,
+# but no optimizer touches them. A saved model must hold them, or eval mode has nothing to use.
 
 
 # %%
@@ -354,7 +355,7 @@ print(
 #
 # The sigmoid network again, with and without, at several learning rates each. We count steps until three
 # in four validation images are right. At rate $0.5$ the difference is largest; the fair comparison gives
-# each its best rate.
+# each its best rate. Then we look again at what one unit receives, without batch norm and with it.
 
 # %%
 n_most, target = 1000, 0.75
@@ -383,7 +384,7 @@ fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=Tru
 for ax, (norm, track) in zip(axes, tracks.items()):
     ax.fill_between(track[:, 0], track[:, 1], track[:, 3], color="C0", alpha=0.3, label="most images")
     ax.plot(track[:, 0], track[:, 2], color="C0", label="the middle image")
-    ax.set(xlabel="step", title="with batch norm" if norm else "without")
+    ax.set(xlabel="step", title="with batch norm, learning rate 0.5" if norm else "without, learning rate 5")
 axes[0].set_ylabel("input to one unit of layer 3")
 axes[0].legend(loc="upper left")
 fig.suptitle("Batch norm keeps what a layer receives in place")
@@ -445,8 +446,8 @@ assert slow[True] < slow[False] - 0.02
 # points elsewhere: the loss becomes smoother, so that the gradient still tells the truth a step further
 # on.
 #
-# We repeat the measurement: while a ten-layer network trains, we go from where it stands along its
-# gradient by a step of varying size, and look at the loss there, against the loss here.
+# We repeat the measurement: while a ten-layer network trains, we go from where it stands downhill, along
+# the gradient, by a step of varying size, and look at the loss there, against the loss here.
 
 
 # %%
@@ -520,9 +521,10 @@ torch.testing.assert_close(grad / 10, grad10)
 # $\mu$ and $v$, and the linear layer before it is one, too. Two lines make one: with $s = \gamma / \sqrt{v
 # + \varepsilon}$,
 #
-# $$W' = s \odot W, \qquad b' = s\, (b - \mu) + \beta .$$
+# $$W' = s \odot W, \qquad b' = s\, (b - \mu) + \beta ,$$
 #
-# A trained network can be shipped without its batch norms.
+# where each row of $W$ is multiplied by its own $s$. A trained network can be shipped without its batch
+# norms.
 
 
 # %%
@@ -631,8 +633,10 @@ plt.show()
 # Predict first, then change the number and run again.
 #
 # 1. Put batch norm behind the sigmoid instead of before it. How many steps to the target?
-# 2. Train the sigmoid network with `batch_size=2`. What do training and eval mode say now?
-# 3. Drop the bias of every linear layer that has a batch norm behind it. What changes, and why nothing?
+# 2. Give the last call of `steps_to` a `batch_size=2`, and print `early` behind it. What do the two modes
+#    say?
+# 3. In `sigmoid_network`, freeze the bias of every linear layer that has a batch norm behind it, with
+#    `layer.bias.requires_grad_(False)`. What changes, and why next to nothing?
 #
 # ## Sources
 #

@@ -4,11 +4,12 @@
 # Show a child one cup, and it knows the cup from the left, from afar and half behind a book. A network
 # that saw one picture knows one picture. *Data augmentation* shows it the cup from the left: each image
 # comes back a little changed at every step, with its old label. No weight is punished, no unit dropped.
-# The data itself does the regularizing.
+# The data itself keeps the network from learning by heart.
 #
 # **You will build** shifts, flips, cut-outs, noise, mixup and label smoothing, find one that destroys
 # what it should teach, and race them all against dropout, weight decay and the best regularizer there is:
-# more real images. **You need** dropout (8.1) and weight decay (8.2). **It takes** about half a minute.
+# more real images. **You need** cross-entropy (5.5), dropout (8.1) and weight decay (8.2). **It takes**
+# about half a minute.
 
 # %%
 from pathlib import Path
@@ -35,9 +36,9 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
 # ## On paper first
 #
 # An image of two rows, $(1, 2, 3)$ and $(4, 5, 6)$. One pixel to the right: $(0, 1, 2)$ and $(0, 4, 5)$,
-# what leaves is lost and what enters is empty. Mirrored: $(3, 2, 1)$ and $(6, 5, 4)$. Half and half with an
-# empty image: $(\frac12, 1, \frac32)$ and $(2, \frac52, 3)$, and then the label, too, should be half and
-# half.
+# what leaves is lost and what enters is empty. Mirrored: $(3, 2, 1)$ and $(6, 5, 4)$. Half and half with
+# an empty image: $(\frac12, 1, \frac32)$ and $(2, \frac52, 3)$, and then the label, too, should be half
+# and half.
 
 # %%
 image = np.array([[1.0, 2, 3], [4, 5, 6]])
@@ -86,8 +87,9 @@ def add_noise(images, deviation, rng):
 
 # %% [markdown]
 # Two more change the label. *Mixup* lays two images over each other, and asks for both labels in the same
-# shares. *Label smoothing* takes a little certainty from the label and spreads it over all classes: with
-# $K$ classes and amount $\epsilon$ the target is $(1 - \epsilon)\, y + \epsilon / K$.
+# shares. `change` draws the share from a *beta distribution*, whose draws lie between zero and one, here
+# mostly near the ends. Label smoothing (5.5) takes a share $s$ of the label and spreads it over all $K$
+# classes: the target is $(1 - s)\, y + s / K$.
 
 
 # %%
@@ -326,22 +328,22 @@ right.plot(1000, means["shift"], "o", color="C1", label="1000 images, shifted")
 right.plot([1000, 1000 + worth], [means["shift"]] * 2, ":", color="C1")
 right.set(xticks=sizes, xticklabels=sizes, xlabel="real images", ylabel="test accuracy")
 right.minorticks_off()
-right.set_title("What a shift is worth in images")
+right.set_title(f"A shift is worth {worth:.0f} more images")
 right.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
 # Two seeds are few, and the small differences in the table are noise. Shifting stands out from it, and
-# real images do. Clothes in this collection are centred to the pixel or nearly so, and a shift says what a
-# network cannot know by itself: a shirt one pixel further down is the same shirt. Now compare the row of
-# shift and dropout together with the two alone. Regularizers need not add up.
+# so do real images. Clothes in this collection are centred to the pixel or nearly so, and a shift says
+# what a network cannot know by itself: a shirt one pixel further down is the same shirt. Now compare the
+# row of shift and dropout together with the two alone. Regularizers need not add up.
 #
 # ## What to remember
 #
 # - Change the images at every step in ways that do not change what they are, and the data regularizes.
 # - Which changes those are depends on the task: flips are fine for clothes and ruin digits.
 # - Mixup and label smoothing change the targets, too; cross-entropy takes shares in place of labels.
-# - Augmentation needs steps to pay, as every image is a new one. Its worth can be counted in real images.
+# - The worth of an augmentation can be counted in real images. Regularizers need not add up.
 #
 # ## Try it
 #

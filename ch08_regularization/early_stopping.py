@@ -38,10 +38,10 @@ labels = digits[:, 64].astype(np.int64)  # (1797,)
 # %% [markdown]
 # ## On paper first
 #
-# Validation losses of seven epochs: $0.9,\ 0.7,\ 0.6,\ 0.62,\ 0.61,\ 0.5,\ 0.55$. With a *patience* of two we
-# stop after two epochs in a row that did not beat the best so far: after epoch 5, and the best was epoch
-# 3. With a patience of three we would have lived to see epoch 6. Patience buys a look over the next hill,
-# and the price is epochs.
+# Validation losses of seven epochs: $0.9,\ 0.7,\ 0.6,\ 0.62,\ 0.61,\ 0.5,\ 0.55$. With a *patience* of two
+# we stop after two epochs in a row that did not beat the best so far: after epoch 5, and the best was
+# epoch 3. With a patience of three we would have lived to see epoch 6. Patience buys a look over the next
+# hill, and the price is epochs.
 
 # %%
 curve = [0.9, 0.7, 0.6, 0.62, 0.61, 0.5, 0.55]
@@ -235,7 +235,7 @@ def read_log(path):
 # A thousand images to train on, a thousand for validation, two thousand kept apart as a test. We train
 # twice: with the labels as they are, and with the tired annotator of lesson 8.2, who replaces one label in
 # five by a random one. The stopper notes when it would stop; we go on to the end, to see what it spared
-# us. Of every other image we keep the loss and whether the answer was right.
+# us. Of each validation and test image we keep, every epoch, the loss and whether the answer was right.
 
 
 # %%
@@ -287,10 +287,8 @@ columns = ("best epoch", "stop", "test loss", "at the end", "test acc.", "at the
 print(f"{'labels':20s}" + "".join(f"{column:>12s}" for column in columns))
 test = {}
 for name, (_, seen, stopper) in runs.items():
-    loss, right = (
-        seen["losses"][:, 1000:].mean(axis=1),
-        seen["right"][:, 1000:].mean(axis=1),
-    )  # each (n_epochs,)
+    # each (n_epochs,), over the test images
+    loss, right = seen["losses"][:, 1000:].mean(axis=1), seen["right"][:, 1000:].mean(axis=1)
     best = stopper.best_epoch - 1
     test[name] = {"loss": (loss[best], loss[-1]), "accuracy": (right[best], right[-1])}
     numbers = *test[name]["loss"], *test[name]["accuracy"]
@@ -372,9 +370,10 @@ assert replay[1][1] > replay[8][1] + 0.02 and replay[8][0] > replay[1][0] + 5
 assert last > replay[8][1] + 0.06
 
 # %% [markdown]
-# Impatience is the expensive mistake, and beyond some patience only epochs are spent. For the eye,
-# smooth a curve before judging it, with the running average that Adam uses (7.2), and draw the band of one
-# standard error around it. If two curves' bands overlap, the set is too small to tell them apart that way.
+# Impatience is the expensive mistake, and beyond some patience only epochs are spent. For the eye, smooth
+# a curve before judging it, with the running average that Adam uses (7.2), and draw the band of one
+# standard error (2.7) around it. If two curves' bands overlap, the set is too small to tell them apart
+# that way.
 
 
 # %%
@@ -398,8 +397,9 @@ for part, style, color in ((slice(0, 100), "-", "C0"), (slice(100, 200), "--", "
     error = losses[:, part].std(axis=1) / np.sqrt(100)  # (n_epochs,)
     left.fill_between(epochs, middle - error, middle + error, color=color, alpha=0.2)
     left.plot(epochs, middle, style, color=color, linewidth=0.8)
-    left.plot(epochs, smooth(middle), style, color=color, linewidth=2.5, label=f"images {part.start + 1} on")
-left.set(xlabel="epoch", ylabel="validation loss (nats)", title="One run, two validation sets of a hundred")
+    words = f"images {part.start + 1} to {part.stop}"
+    left.plot(epochs, smooth(middle), style, color=color, linewidth=2.5, label=words)
+left.set(xlabel="epoch", ylabel="validation loss (nats)", title="Two sets draw two curves of one run")
 left.legend()
 right_ax.plot(patiences, [kept for _, kept in replay.values()], "o-", color="C1", label="weights kept")
 right_ax.axhline(lowest, color="0.7", linewidth=0.8, zorder=0)
@@ -459,9 +459,9 @@ plt.show()
 #
 # $$1 - (1 - \eta\alpha)^t \approx 1 - e^{-\eta\alpha t}, \qquad \frac{\alpha}{\alpha + \lambda} .$$
 #
-# Steep directions are learned, flat ones not yet. With $\lambda = \frac{1}{\eta t}$ both begin as $\alpha /
-# \lambda$, and both end at one. Between, they differ. We measure it where 8.2 did: a linear model that tells
-# eights from other digits by patches of ink.
+# Steep directions are learned, flat ones not yet. With $\lambda = \frac{1}{\eta t}$ both begin as
+# $\alpha / \lambda$, and both end at one. Between, they differ. We measure it where 8.2 did: a linear
+# model that tells eights from other digits by patches of ink.
 
 # %%
 features = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)  # (1797, 64) -> (1797, 16)

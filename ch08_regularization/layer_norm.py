@@ -32,11 +32,11 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
 # %% [markdown]
 # ## On paper first
 #
-# Two examples, four units: $(1, 1, 5, 5)$ and $(10, 10, 50, 50)$. Batch norm goes down the columns. In each,
-# the first value is the smaller one of two, so the first example becomes $(-1, -1, -1, -1)$ and the second
-# $(1, 1, 1, 1)$: the pattern is gone. Layer norm goes along the rows. The first has mean $3$ and deviation
-# $2$, the second mean $30$ and deviation $20$, and both become $(-1, -1, 1, 1)$: the pattern stays, and
-# how loud it was is gone.
+# Two examples, four units: $(1, 1, 5, 5)$ and $(10, 10, 50, 50)$. Batch norm goes down the columns. In
+# each, the first value is the smaller one of two, so the first example becomes $(-1, -1, -1, -1)$ and the
+# second $(1, 1, 1, 1)$: the pattern is gone. Layer norm goes along the rows. The first has mean $3$ and
+# deviation $2$, the second mean $30$ and deviation $20$, and both become $(-1, -1, 1, 1)$: the pattern
+# stays, and how loud it was is gone.
 
 # %%
 x = np.array([[1.0, 1, 5, 5], [10, 10, 50, 50]])  # (2, 4)
@@ -53,11 +53,13 @@ assert np.array_equal(down, [[-1] * 4, [1] * 4]) and np.array_equal(along, [[-1,
 # $\langle\cdot\rangle$ run over, so that becomes an argument:
 #
 # $$\hat x = \frac{x - \langle x \rangle}{\sqrt{\langle (x - \langle x \rangle)^2 \rangle + \varepsilon}},
-#   \qquad \frac{\partial L}{\partial x} = \frac{\hat g - \langle \hat g \rangle - \hat x\, \langle \hat g\,
-#   \hat x \rangle}{\sqrt{\langle (x - \langle x \rangle)^2 \rangle + \varepsilon}},
+#   \qquad \frac{\partial L}{\partial x} = \frac{\hat g - \langle \hat g \rangle -
+#   \hat x\, \langle \hat g\, \hat x \rangle}
+#   {\sqrt{\langle (x - \langle x \rangle)^2 \rangle + \varepsilon}},
 #   \qquad \hat g = \frac{\partial L}{\partial \hat x} .$$
 #
-# Leave out the means of $x$ and of $\hat g$, and it is *RMS norm*: it sets the size and not the place.
+# Leave out the means of $x$ and of $\hat g$, and it is *RMS norm*, for root mean square: it sets the size
+# and not the place.
 
 
 # %%
@@ -432,7 +434,7 @@ plt.show()
 # - Batch norm averages over examples, layer norm over the units of one example. The formula is the same.
 # - So layer norm is the same for any batch size, with or without padding, in training and in eval mode.
 # - The gain differs inside the average: in the backward pass it comes first.
-# - Group norm is for images in small batches. RMS norm drops the mean and is cheaper.
+# - Instance norm and group norm average over a part of one example; RMS norm does without the mean.
 # - With enough examples a batch, batch norm may still be the better one.
 #
 # ## Try it
@@ -449,5 +451,5 @@ plt.show()
 # - Y. Wu, K. He, "Group normalization", ECCV 2018: the cube, and batch norm's error at small batches.
 # - B. Zhang, R. Sennrich, "Root mean square layer normalization", NeurIPS 2019.
 # - R. Xiong and others, "On layer normalization in the Transformer architecture", ICML 2020: pre and post.
-# - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017; E. Alpaydin, C. Kaynak, UCI, 1998; first names from
-#   stdlib, public domain: the data.
+# - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017; E. Alpaydin, C. Kaynak, UCI, 1998; first names
+#   from stdlib, public domain: the data.
