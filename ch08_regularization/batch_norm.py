@@ -396,7 +396,7 @@ plt.show()
 # A network of twenty ReLU layers on digits. With PyTorch's default initialization the signal dies on the
 # way (lesson 6.5), and no rate trains it. Batch norm restores the signal at every layer. With He
 # initialization the network trains by itself, and batch norm is worth less: fewer steps at its best rate,
-# which is a larger one, but at a small rate it lags *behind*.
+# which is a larger one, but at the smallest rate here it lags *behind*.
 
 
 # %%

@@ -232,7 +232,7 @@ def train_digits(flips, seed, n_steps=400):
 
 
 def predict(model, images):
-    """The class of each image (n, h, w), an array."""
+    """The class of each image (n, h, w), a tensor (n,)."""
     with torch.no_grad():
         return model(torch.from_numpy(np.ascontiguousarray(images))).argmax(dim=1)
 

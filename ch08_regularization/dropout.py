@@ -242,7 +242,7 @@ print(f"{len(masks)} networks, {len(hidden)} digits")
 # $$\frac{\prod_m \operatorname{softmax}(z_m)_k^{1/M}}{\sum_j \prod_m \operatorname{softmax}(z_m)_j^{1/M}}
 #   = \operatorname{softmax}\Big(\frac1M \sum_m z_m\Big)_k .$$
 #
-# The ordinary, arithmetic mean of the probabilities is only near.
+# Of the ordinary, arithmetic mean of the probabilities, eval mode is only an approximation.
 
 
 # %%
