@@ -147,10 +147,10 @@ assert lenet_bill[0]["multiply_adds"] == 117_600 and lenet_bill[6]["field"] == 3
 # %% [markdown]
 # ## 2012: AlexNet, the same on a thousand classes
 #
-# Fourteen years later there are a million photos and GPUs. ReLU instead of tanh, dropout, overlapping max
-# pooling, and a thousand times the parameters. The form below is the one PyTorch ships, from a follow-up
-# by Krizhevsky (2014). Convolutions stand in `features`, linear layers in `classifier`: names that let
-# weights pass between ours and torchvision's.
+# Fourteen years later there are GPUs, and a million photos with labels: *ImageNet*. ReLU instead of tanh,
+# dropout, overlapping max pooling, and a thousand times the parameters. The form below is the one PyTorch
+# ships, from a follow-up by Krizhevsky (2014). Convolutions stand in `features`, linear layers in
+# `classifier`: names that let weights pass between ours and torchvision's.
 
 
 # %%
@@ -598,7 +598,7 @@ def small_resnet():
 budget = 8e9  # multiply-adds forward, over the whole training
 batch_size = 64
 accuracies, images_seen = {}, {}
-print(f"{'':20s}{'mult-adds':>12s}{'images seen':>12s}{'held out':>12s}")
+print(f"{'':20s}{'mult-adds':>12s}{'images seen':>12s}{'test accuracy':>15s}")
 for name, build in (("LeNet", small_lenet), ("VGG", small_vgg), ("ResNet", small_resnet)):
     torch.manual_seed(0)
     model = build()
@@ -616,7 +616,7 @@ for name, build in (("LeNet", small_lenet), ("VGG", small_vgg), ("ResNet", small
     with torch.no_grad():
         accuracies[name] = (model(test_inputs).argmax(dim=1) == test_labels).double().mean().item()
     images_seen[name] = n_steps * batch_size
-    print(f"{name:20s}{multiply_adds:12,}{images_seen[name]:12,}{accuracies[name]:12.1%}")
+    print(f"{name:20s}{multiply_adds:12,}{images_seen[name]:12,}{accuracies[name]:15.1%}")
 
 # %% [markdown]
 # The oldest plan wins, and not by its wisdom: for so little work it sees several times as many images.

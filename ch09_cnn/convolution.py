@@ -47,10 +47,10 @@ assert edges.tolist() == [[0, 0, 9, 0]]
 # %% [markdown]
 # ## Five filters, five questions
 #
-# Nine numbers can ask many things. Equal weights take a local mean: a blur. One column minus another asks
-# "does it get brighter to the right?", and is silent on flat areas, since its weights sum to zero. More
-# weight in the middle than around it sharpens; a slope along the diagonal looks like light falling on
-# relief.
+# Nine numbers can ask many things. Equal weights take a local mean: a blur. One column minus another, as
+# in *Sobel's* filter, asks "does it get brighter to the right?", and is silent on flat areas, since its
+# weights sum to zero. More weight in the middle than around it sharpens; a slope along the diagonal looks
+# like light falling on relief (*emboss*).
 
 # %%
 photo = plt.imread(HERE / "data" / "coffee.jpg")[::2, ::2] / 255  # (H, W, 3): every other pixel

@@ -236,7 +236,7 @@ assert not disagree and 100 < refused < len(outcomes) / 2
 
 # %% [markdown]
 # Now a real network: AlexNet, as torchvision has it. Our calculator predicts every shape from the layers'
-# settings; a *hook*, a function that PyTorch calls after each layer, reports what came out. On
+# settings; a hook (4.3), a function that PyTorch calls after each layer, reports what came out. On
 # `device="meta"` shapes are computed and numbers are not.
 
 

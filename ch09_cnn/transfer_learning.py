@@ -26,8 +26,9 @@ HERE = Path(globals().get("__file__", "")).parent
 # ## On paper first
 #
 # How many numbers must a hundred labels pin down? A small network from scratch has all its weights to
-# find. With frozen features only the last layer is new: for features of length $D$ and ten classes it has
-# $10 D + 10$ numbers, and its loss has a single valley. For $D = 3$ that makes $40$.
+# find. Or let a finished network describe each image by $D$ numbers, its *features*, and stay *frozen*,
+# that is, keep its weights. Then only the last layer is new: for ten classes it has $10 D + 10$ numbers,
+# and its loss has a single valley. For $D = 3$ that makes $40$.
 
 # %%
 head = nn.Linear(3, 10)
@@ -174,9 +175,9 @@ print([values.shape[1] for values in pool_features.values()])
 #
 # On frozen features the last layer is softmax regression (3.3), for ten classes often called *logistic
 # regression* as well: standardise, one linear layer, cross-entropy, and a penalty on large weights (8.2),
-# because there are more features than examples. One valley, so a
-# method that uses whole batches and the valley's curvature, L-BFGS, reaches its ground in few steps.
-# Standardising is itself linear, so we fold it into the layer afterwards.
+# because there are more features than examples. One valley, so a method that uses whole batches and the
+# valley's curvature, L-BFGS, reaches its ground in few steps. Standardising is itself linear, so we fold
+# it into the layer afterwards.
 
 
 # %%
