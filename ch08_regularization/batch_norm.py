@@ -239,10 +239,9 @@ class BatchNorm:
         centred = x - per_channel(mean, x.ndim)
         variance = channel_sum(centred, centred) / n if self.training else self.running_var  # (C,)
         if self.training:
-            self.running_mean = (1 - self.momentum) * self.running_mean + self.momentum * mean
-            self.running_var = (1 - self.momentum) * self.running_var + self.momentum * variance * (
-                n / (n - 1)
-            )
+            kept, unbiased = 1 - self.momentum, variance * (n / (n - 1))
+            self.running_mean = kept * self.running_mean + self.momentum * mean
+            self.running_var = kept * self.running_var + self.momentum * unbiased
         self.scale = 1 / np.sqrt(variance + self.eps)  # (C,)
         self.centred, self.n = centred, n
         out = centred * per_channel(self.scale * self.weight, x.ndim)

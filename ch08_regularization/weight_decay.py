@@ -205,7 +205,6 @@ features = patches - patches.mean(axis=0)  # centred, so that no bias is needed
 targets = (labels == 8) - np.mean(labels == 8)  # (1797,)
 n = len(features)
 hessian = features.T @ features / n  # (16, n) @ (n, 16) -> (16, 16)
-pull = features.T @ targets / n  # (16, n) @ (n,) -> (16,)
 
 
 def ridge(features, targets, strength):
