@@ -7,7 +7,7 @@
 #
 # **You will build** the GRU's two gates, its forward and backward pass, and check both against `nn.GRU`;
 # then let RNN, LSTM and GRU compete with as many parameters each, and forecast sunspots. **You need** the
-# LSTM (11.4) and its adding problem. **It takes** about half a minute.
+# LSTM (11.4) and its adding problem. **It takes** about three quarters of a minute.
 
 # %%
 import csv

@@ -8,8 +8,8 @@
 #
 # **You will build** a cell with a pad, the *long short-term memory*: its gates one at a time, its
 # gradients by hand, a fast version in NumPy, and two tasks that show what it can and cannot remember.
-# **You need** backpropagation through time (11.2) and vanishing gradients (11.3). **It takes** about half
-# a minute.
+# **You need** backpropagation through time (11.2) and vanishing gradients (11.3). **It takes** about three
+# quarters of a minute.
 
 # %%
 import matplotlib.pyplot as plt
