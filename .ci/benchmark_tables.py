@@ -55,11 +55,14 @@ def tables(reports: list[dict]) -> list[str]:
     """All tables: a part a machine, in it a folded part a chapter."""
     machines = {}
     for report in reports:
-        machines.setdefault(machine(report["machine_info"]), []).extend(report["benchmarks"])
+        rows = machines.setdefault(machine(report["machine_info"]), {})
+        rows.update(
+            {row["fullname"]: row for row in report["benchmarks"]}
+        )  # a later file replaces an earlier
     lines = []
     for name, rows in machines.items():
         lines += [f"**{name}**", ""]
-        rows = sorted(rows, key=lambda row: (row["fullname"].split("/")[0], row["group"]))
+        rows = sorted(rows.values(), key=lambda row: (row["fullname"].split("/")[0], row["group"]))
         for chapter, members in itertools.groupby(rows, key=lambda row: row["fullname"].split("/")[0]):
             lines += [
                 f"<details><summary>{chapter}</summary>",
