@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-HERE = Path(globals().get("__file__", "")).parent
 torch.manual_seed(0)
+HERE = Path(globals().get("__file__", "")).parent
 
 # %% [markdown]
 # ## On paper first
