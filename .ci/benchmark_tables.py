@@ -56,9 +56,7 @@ def tables(reports: list[dict]) -> list[str]:
     machines = {}
     for report in reports:
         rows = machines.setdefault(machine(report["machine_info"]), {})
-        rows.update(
-            {row["fullname"]: row for row in report["benchmarks"]}
-        )  # a later file replaces an earlier
+        rows.update({row["fullname"]: row for row in report["benchmarks"]})  # a later file replaces
     lines = []
     for name, rows in machines.items():
         lines += [f"**{name}**", ""]

@@ -543,6 +543,20 @@ def test_outputs_and_gradients_are_those_of_the_mixture(encoder_block):
     assert [gradient.tolist() for gradient in gradients] == [[[21.0, 35.0]], [7.0]]
 
 
+def test_warm_up_climbs_to_the_learning_rate(encoder_block, monkeypatch):
+    rates = []
+
+    class Spy(torch.optim.Adam):
+        def step(self, closure=None):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "Adam", Spy)
+    encoder_block.train(1, True, n_warmup=4, n_steps=6, learning_rate=0.008)
+    encoder_block.train(1, True, n_warmup=0, n_steps=2, learning_rate=0.008)
+    assert rates == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.008, 0.008, 0.008, 0.008])
+
+
 def test_post_norm_needs_the_warm_up(encoder_block):
     loss, moves, gradients = encoder_block.final_losses, encoder_block.moves, encoder_block.gradients
     assert loss["post-norm", "no warm-up"] > loss["post-norm", "warm-up"] + 0.5
