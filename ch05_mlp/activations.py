@@ -77,11 +77,13 @@ with np.errstate(over="raise"):
 #
 # The sigmoid is one of them. *Step* is Rosenblatt's switch. *Tanh* is a sigmoid stretched to $(-1, 1)$:
 # $\tanh x = 2\sigma(2x) - 1$. *ReLU*, the rectified linear unit, is the valve, $\max(0, x)$. *Leaky
-# ReLU* drips a little backwards. At the kink, slopes follow PyTorch: the left one.
+# ReLU* drips a little backwards. ReLU's slope is the step, so `step` serves for it, too. At the kink,
+# slopes follow PyTorch: the left one.
 
 
 # %%
 def step(x):
+    """1 where x is above zero, else 0."""
     return (x > 0).astype(x.dtype)
 
 
@@ -96,11 +98,13 @@ def tanh_slope(x):
 
 
 def relu(x):
+    """x where it is above zero, else 0."""
     return np.maximum(x, 0)
 
 
 def leaky_relu(x, leak=0.01):
-    return np.maximum(x, leak * x)  # leak below 1
+    """x where it is above zero, else leak · x; leak below 1."""
+    return np.maximum(x, leak * x)
 
 
 def leaky_relu_slope(x, leak=0.01):
@@ -108,7 +112,7 @@ def leaky_relu_slope(x, leak=0.01):
 
 
 # %% [markdown]
-# ## Three smooth valves
+# ## Two smooth valves
 #
 # *GELU* weighs $x$ by the probability that a standard normal number lies below it, *SiLU* by a sigmoid:
 #
@@ -149,6 +153,7 @@ def gelu_tanh_slope(x):
 
 
 def silu(x):
+    """x · σ(x)."""
     return x * sigmoid(x)
 
 
@@ -167,8 +172,8 @@ assert 1e-4 < gap < 1e-3
 # *Softmax* turns a row of scores into probabilities: $p_i = e^{x_i} / \sum_j e^{x_j}$. Adding one number
 # to all scores changes nothing, so the largest is subtracted first and no exponential exceeds $1$. Every
 # output depends on every input, so its derivative is a table,
-# $\partial p_i / \partial x_j = p_i ([i = j] - p_j)$. With the gradient $g$ of a loss at $p$, the
-# gradient at $x$ is
+# $\partial p_i / \partial x_j = p_i ([i = j] - p_j)$, with $[i = j]$ one on the diagonal and zero
+# elsewhere. With the gradient $g$ of a loss at $p$, the gradient at $x$ is
 #
 # $$\frac{\partial L}{\partial x_j} = p_j \Bigl(g_j - \sum_i g_i\, p_i\Bigr) .$$
 
@@ -188,12 +193,8 @@ def softmax_backward(x, cotangent):
     return p * (cotangent - np.sum(cotangent * p, axis=-1, keepdims=True))
 
 
-print(
-    "e to 1, 3 and 5:",
-    np.exp([1.0, 3.0, 5.0]).round(1),
-    " softmax:",
-    softmax(np.array([1.0, 3.0, 5.0])).round(4),
-)
+scores = np.array([1.0, 3.0, 5.0])
+print("e to 1, 3 and 5:", np.exp(scores).round(1), " softmax:", softmax(scores).round(4))
 np.testing.assert_allclose(softmax(np.array([1e4, 0.0])), [1, 0])
 np.testing.assert_allclose(softmax(np.log([1.0, 2.0, 5.0])), [1 / 8, 2 / 8, 5 / 8])
 
@@ -259,8 +260,12 @@ pairs = {
 p = softmax(np.column_stack([x, np.zeros_like(x)]))[:, 0]  # (601, 2) -> (601,)
 pairs["softmax of (x, 0)"] = p, p * (1 - p)
 print({name: round(float(slope.max()), 3) for name, (_, slope) in pairs.items()}, "are the steepest slopes")
+valves = {"ReLU", "leaky ReLU", "GELU", "SiLU"}
 assert np.all(pairs["step"][1] == 0) and pairs["sigmoid"][1].max() == 0.25
+assert all(abs(slope[0]) < 0.02 for _, slope in pairs.values())  # flat, or nearly, at x = -6
+assert all((slope[-1] > 0.98) if name in valves else (slope[-1] < 0.02) for name, (_, slope) in pairs.items())
 
+# %%
 fig, axes = plt.subplots(2, 4, figsize=(14, 6), layout="constrained", sharex=True, sharey=True)
 for ax, (name, (value, slope)) in zip(axes.flat, pairs.items()):
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
@@ -270,7 +275,7 @@ for ax, (name, (value, slope)) in zip(axes.flat, pairs.items()):
 axes[0, 0].legend(loc="upper left")
 for ax in axes[1]:
     ax.set_xlabel("x")
-fig.suptitle("The old ones flatten out on both sides, the valves only on the left")
+fig.suptitle("The switch and the dimmers flatten out on both sides, the valves only on the left")
 plt.show()
 
 # %% [markdown]
@@ -332,30 +337,34 @@ plt.show()
 #
 # ## All of one sign
 #
-# The gradient of a weight is its input times the blame $\delta$ of its unit. If a layer's inputs are all
-# positive, as after a sigmoid, then all weights of a unit must go up together or down together, and reach
-# their goal only in zigzags. Tanh is *zero-centred*: its outputs have both signs.
+# The gradient of a weight is its input times the blame $\delta$ of its unit, the slope of the loss along
+# the unit's score. If a layer's inputs are all positive, as after a sigmoid, then an example moves all
+# weights of a unit up together or down together, and they reach their goal only in zigzags. Tanh is
+# *zero-centred*: its outputs have both signs. Does it help to add up the gradients of a batch?
 
 # %%
-print(f"{'hidden layer':20s}{'mean output':>12s}{'gradients of one sign':>24s}")
+print(f"{'hidden layer':20s}{'mean output':>12s}{'of one sign':>14s}{'and in a batch':>16s}")
 one_sign = {}
 delta = rng.normal(size=(1797, 10))  # the blame of ten units of the next layer
 for name in ("sigmoid", "tanh", "ReLU"):
     hidden = activations[name][0](images @ weight.T)  # (1797, 64) @ (64, 64) -> (1797, 64)
-    gradients = np.sign(
-        delta[:, :, None] * hidden[:, None, :]
-    )  # (1797, 10, 1) * (1797, 1, 64) -> (1797, 10, 64)
-    one_sign[name] = float(np.mean(gradients.min(axis=-1) * gradients.max(axis=-1) >= 0))
-    print(f"{name:20s}{hidden.mean():12.2f}{one_sign[name]:24.0%}")
-assert one_sign["sigmoid"] == one_sign["ReLU"] == 1 and one_sign["tanh"] == 0
+    gradients = delta[:, :, None] * hidden[:, None, :]  # (1797, 10, 1) * (1797, 1, 64) -> (1797, 10, 64)
+    batched = gradients[: 56 * 32].reshape(56, 32, 10, 64).sum(axis=1)  # (56, 32, 10, 64) -> (56, 10, 64)
+    one_sign[name] = [float(np.mean(g.min(axis=-1) * g.max(axis=-1) >= 0)) for g in (gradients, batched)]
+    print(f"{name:20s}{hidden.mean():12.2f}{one_sign[name][0]:14.0%}{one_sign[name][1]:16.0%}")
+assert one_sign["sigmoid"][0] == one_sign["ReLU"][0] == 1 and one_sign["tanh"] == [0, 0]
+assert one_sign["sigmoid"][1] > 0.5 and one_sign["ReLU"][1] < 0.05
 
 # %% [markdown]
+# A batch helps ReLU, whose outputs differ from digit to digit. A sigmoid of small scores says nearly one
+# half to all of them, and its gradients stay together.
+#
 # ## What they cost
 #
-# A comparison is nearly free, an exponential is not, and Python's erf, called once for each number, is
-# the price of going without a library. The stable sigmoid pays for an absolute value and a choice
-# besides. The identity $\tanh x = 2\sigma(2x) - 1$, read backwards, avoids both, because tanh cannot
-# overflow:
+# A comparison is nearly free. An exponential or a tanh is not where numbers are computed one by one; most
+# machines compute several at once. Python's erf, called once for each number, is the price of going
+# without a library. The stable sigmoid pays for an absolute value and a choice besides. The identity
+# $\tanh x = 2\sigma(2x) - 1$, read backwards, avoids both, because tanh cannot overflow:
 #
 # $$\sigma(x) = \tfrac12 \bigl(1 + \tanh \tfrac x2\bigr) .$$
 #
@@ -375,6 +384,7 @@ np.testing.assert_allclose(fast_sigmoid(z), sigmoid(z), atol=1e-6)  # float32
 print(f"{'ns an element':20s}{'NumPy':>12s}{'PyTorch':>12s}")
 for name, (function, _, theirs) in {
     **activations,
+    "step": (step, None, lambda x: (x > 0).to(x.dtype)),  # heaviside takes far longer than a comparison
     "sigmoid, fast": (fast_sigmoid, None, torch.sigmoid),
 }.items():
     times = []
@@ -396,6 +406,8 @@ for name, (function, _, theirs) in {
 
 # %%
 class Step(nn.Module):
+    """1 where the score is above zero, else 0; no gradient passes."""
+
     def forward(self, z):
         return (z > 0).to(z.dtype)
 
@@ -424,6 +436,7 @@ train_x, test_x = torch.tensor(images[order], dtype=torch.float32).split([1400, 
 train_y, test_y = torch.tensor(labels[order]).split([1400, 397])  # (1400,), (397,)
 candidates = {"step": Step, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "ReLU": nn.ReLU, "GELU": nn.GELU}
 trained = {name: train(activation) for name, activation in candidates.items()}
+n_batches = math.ceil(len(train_x) / 32)  # in an epoch
 
 # %% [markdown]
 # One table for all of it: how strongly the first layer was pulled at the first step, how far it moved,
@@ -441,7 +454,7 @@ def examine(name, model, losses, start, pull):
             "moved": (model[0].weight - start).norm().item(),
             "stuck": saturated_share(slopes, 0.25 if name == "sigmoid" else 1.0),
             "dead": float(np.mean(np.all(slopes == 0, axis=0))),
-            "loss": float(np.mean(losses[-44:])),
+            "loss": float(np.mean(losses[-n_batches:])),
             "test": (model(test_x).argmax(dim=1) == test_y).float().mean().item(),
         }
     print(f"{name:12s}" + "".join(f"{value:10.3g}" for value in row.values()))
@@ -460,10 +473,10 @@ assert rows["sigmoid"]["pull"] < 0.3 * rows["tanh"]["pull"]
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-for (name, (_, losses, _, _)), style in zip(trained.items(), (":", "-.", "--", "-", "--")):
-    by_epoch = [losses[0], *np.reshape(losses, (-1, 44)).mean(axis=1)]  # (264,) -> (6, 44) -> (6,)
-    ax.plot(by_epoch, style, label=name)
-ax.axhline(math.log(10), color="0.7", linewidth=0.8, zorder=0)
+for (name, (_, losses, _, _)), style in zip(trained.items(), (":", "-.", "--", "-", "o-")):
+    by_epoch = [losses[0], *np.reshape(losses, (-1, n_batches)).mean(axis=1)]  # (264,) -> (6, 44) -> (6,)
+    ax.plot(by_epoch, style, markersize=4, label=name)
+ax.axhline(math.log(10), color="0.7", linewidth=0.8, zorder=0, label="guessing")
 ax.set(xlabel="epoch", ylabel="training loss (nats)", title="Sigmoid and step are left behind")
 ax.legend(ncols=2, loc="upper right", bbox_to_anchor=(1, 0.88))
 plt.show()
@@ -472,10 +485,10 @@ plt.show()
 # The first two fail for different reasons. Under the step no gradient arrives: the hidden layers stay as
 # they were drawn, and only the last layer learns from what they happen to say. Sigmoids do pass a
 # gradient on, but each layer multiplies it by a quarter at most, and all their outputs lean to one side.
-# In this short run that is worse than not learning at all; given more epochs they get there. Between
-# tanh, ReLU and GELU there is little to choose at two layers. What matters more is a learning rate that
-# does not kill: doubled, it drives many ReLU units below zero for every digit. Leaky ReLU keeps a slope
-# everywhere; does that save it?
+# In this short run that is worse than hidden layers that do not learn at all (would more epochs help? Try
+# it, below). Between tanh, ReLU and GELU there is little to choose at two layers. What matters more is a
+# learning rate that does not kill: doubled, it drives many ReLU units below zero for every digit. Leaky
+# ReLU keeps a slope everywhere; does that save it?
 
 # %%
 print(

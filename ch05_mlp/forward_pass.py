@@ -80,7 +80,8 @@ assert forward_loops(np.array([[1.0, 2.0]]), layers) == [[1.0]]
 # %% [markdown]
 # ## The same, faster
 #
-# The two inner loops are a matrix product, and so is the outer one:
+# The two inner loops are a matrix times a vector. With the outer one, over the examples, they are a matrix
+# times a matrix:
 #
 # $$Z = X W^\top + b \qquad (B, n_\text{in})\, (n_\text{in}, n_\text{out}) \to (B, n_\text{out}) .$$
 #
@@ -245,18 +246,17 @@ batches = {1: images[test][:1], 64: images[test][:64], 1797: images}
 print(f"{'GFLOP/s':20s}" + "".join(f"{f'batch {n}':>12s}" for n in batches))
 speed = {"loops": [], "matrix products": [], "class MLP": [], "nn.Sequential": []}
 for n, x in batches.items():
-    tensor = torch.from_numpy(x)
+    few, tensor = x[:64], torch.from_numpy(x)  # loops get few examples: more would take seconds
     with torch.no_grad():
-        speed["loops"].append(
-            model.n_operations(min(n, 64))
-            / best_seconds(lambda x=x: forward_loops(x[:64], model.layers), 1)
-            / 1e9
-        )
-        speed["matrix products"].append(
-            model.n_operations(n) / best_seconds(lambda x=x: forward(x, model.layers)) / 1e9
-        )
-        speed["class MLP"].append(model.n_operations(n) / best_seconds(lambda x=x: model(x)) / 1e9)
-        speed["nn.Sequential"].append(model.n_operations(n) / best_seconds(lambda x=tensor: network(x)) / 1e9)
+        seconds = {
+            "loops": best_seconds(lambda x=few: forward_loops(x, model.layers), n_rounds=1),
+            "matrix products": best_seconds(lambda x=x: forward(x, model.layers)),
+            "class MLP": best_seconds(lambda x=x: model(x)),
+            "nn.Sequential": best_seconds(lambda x=tensor: network(x)),
+        }
+    for name in speed:
+        n_examples = len(few) if name == "loops" else n
+        speed[name].append(model.n_operations(n_examples) / seconds[name] / 1e9)
 for name, row in speed.items():
     print(f"{name:20s}" + "".join(f"{value:12.3g}" for value in row))
 
@@ -283,14 +283,12 @@ axes[0].imshow(one.reshape(8, 8), cmap="gray_r")  # (1, 64) -> (8, 8)
 axes[0].set(title="64 pixels", xticks=[], yticks=[])
 titles = ("32 hidden", "16 hidden", "10 logits", "10 probabilities")
 for ax, stage, title in zip(axes[1:], stages[1:], titles):
-    ax.barh(
-        np.arange(stage.size), stage[0], color=["C1" if value == stage.max() else "C0" for value in stage[0]]
-    )
+    colors = ["C1" if value == stage.max() else "C0" for value in stage[0]]
+    ax.barh(np.arange(stage.size), stage[0], color=colors)
     ax.axvline(0, color="0.7", linewidth=0.8, zorder=0)
-    ax.set(title=title, ylim=(stage.size - 0.5, -0.5))
+    ax.set(title=title, ylabel="neuron", ylim=(stage.size - 0.5, -0.5))
 for ax in axes[3:]:
-    ax.set_yticks(range(10))
-    ax.set_ylabel("digit")
+    ax.set(ylabel="digit", yticks=range(10))
 fig.suptitle("Fewer numbers at each layer, until one stands out")
 plt.show()
 

@@ -79,8 +79,8 @@ assert mse(row, row)[0] == 0 < np.mean((column - row) ** 2)
 #
 # Why squares? Suppose the world is a line with noise: $y = \hat y + \varepsilon$, with $\varepsilon$
 # drawn from a bell curve, the normal curve of lesson 2.7, of width $\sigma$. The *likelihood* of a model
-# is the probability it gave to what was seen. Its negative logarithm, for $n$ independent observations,
-# is
+# is the probability (here: the density) it gave to what was seen. Its negative logarithm, for $n$
+# independent observations, is
 #
 # $$-\ln \prod_i \frac{1}{\sigma\sqrt{2\pi}}\, e^{-(y_i - \hat y_i)^2 / 2\sigma^2}
 #   = \frac{n}{2 \sigma^2}\, \text{MSE} + n \ln(\sigma \sqrt{2\pi}) .$$
@@ -123,9 +123,10 @@ for sigma in (200, 400, 800):
 # %% [markdown]
 # ## Outliers
 #
-# A bell curve hardly ever strays far, so squared error takes a far point very seriously. The *absolute
-# error* (MAE) is the same argument for noise with long tails, the Laplace distribution, and *Huber's*
-# loss is square near zero and straight beyond $\delta$:
+# A bell curve hardly ever strays far, so squared error takes a far point very seriously. The mean
+# *absolute error* (MAE) is the same argument for noise with longer tails, whose density falls like
+# $e^{-|r|}$ with the residual $r = \hat y - y$ (the *Laplace distribution*). *Huber's* loss is square near
+# zero and straight beyond $\delta$:
 #
 # $$\text{MAE} = \frac1n \sum_i |r_i|, \qquad
 #   \text{Huber} = \frac1n \sum_i \begin{cases} \frac12 r_i^2 & |r_i| \le \delta \\
@@ -252,14 +253,17 @@ def cross_entropy(logits, labels, smoothing=0.0):
 # %% [markdown]
 # On paper: logits $(\ln 1, \ln 2, \ln 5)$ mean probabilities $(\frac18, \frac28, \frac58)$. If the last
 # class is true, the loss is $\ln \frac85$ and the gradient $(\frac18, \frac28, -\frac38)$: down with the
-# wrong ones, up with the right one, and all of it adds up to zero. Then nudge random logits, and try
-# hopeless ones.
+# wrong ones, up with the right one, and all of it adds up to zero. It vanishes only where $p = t$, which
+# takes infinite logits. With smoothing, a probability of $1 - s + s / K$ for the true class is enough. Then
+# nudge random logits, and try hopeless ones.
 
 # %%
 loss, gradient = cross_entropy(np.log([[1.0, 2.0, 5.0]]), [2])
 print(f"loss {loss:.4f}   gradient {gradient}")
 np.testing.assert_allclose(loss, math.log(8 / 5))
 np.testing.assert_allclose(gradient, [[1 / 8, 2 / 8, -3 / 8]])
+sure_enough = np.log([[0.925, 0.025, 0.025, 0.025]])  # 1 - 0.1 + 0.1 / 4, and 0.1 / 4 for the others
+np.testing.assert_allclose(cross_entropy(sure_enough, [0], smoothing=0.1)[1], np.zeros((1, 4)), atol=1e-12)
 
 
 def measured_gradient(f, x, nudge=1e-5):
@@ -350,10 +354,11 @@ for name, (ours, theirs, prediction, target) in pairs.items():
 # ## Confidently wrong
 #
 # Why not squared error on the probability, $(\sigma(z) - t)^2$? Its slope at $z$ carries the sigmoid's
-# slope as a factor, and that is zero where the sigmoid is sure. Take $\sigma = 0.01$ and the truth $1$:
-# cross-entropy pulls with $-0.99$, squared error with $2 (-0.99) \cdot 0.01 \cdot 0.99 \approx -0.02$.
-# The worse the mistake, the weaker the pull. To feel it, we start a single neuron on Adélies and gentoos,
-# by bill length and depth, convinced of the opposite of the truth.
+# slope as a factor, and that is nearly zero where the sigmoid is sure. Take $\sigma = 0.01$ and the truth
+# $1$: cross-entropy has the slope $-0.99$, squared error
+# $2 (-0.99) \cdot 0.01 \cdot 0.99 \approx -0.02$. The surer it is of the wrong answer, the weaker the pull.
+# To feel it, we start a single neuron on Adélies and gentoos, by bill length and depth, convinced of the
+# opposite of the truth.
 
 
 # %%
@@ -379,14 +384,16 @@ for name, loss in {"cross-entropy": binary_cross_entropy, "squared error": brier
         z = bills @ weight + bias  # (n, 2) @ (2,) -> (n,)
         accuracy[name].append(np.mean((z > 0) == labels))
         _, gradient = loss(z, labels.astype(np.float64))
-        weight, bias = (
-            weight - learning_rate * gradient @ bills,
-            bias - learning_rate * gradient.sum(),
-        )  # (n,) @ (n, 2)
+        weight = weight - learning_rate * gradient @ bills  # (n,) @ (n, 2) -> (2,)
+        bias = bias - learning_rate * gradient.sum()
     print(
         f"{name:20s}accuracy at first {accuracy[name][0]:.1%}, after {n_steps} steps {accuracy[name][-1]:.1%}"
     )
 assert accuracy["cross-entropy"][-1] > 0.95 and accuracy["squared error"][-1] < 0.3
+slope_of_cross_entropy, slope_of_squared_error = (
+    loss(np.log([0.01 / 0.99]), np.ones(1))[1][0] for loss in (binary_cross_entropy, brier)
+)
+assert math.isclose(slope_of_cross_entropy, -0.99) and -0.02 < slope_of_squared_error < -0.019
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
@@ -412,8 +419,8 @@ plt.show()
 # ## Digits, with a fair start
 #
 # A network that starts undecided is another matter. The same network learns digits under cross-entropy,
-# and once more under squared error between softmax and target; each loss gets several learning rates,
-# the best is chosen on validation digits, and reported on test digits.
+# and once more under squared error between softmax and target. Each loss gets several learning rates, up
+# to one that breaks it; the best is chosen on validation digits, and reported on test digits.
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -445,10 +452,11 @@ def train(loss_function, learning_rate, n_epochs=6, batch_size=32):
 
 # %%
 def squared_error(logits, labels):
+    """Mean squared difference between the softmax of the logits, (B, 10), and the one-hot rows."""
     return F.mse_loss(logits.softmax(dim=1), F.one_hot(labels, 10).float())
 
 
-rates = {F.cross_entropy: (0.03, 0.1, 0.3, 1.0), squared_error: (0.3, 1.0, 3.0, 10.0)}
+rates = {F.cross_entropy: (0.03, 0.1, 0.3, 1.0, 3.0), squared_error: (0.3, 1.0, 3.0, 10.0, 30.0)}
 best_rate, validation, test_accuracy = {}, {}, {}
 for name, loss in {"cross-entropy": F.cross_entropy, "squared error": squared_error}.items():
     results = {rate: train(loss, rate) for rate in rates[loss]}
@@ -459,6 +467,7 @@ for name, loss in {"cross-entropy": F.cross_entropy, "squared error": squared_er
     print(f"{'':20s}best rate {best_rate[name]}, test accuracy {test_accuracy[name]:.1%}")
 assert min(test_accuracy.values()) > 0.88 and abs(np.subtract(*test_accuracy.values())) < 0.06
 assert best_rate["squared error"] > best_rate["cross-entropy"]
+assert all(row[max(row)] < 0.5 for row in validation.values())  # the best rate is not the largest
 assert validation["cross-entropy"][0.3] > 0.9 and validation["squared error"][0.3] < 0.7
 
 # %% [markdown]

@@ -38,6 +38,7 @@ rng = np.random.default_rng(0)
 
 # %%
 def paper_loss(hidden_weight, out_weight):
+    """The loss of the example as a function of its hidden weight and its first output weight."""
     h = max(0.0, hidden_weight * 1.0)
     return math.log(math.exp(out_weight * h) + math.exp(0.0))  # ln(e^z1 + e^z2) - z2, with z2 = 0
 
@@ -262,6 +263,7 @@ test_loss, test_accuracy = evaluate(model, images[test], labels[test])
 print(f"chosen: {learning_rate}   on the test digits: loss {test_loss:.4f}, accuracy {test_accuracy:.1%}")
 assert test_accuracy >= 0.95
 assert runs[3.0][1][-1, 3] < 0.5  # far too fast
+assert history[-1, 0] < 0.5 * history[-1, 2] and history[-1, 1] > history[-1, 3]
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
@@ -273,7 +275,6 @@ left.set(xlabel="epoch", ylabel="loss (nats)", title="Training loss falls below 
 right.set(xlabel="epoch", ylabel="accuracy (%)", title="New digits stay a little harder", ylim=(80, 101))
 left.legend()
 right.legend(loc="lower right")
-assert history[-1, 0] < 0.5 * history[-1, 2] and history[-1, 1] > history[-1, 3]
 plt.show()
 
 # %% [markdown]

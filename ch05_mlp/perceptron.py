@@ -3,8 +3,8 @@
 #
 # Shall we go to the beach? The sun votes yes. A friend who comes along votes yes with a louder voice, the
 # long way votes no, and it takes a certain enthusiasm to get off the sofa. A *neuron* is that vote:
-# inputs, a *weight* for each, a threshold, one decision. In 1958 Frank Rosenblatt found a way for it to
-# learn its weights.
+# inputs, a *weight* for each, a threshold, one decision. Around 1960 Frank Rosenblatt found a way for it
+# to learn its weights.
 #
 # **You will build** a neuron, the rule that trains it on penguins, the proof that training must end, and
 # the two cases in which it never does. **You need** vectors (2.1), matrix products (2.2) and XOR (3.5).
@@ -122,7 +122,8 @@ def perceptron(features, signs, n_epochs):
 
 # %% [markdown]
 # The first bird is always a mistake, since zero weights score it zero. After that the weights are that
-# bird itself, with its sign. Then every pass makes fewer mistakes or more, until one makes none.
+# bird itself, with its sign. A pass may make more mistakes than the one before; the first pass without
+# any is the last.
 
 # %%
 history, culprits, mistakes = perceptron(features, signs, n_epochs=100)
@@ -152,16 +153,16 @@ def draw_sides(ax, weight, xlim, ylim, n=200, levels=(-2, 0, 2), alpha=0.35):
     ax.set(xlim=xlim, ylim=ylim)
 
 
-shown = [1, 2, 3, len(culprits)]
-fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained", sharey=True)
-for ax, k in zip(axes, shown):
+fig, axes = plt.subplots(2, 3, figsize=(10, 5.6), layout="constrained", sharex=True, sharey=True)
+for ax, k in zip(axes.flat, range(1, len(culprits) + 1)):
     draw_sides(ax, history[k], (-12, 18), (-4.5, 5.5))
     draw_classes(ax, bills, signs > 0, ("Adélie", "gentoo"))
     ax.plot(*bills[culprits[k - 1]], "s", color="C1", markersize=11, fillstyle="none", markeredgewidth=2)
     wrong = int(np.sum(signs * (features @ history[k]) <= 0))  # (n, 3) @ (3,) -> (n,)
-    ax.set(xlabel="bill length (mm from average)", title=f"after update {k}: {wrong} wrong")
-axes[0].set_ylabel("bill depth (mm from average)")
-axes[3].legend(loc="lower right", fontsize=8)
+    ax.set_title(f"after update {k}: {wrong} wrong")
+fig.supxlabel("bill length (mm from average)")
+fig.supylabel("bill depth (mm from average)")
+axes[0, 0].legend(loc="lower right", fontsize=8)
 fig.suptitle("Every mistake (orange square) pulls the line its own way")
 plt.show()
 
@@ -169,9 +170,10 @@ plt.show()
 # ## Why it must end
 #
 # Suppose some unit vector $u$ separates the species with *margin* $\gamma$: every bird has
-# $y\, (u \cdot x) \ge \gamma > 0$. And no bird is longer than $R$. Then each update makes $w \cdot u$
-# grow by at least $\gamma$, but $\lVert w \rVert^2$ by at most $R^2$, because $w$ scored the bird
-# wrongly. After $k$ updates
+# $y\, (u \cdot x) \ge \gamma > 0$. And no vector $x$ is longer than $R$. Then each update makes
+# $w \cdot u$ grow by at least $\gamma$, but $\lVert w \rVert^2$ by at most $R^2$: it becomes
+# $\lVert w + y x \rVert^2 = \lVert w \rVert^2 + 2\, y\, (w \cdot x) + \lVert x \rVert^2$, and a mistake
+# has $y\, (w \cdot x) \le 0$. After $k$ updates, from $w = 0$,
 #
 # $$k\, \gamma \;\le\; w \cdot u \;\le\; \lVert w \rVert \;\le\; \sqrt k\, R
 #   \qquad\Longrightarrow\qquad k \le \left(\frac{R}{\gamma}\right)^2 .$$
@@ -185,8 +187,10 @@ plt.show()
 def widest_margin(features, signs, n_steps):
     """A unit vector u near the widest margin, the margin min y (u · x) it has, and a ceiling on any margin.
 
-    features: (n, D), signs: (n,) of +1 and -1. Gilbert 1966.
+    features: (n, D), signs: (n,) of +1 and -1; ValueError where the lengths differ. Gilbert 1966.
     """
+    if features.shape[:1] != np.shape(signs):
+        raise ValueError(f"features have shape {features.shape} but signs {np.shape(signs)}")
     vectors = features * signs[:, None]  # (n, D) * (n, 1) -> (n, D)
     spot = vectors[0]
     for _ in range(n_steps):
@@ -257,9 +261,7 @@ left.plot(k, k * margin, "-.", color="0.4", label="floor: k γ")
 left.set(xlabel="update k", ylabel="length (mm)", title="The weights are caught between floor and ceiling")
 left.legend()
 for place, (name, counts) in enumerate(updates.items()):
-    around = place + rng.uniform(
-        -0.2, 0.2, size=len(counts)
-    )  # (50,): side by side, or the dots would overlap
+    around = place + rng.uniform(-0.2, 0.2, size=len(counts))  # side by side, or the dots would overlap
     right.semilogy(around, counts, "o", color="C0", markersize=4)
     right.semilogy([place - 0.3, place + 0.3], [bounds[name]] * 2, "k-")
 right.set(
@@ -298,7 +300,7 @@ for weight in rng.normal(size=(1000, 3)):
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 left.plot(np.arange(1, 16), xor_mistakes[:15], "o-", color="C1", label="XOR")
 left.plot(np.arange(1, len(mistakes) + 1), mistakes, "s--", color="C0", label="penguins")
-left.set(xlabel="pass", ylabel="mistakes", title="XOR goes round in circles", ylim=(-0.3, None))
+left.set(xlabel="pass", ylabel="mistakes", title="XOR goes round in circles", yticks=range(5))
 left.legend()
 right.plot([0, 1], [0, 1], "--", color="0.6")
 right.plot([0, 1], [1, 0], "-", color="0.6")
@@ -412,7 +414,8 @@ assert np.array_equal(decisions, torch_decisions) and 0 < decisions.mean() < 1
 #
 # ## Sources
 #
-# - F. Rosenblatt, "The perceptron", *Psychological Review* 65, 1958: the rule.
+# - F. Rosenblatt, "The perceptron", *Psychological Review* 65, 1958: the machine; *Principles of
+#   neurodynamics*, 1962: the rule that learns from mistakes only.
 # - A. B. J. Novikoff, "On convergence proofs on perceptrons", 1962: the bound.
 # - E. G. Gilbert, "An iterative procedure for computing the minimum of a quadratic form on a convex set",
 #   1966.

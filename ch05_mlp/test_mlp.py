@@ -88,6 +88,9 @@ def test_widest_margin_beats_every_direction_tried(perceptron, seed):
     best = np.max(np.min((tried / np.linalg.norm(tried, axis=1, keepdims=True)) @ (x * y[:, None]).T, axis=1))
     assert max(known, best) <= ceiling * (1 + 1e-9)
     assert margin > 0.99 * ceiling
+    small_u, small_margin, small_ceiling = perceptron.widest_margin(x / 1024, y, n_steps=20_000)
+    np.testing.assert_allclose(small_u, u, rtol=1e-10, atol=1e-12)  # the unit of length plays no part
+    np.testing.assert_allclose([small_margin, small_ceiling], [margin / 1024, ceiling / 1024], rtol=1e-10)
 
 
 def test_no_margin_where_the_classes_meet(perceptron):
@@ -130,6 +133,16 @@ def test_drawn_line_is_where_the_score_is_zero(perceptron):
     np.testing.assert_allclose(line @ weight[:2] + weight[2], 0, atol=1e-9)
 
 
+def test_classes_are_drawn_under_their_own_names(perceptron):
+    points, is_positive = np.arange(10.0).reshape(5, 2), np.array([True, False, False, True, False])
+    fig, ax = plt.subplots()
+    perceptron.draw_classes(ax, points, is_positive, ("no", "yes"))
+    drawn = {line.get_label(): line.get_xydata() for line in ax.lines}
+    plt.close(fig)
+    np.testing.assert_array_equal(drawn["no"], points[~is_positive])
+    np.testing.assert_array_equal(drawn["yes"], points[is_positive])
+
+
 def test_perceptron_names_the_fault(perceptron):
     with pytest.raises(ValueError, match=r"\(3, 2\).*\(4,\)"):
         perceptron.perceptron(np.ones((3, 2)), np.ones(4), 1)
@@ -137,6 +150,8 @@ def test_perceptron_names_the_fault(perceptron):
         perceptron.perceptron(np.ones((3, 2)), np.ones((3, 1)), 1)
     with pytest.raises(ValueError, match="0 1"):
         perceptron.perceptron(np.ones((2, 2)), np.array([0, 1]), 1)
+    with pytest.raises(ValueError, match=r"\(3, 2\).*\(1,\)"):
+        perceptron.widest_margin(np.ones((3, 2)), np.ones(1), 1)
 
 
 def test_linear_layer_decides_the_same(perceptron):
@@ -244,7 +259,9 @@ def test_flat_activations_do_not_train(activations):
 
 def test_tanh_saturates_at_half_the_loudness(activations):
     np.testing.assert_allclose(activations.shares["tanh"][:-1], activations.shares["sigmoid"][1:], atol=0.01)
-    assert activations.one_sign == {"sigmoid": 1, "ReLU": 1, "tanh": 0}
+    one_sign = activations.one_sign
+    assert one_sign["sigmoid"][0] == one_sign["ReLU"][0] == 1 and one_sign["tanh"] == [0, 0]
+    assert one_sign["sigmoid"][1] > 0.5 and one_sign["ReLU"][1] < 0.05  # in a batch
 
 
 # 5.3 universal_approximation

@@ -74,7 +74,7 @@ assert gap < 1e-12
 #
 # $$\hat f(x) = \sum_i v_i\, a(w_i x + b_i) + c .$$
 #
-# The curve is smooth, has a few hills, and no formula that a neuron could know. Its steepest slope,
+# The curve is smooth and has a few hills; no single neuron looks like it. Its steepest slope,
 # $\max |f'|$, and its sharpest bend, $\max |f''|$, measured on a fine grid, will tell how good we can be.
 
 
@@ -86,6 +86,7 @@ def network(x, activation, weight, bias, out_weight, out_bias):
 
 
 def sigmoid(z):
+    """1 / (1 + exp(-z)) without overflow, as in lesson 5.2."""
     e = np.exp(-np.abs(z))
     return np.where(z >= 0, 1, e) / (1 + e)
 
@@ -188,8 +189,8 @@ plt.show()
 # ## How fast more neurons help
 #
 # The two bounds predict straight lines on log-log axes: twice the neurons, half the error for the
-# staircase and a quarter for the hinges. Measure the largest error anywhere, and fit the slopes where
-# there are neurons enough to see every hill.
+# staircase (whose $n$ stairs take one neuron fewer) and a quarter for the hinges. Measure the largest
+# error anywhere, and fit the slopes where there are neurons enough to see every hill.
 
 # %%
 widths = 2 ** np.arange(2, 10)
@@ -250,18 +251,28 @@ for width in (4, 16, 64):
 assert trained_errors[4].min() < errors["hinges"][0] and trained_errors[64].min() > 5 * errors["hinges"][4]
 
 # %% [markdown]
-# With few neurons training is clever: it moves the knots to where the bends are, and beats our even
-# spacing. With many it falls far behind what we know to be possible, because gradient descent has not
-# found those weights in the time it had. The theorem never said it would.
+# With few neurons the best of the eight beats our even spacing: training may move the knots, too. With
+# many, all eight fall far behind what we know to be possible, because gradient descent has not found those
+# weights in the time it had. The theorem never said it would.
+#
+# Nor does it speak of anything outside the interval. Beyond the last knot a ReLU network runs straight on
+# for ever, whatever the curve does.
+
+# %%
+beyond = np.linspace(1, 2, 1001)
+outside = np.max(np.abs(trained[64](beyond) - curve(beyond)), axis=1)  # (8,)
+far = trained[64](np.linspace(1e4, 1e4 + 1, 11))  # (8, 11)
+bends = np.abs(np.diff(far, n=2, axis=1))  # (8, 9): second differences, 0 on a line
+print(f"largest error inside {trained_errors[64].max():.2f}, outside {outside.min():.2f} at least")
+assert outside.min() > 5 * trained_errors[64].max() and bends.max() < 1e-6
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for (name, row), style in zip(errors.items(), ("o-", "s--")):
     left.loglog(widths, row, style, markersize=4, label=f"{name}, slope {rates[name]:.2f}")
 for width, row in trained_errors.items():
-    left.loglog(
-        [width] * 8, row, "^", color="C2", fillstyle="none", label="trained hinges"[: 20 * (width == 4)]
-    )
+    label = "trained hinges, eight starts" if width == 4 else None
+    left.loglog([width] * 8, row, "^", color="C2", fillstyle="none", label=label)
 left.set(xlabel="hidden neurons", ylabel="largest error", title="By hand the error falls as predicted")
 left.legend(loc="lower left")
 wide = np.linspace(-0.5, 1.5, 401)
@@ -271,19 +282,6 @@ right.plot(wide, trained[64](wide)[0], "-", color="C1", label="trained network")
 right.set(xlabel="x", title="Outside its interval it knows nothing", ylim=(-2.5, 2.5))
 right.legend(loc="upper left")
 plt.show()
-
-# %% [markdown]
-# Nor does the theorem speak of anything outside the interval. Beyond the last knot a ReLU network runs
-# straight on for ever, whatever the curve does.
-
-# %%
-beyond = np.linspace(1, 2, 1001)
-outside = np.max(np.abs(trained[64](beyond) - curve(beyond)), axis=1)  # (8,)
-bends = np.abs(
-    np.diff(trained[64](np.linspace(1e4, 1e4 + 1, 11)), n=2, axis=1)
-)  # second differences: 0 on a line
-print(f"largest error inside {trained_errors[64].max():.2f}, outside {outside.min():.2f} at least")
-assert outside.min() > 5 * trained_errors[64].max() and bends.max() < 1e-6
 
 # %% [markdown]
 # ## The same in PyTorch, and without bends
@@ -335,22 +333,21 @@ assert bent_loss < 0.01 * line_loss
 # %% [markdown]
 # ## Two inputs: towers
 #
-# On a plane a bump becomes a tower, and takes a second hidden layer: a strip of $x$ plus a strip of $y$
-# is $2$ only where both cross, and a neuron with its threshold at $1.5$ keeps only that. Each tower gets
-# the height of the surface at its centre.
+# On a plane a bump becomes a tower. One hidden layer would still do, says the theorem, but with a second
+# one we can see how: a strip of $x$ plus a strip of $y$ is $2$ only where both cross, and a neuron with
+# its threshold at $1.5$ keeps only that. Each tower gets the height of the surface at its centre.
 
 
 # %%
 def towers(f, n, x, y, steepness=50):
     """n × n towers under f on the unit square, at every pair of the points x (P,) and y (Q,): (P, Q)."""
     middles = (np.arange(n) + 0.5) / n  # (n,)
-    strips = [
+    strips_x, strips_y = (
         np.stack([bump(points, m - 0.5 / n, m + 0.5 / n, steepness * n) for m in middles], axis=1)
         for points in (x, y)
-    ]  # (P, n) and (Q, n)
-    both = (
-        strips[0][:, None, :, None] + strips[1][None, :, None, :]
-    )  # (P, 1, n, 1) + (1, Q, 1, n) -> (P, Q, n, n)
+    )  # (P, n) and (Q, n)
+    # (P, 1, n, 1) + (1, Q, 1, n) -> (P, Q, n, n)
+    both = strips_x[:, None, :, None] + strips_y[None, :, None, :]
     return np.sum(sigmoid(steepness * (both - 1.5)) * f(middles[:, None], middles[None, :]), axis=(2, 3))
 
 
@@ -369,10 +366,10 @@ assert 0.4 < tower_errors[8] / tower_errors[4] < 0.6 and 0.4 < tower_errors[16] 
 
 # %%
 fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained", sharey=True)
-for ax, (title, image) in zip(
-    axes, {"the surface": exact, **{f"{n * n} towers": built[n] for n in built}}.items()
-):
-    shown = ax.imshow(image.T, origin="lower", extent=(0, 1, 0, 1), cmap="RdBu", vmin=-1.5, vmax=1.5)
+limit = np.abs(exact).max()
+pictures = {"the surface": exact, **{f"{n * n} towers": image for n, image in built.items()}}
+for ax, (title, image) in zip(axes, pictures.items()):
+    shown = ax.imshow(image.T, origin="lower", extent=(0, 1, 0, 1), cmap="RdBu", vmin=-limit, vmax=limit)
     ax.set(title=title, xlabel="x")
 axes[0].set_ylabel("y")
 fig.colorbar(shown, ax=axes, shrink=0.8, label="height")
@@ -380,9 +377,10 @@ fig.suptitle("In two dimensions, half the error costs four times the towers")
 plt.show()
 
 # %% [markdown]
-# Half the error took four times the towers; with $d$ inputs it takes $2^d$ times. A digit of $64$ pixels
-# would need more towers than there are atoms. Existence is cheap. That networks nevertheless read digits
-# is a fact about digits, and about training, which the theorem leaves open.
+# Half the error took four times the towers; with $d$ inputs it takes $2^d$ times. At sixteen to a side, as
+# in the last picture, a digit of $64$ pixels would need $16^{64} \approx 10^{77}$ towers. Existence is
+# cheap. That networks nevertheless read digits is a fact about digits, and about training, which the
+# theorem leaves open.
 #
 # ## What to remember
 #
