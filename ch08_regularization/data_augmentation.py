@@ -114,11 +114,12 @@ def change(images, targets, kind, rng):
     """One batch (n, 28, 28) and its targets (n, 10), changed at random in the way that `kind` names."""
     n = len(images)
     if "shift" in kind:
-        images = shift(images, rng.integers(-1, 2, n), rng.integers(-1, 2, n))
+        images = shift(images, rng.integers(-1, 2, n), rng.integers(-1, 2, n))  # one pixel at most
     if "flip" in kind:
         images = flip(images, rng.random(n) < 0.5)
     if "cut-out" in kind:
-        images = cut_out(images, rng.integers(0, 23, n), rng.integers(0, 23, n), size=6)
+        places = 28 - 6 + 1  # where a square of 6 fits in
+        images = cut_out(images, rng.integers(places, size=n), rng.integers(places, size=n), size=6)
     if "noise" in kind:
         images = add_noise(images, 0.2, rng)
     if "mixup" in kind:
@@ -328,7 +329,7 @@ right.plot(1000, means["shift"], "o", color="C1", label="1000 images, shifted")
 right.plot([1000, 1000 + worth], [means["shift"]] * 2, ":", color="C1")
 right.set(xticks=sizes, xticklabels=sizes, xlabel="real images", ylabel="test accuracy")
 right.minorticks_off()
-right.set_title(f"A shift is worth {worth:.0f} more images")
+right.set_title(f"Shifting is worth some {round(worth, -2):.0f} images")
 right.legend(loc="lower right")
 plt.show()
 

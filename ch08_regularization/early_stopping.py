@@ -122,7 +122,7 @@ def stop_epoch(curve, patience, min_change=0.0):
 
 
 cases = {
-    "the paper's": (curve, 2, 0.0, (5, 3)),
+    "on paper": (curve, 2, 0.0, (5, 3)),
     "a tie": ([0.5, 0.5, 0.5], 2, 0.0, (3, 1)),
     "not a number": ([0.5, np.nan, np.nan, 0.4], 2, 0.0, (3, 1)),
     "a plateau": ([0.5, 0.499, 0.498, 0.497], 3, 0.01, (4, 4)),

@@ -326,8 +326,8 @@ def padded(chosen, length):
     return letters[codes], codes > 0  # (27, 8)[(n, length)] -> (n, length, 8)
 
 
-shortest = max(map(len, chosen))
-lengths, leaks = np.arange(shortest, 41, 4), {"batch": [], "layer": []}
+longest = max(map(len, chosen))
+lengths, leaks = np.arange(longest, 41, 4), {"batch": [], "layer": []}
 real = np.concatenate([letters[[ord(letter) - 96 for letter in name]] for name in chosen])  # (n_real, 8)
 unpadded = {"batch": standardise(real, 0)[0], "layer": standardise(real, -1)[0]}
 for length in lengths:

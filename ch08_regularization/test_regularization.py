@@ -473,7 +473,8 @@ def test_batch_norm_needs_far_fewer_steps_on_the_papers_network(batch_norm):
 
 
 def test_twenty_relu_layers_from_the_default_start_need_batch_norm(batch_norm):
-    assert batch_norm.deep[False, 0.1, False] is None and batch_norm.ends[False, 0.1, False] < 0.2
+    for rate in (0.01, 0.1, 1.0):
+        assert batch_norm.deep[False, rate, False] is None and batch_norm.ends[False, rate, False] < 0.2
     assert batch_norm.deep[False, 0.1, True] < 200
     assert batch_norm.he_best[True] < 0.7 * batch_norm.he_best[False]
     assert batch_norm.slow[True] < batch_norm.slow[False] - 0.02
@@ -486,9 +487,10 @@ def test_the_gradient_holds_further_with_batch_norm(batch_norm):
 
 
 @pytest.mark.parametrize("n_in, n_out", [(1, 1), (5, 3)])
-def test_folded_layer_matches_linear_and_norm(batch_norm, n_in, n_out):
+@pytest.mark.parametrize("bias", [True, False])
+def test_folded_layer_matches_linear_and_norm(batch_norm, n_in, n_out, bias):
     torch.manual_seed(0)
-    linear, norm = nn.Linear(n_in, n_out).double(), nn.BatchNorm1d(n_out, eps=0.01).double()
+    linear, norm = nn.Linear(n_in, n_out, bias=bias).double(), nn.BatchNorm1d(n_out, eps=0.01).double()
     nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
     for _ in range(5):
         norm(linear(torch.randn(9, n_in, dtype=torch.float64)))

@@ -85,8 +85,7 @@ assert largest < 1e-8
 # ## The same in PyTorch
 #
 # `torch.optim.SGD` has the decay built in. Two copies of one network see the same batches of digits. One
-# has the penalty in its loss, the other `weight_decay`. A hundred steps later they must be the same
-# network.
+# has the penalty in its loss, the other `weight_decay`. At the end they must be the same network.
 
 # %%
 strength, learning_rate = 0.01, 0.1
@@ -164,7 +163,7 @@ assert zeros["L2"] == 0 < zeros["L1"]
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-w1, w2 = np.meshgrid(np.linspace(-1.6, 3.4, 120), np.linspace(-1.3, 1.9, 100))  # each (100, 120)
+w1, w2 = np.meshgrid(np.linspace(-2.1, 3.4, 120), np.linspace(-2.1, 2.1, 100))  # each (100, 120)
 offset = np.stack([w1, w2], axis=-1) - optimum  # (100, 120, 2)
 heights = 0.5 * np.einsum("...i,ij,...j->...", offset, hessian, offset)  # (100, 120)
 angle = np.linspace(0, 2 * np.pi, 400)
@@ -182,7 +181,7 @@ for ax, (name, path) in zip(axes, paths.items()):
     ax.set(xlabel="first weight", aspect="equal")
     ax.set_title(f"{name}: " + ("both weights shrink" if name == "L2" else "the second weight is gone"))
 axes[0].set_ylabel("second weight")
-axes[0].legend(fontsize=8, loc="lower right")
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
 plt.show()
 
 # %% [markdown]
@@ -461,19 +460,16 @@ assert means[0.0]["train loss"] < 0.1 < means[chosen]["train loss"]
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 places = np.arange(len(tried))
-for name, style in (("train loss", "o--"), ("valid loss", "s-")):
-    left.plot(places, [means[s][name] for s in tried], style, label=name.replace("valid", "validation"))
+for name, style, words in (("train loss", "o--", "training"), ("valid loss", "s-", "validation")):
+    left.plot(places, [means[s][name] for s in tried], style, label=words)
 left.set(xticks=places, xticklabels=tried, xlabel="strength λ", ylabel="loss (nats)")
 left.set_title("Training gets worse, validation gets better, then worse")
 left.legend()
-for name, style in (("valid acc.", "s-"), ("test acc.", "^:")):
-    words = "validation, which chooses" if "valid" in name else "test, looked at once"
-    right.plot(
-        places,
-        [means[s][name] for s in tried],
-        f"C1{style}" if "valid" in name else f"C2{style}",
-        label=words,
-    )
+for name, style, words in (
+    ("valid acc.", "C1s-", "validation, which chooses"),
+    ("test acc.", "C2^:", "test, looked at once"),
+):
+    right.plot(places, [means[s][name] for s in tried], style, label=words)
 right.axvline(tried.index(chosen), color="0.7", linewidth=0.8, zorder=0)
 right.set(
     xticks=places,
@@ -486,8 +482,8 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# The gain is this large because the labels are this bad. With clean labels the same network on the same
-# digits gains next to nothing in accuracy (the first experiment to try).
+# The labels are bad, so there is much to unlearn. How much is to be gained with clean ones is the first
+# experiment to try.
 #
 # ## What to remember
 #
