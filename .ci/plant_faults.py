@@ -53,7 +53,7 @@ def variants(node):
         case ast.Constant(int() as value):
             yield ast.Constant(value + 1)
         case ast.Constant(float() as value):
-            yield ast.Constant(2 * value + 0.1 if value > 1e-3 else 0.0)
+            yield ast.Constant(0.0 if 0 < value <= 1e-3 else 2 * value + 0.1)
         case ast.Attribute(value, name) if name in RENAMED:
             yield ast.Attribute(value, RENAMED[name])
 
