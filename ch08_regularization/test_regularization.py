@@ -38,13 +38,6 @@ def data_augmentation(lesson):
     return lesson("data_augmentation")
 
 
-def compiled(function, device):
-    """`function` through torch.compile, on CUDA only: elsewhere it needs a compiler and half a minute."""
-    if device.type != "cuda":
-        pytest.skip("torch.compile is timed on CUDA only")
-    return torch.compile(function)
-
-
 # 8.1 dropout
 
 
@@ -982,10 +975,10 @@ def test_batch_norm_speed_on_the_cpu(batch_norm, timed, shape, implementation):
 
 @BATCH_SHAPES
 @pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library", "torch, compiled"])
-def test_batch_norm_speed(timed, device, shape, implementation):
+def test_batch_norm_speed(timed, device, compiled, shape, implementation):
     inputs = interleaved_inputs(shape)
     functions = {"torch, explicit": explicit_batch_norm, "torch, library": library_batch_norm}
-    function = functions.get(implementation) or compiled(explicit_batch_norm, device)
+    function = functions.get(implementation) or compiled(explicit_batch_norm)
     both = torch_norm(*inputs, device, function)
     check_norm(timed(both, bytes=6 * 4 * inputs[0].size), *inputs, library_batch_norm)
 
@@ -1013,12 +1006,12 @@ def test_layer_norm_speed_on_the_cpu(layer_norm, timed, shape, implementation):
 
 @sizes("layer norm", (2048, 256), (16384, 1024))
 @pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library", "torch, compiled"])
-def test_layer_norm_speed(timed, device, shape, implementation):
+def test_layer_norm_speed(timed, device, compiled, shape, implementation):
     if device.type != "cuda" and shape[0] > 2048:
         pytest.skip("the large size is timed on CUDA only")
     inputs = interleaved_inputs(shape)
     functions = {"torch, explicit": explicit_layer_norm, "torch, library": library_layer_norm}
-    function = functions.get(implementation) or compiled(explicit_layer_norm, device)
+    function = functions.get(implementation) or compiled(explicit_layer_norm)
     both = torch_norm(*inputs, device, function)
     check_norm(timed(both, bytes=6 * 4 * inputs[0].size), *inputs, library_layer_norm)
 
@@ -1040,7 +1033,7 @@ def test_dropout_speed_on_the_cpu(dropout, timed, implementation):
 
 @pytest.mark.benchmark(group="dropout forward and backward, (1024, 1024), float32")
 @pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library", "torch, compiled"])
-def test_dropout_speed(timed, device, implementation):
+def test_dropout_speed(timed, device, compiled, implementation):
     torch.manual_seed(0)
     h = torch.randn(1024, 1024, device=device, requires_grad=True)
     cotangent = torch.randn(1024, 1024, device=device)
@@ -1053,7 +1046,7 @@ def test_dropout_speed(timed, device, implementation):
         return F.dropout(h, 0.5)
 
     forward = {"torch, explicit": explicit, "torch, library": library}.get(implementation)
-    forward = forward or compiled(explicit, device)
+    forward = forward or compiled(explicit)
 
     def both():
         out = forward(h)

@@ -277,6 +277,7 @@ n_parameters, n_operations = map(sum, zip(*block_costs(width, hidden, length).va
 print(f"{'together':20s}{n_parameters:12,}{n_operations:14,}")
 assert n_parameters == sum(parameter.numel() for parameter in block.parameters())
 assert n_operations == counter.get_total_flops()
+assert abs(block_costs(width, hidden, length)["feed-forward"][0] / n_parameters - 2 / 3) < 0.01
 
 # %% [markdown]
 # Two thirds of the parameters sit at the desk. The part that everybody talks about, every word looking at
@@ -301,7 +302,7 @@ for (part, line), style in zip(per_word.items(), ("-", "--")):
     ax.loglog(lengths, line, style, label=part)
 ax.axvline(6 * width, color="0.7", linewidth=0.8, zorder=0)
 ax.set(xlabel="words in the text (grey: 6 D)", ylabel="operations a word, width 512")
-ax.set_title("The looks overtake all else at six times the width")
+ax.set_title("The scores overtake all else at six times the width")
 ax.legend()
 plt.show()
 
@@ -502,7 +503,7 @@ class Transformer(nn.Module):
         self.decoder = nn.ModuleList(DecoderBlock(*sizes) for _ in range(n_layers))
         self.encoder_norm, self.decoder_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
-        self.register_buffer("positions", sinusoids(longest, width), persistent=False)
+        self.register_buffer("positions", sinusoids(longest, width), persistent=False)  # not saved
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)

@@ -11,8 +11,10 @@
 # n-grams and sampling (11.6). **It takes** about a minute.
 
 # %%
+import importlib.util
 import math
 import re
+import shutil
 import time
 from collections import Counter, defaultdict
 from operator import add
@@ -186,9 +188,9 @@ torch.testing.assert_close((ours, *gradients[0]), (theirs, *gradients[1]), rtol=
 #
 # The block is lesson 12.4's, pre-norm, with three changes: it is causal, GELU (5.2) takes the place of
 # ReLU, and it can keep the keys and values of what it has read in a `memory`, which we need for writing
-# (in 12.4 the encoder's output had that name; here is no encoder). A token's vector and its position's
-# vector are added; after the blocks, a layer norm and a linear layer give a score for each token that may
-# come next.
+# (in 12.4 the encoder's output had that name; here there is no encoder). A token's vector and its
+# position's vector are added; after the blocks, a layer norm and a linear layer give a score for each
+# token that may come next.
 
 
 # %%
@@ -340,8 +342,8 @@ def build(width, ideas, n_layers, n_heads, n_positions, dropout=0.0):
 
 # %% [markdown]
 # Training is chapter 7's: AdamW (7.2), clipping (7.5), a cosine (7.3). A batch is a handful of windows
-# from random places, drawn on the CPU so that every model sees the same. On CUDA the step is compiled, and
-# its products run in bfloat16 (4.5).
+# from random places, drawn on the CPU so that every model sees the same. On CUDA the products run in
+# bfloat16, and where there is a compiler the step is compiled (4.5).
 
 
 # %%
@@ -372,7 +374,7 @@ def fit(model, n_steps, learning_rate, n_warmup, batch_size, n_positions, compil
 
 # %% [markdown]
 # The score cuts the test into windows, each guessed without knowing the one before: a plain and slightly
-# pessimistic measure. It is exact for any tokens, since the division is by bytes.
+# pessimistic measure. It is fair to any tokens, since the division is by bytes.
 
 
 # %%
@@ -415,13 +417,16 @@ assert abs(first_losses["nothing"] - math.log(vocabulary)) < 0.1
 assert abs(first_losses["output bias"] - entropy) < 0.3
 if on_cpu:
     assert log["wide linear layers"] - log["tokens of size one"] > 0.2
+    assert abs(log["nothing"] - log["wide linear layers"]) < (log["nothing"] - log["tokens of size one"]) / 2
+    assert log["tokens of size one"] - log["output bias"] > 0.03 > abs(log["output bias"] - log["warm-up"])
     assert log["tying"] > log["warm-up"] + 0.03
 
 # %% [markdown]
-# One idea carries the recipe, at this size and for so short a training: let the tokens in at full size. To
-# begin with what can be counted comes second. Wide layers and warm-up change little: pre-norm already
-# looks after what they are for (12.4). And a log also tells what to leave out. Tying helps where the table
-# is most of a model, but here the one table must both move fast, to be read, and score with care. We keep
+# One idea carries the recipe, at this size and for so short a training: let the tokens in at full size.
+# Starting from what can be counted buys a little more, with each of the four seeds that we tried. What
+# wide layers buy changes sign with the seed, and warm-up changes next to nothing: pre-norm already looks
+# after what they are for (12.4). And a log also tells what to leave out. Tying helps where the table is
+# most of a model, but here the one table must both move fast, to be read, and score with care. We keep
 # the first four.
 #
 # ## Three widths
@@ -430,13 +435,14 @@ if on_cpu:
 
 # %%
 RECIPE, n_steps, n_warmup = IDEAS[:4], 400, 40
-on_cuda = device.type == "cuda"
+has_compiler = importlib.util.find_spec("triton") and (shutil.which("cc") or shutil.which("gcc"))
+can_compile = device.type == "cuda" and bool(has_compiler)
 models, curves, lasted = {}, {}, {}
 for width in widths:
     torch.manual_seed(0)
     models[width] = build(width, RECIPE, *size)
     curves[width], lasted[width] = fit(
-        models[width], n_steps, learning_rate, n_warmup, batch_size, n_positions, compiled=on_cuda
+        models[width], n_steps, learning_rate, n_warmup, batch_size, n_positions, compiled=can_compile
     )
     byte_bits[f"Transformer, width {width}"] = bits_per_byte(models[width], n_positions)
     for step in range(99, n_steps, 100):
@@ -501,7 +507,9 @@ byte_bits["LSTM"] = bits_per_byte(recurrent, n_positions)
 seconds = ends[-1], lasted[widths[1]][-1]
 print(f"LSTM, width {widths[-1]}: {n_lstm_steps} steps, {byte_bits['LSTM']:.3f} bits per byte")
 print(f"{seconds[0]:.0f} s, the Transformer of width {widths[1]} took {seconds[1]:.0f} s")
-assert byte_bits["LSTM"] < results[1] or not on_cpu
+read = n_steps * batch_size * n_positions / len(train_tokens)
+print(f"each Transformer has read {read:.0%} of the training text, counting has read it all")
+assert (byte_bits["LSTM"] < results[1] and 0.4 < read < 0.6) or not on_cpu
 
 # %%
 order = sorted(byte_bits, key=byte_bits.get, reverse=True)
@@ -567,7 +575,7 @@ def write(model, prompt, n_tokens, temperature, top_k, generator, cached=True):
             memories = [[] for _ in model.blocks]
         x = torch.tensor([tokens[start:] if fresh else tokens[-1:]], device=where)  # (1, T) or (1, 1)
         with torch.no_grad():
-            logits = model(x, memories)[0, -1].double().cpu() / temperature  # (vocabulary,)
+            logits = model(x, memories)[0, -1].cpu().double() / temperature  # (vocabulary,)
         kept, places = logits.topk(min(top_k, len(logits)))
         tokens.append(places[torch.multinomial(kept.softmax(dim=0), 1, generator=generator)].item())
     return tokens
@@ -604,21 +612,19 @@ for length in lengths:
             uncached_logits = long_model(x)[0, -1].cpu()
         times.append((middle - started, time.perf_counter() - middle))
     torch.testing.assert_close(cached_logits, uncached_logits, rtol=1e-3, atol=1e-3)
-    cached_times.append(1000 * np.median([pair[0] for pair in times]))
-    uncached_times.append(1000 * np.median([pair[1] for pair in times]))
+    cached_times.append(1000 * min(pair[0] for pair in times))
+    uncached_times.append(1000 * min(pair[1] for pair in times))
     print(
         f"after {length:3d} tokens: {uncached_times[-1]:6.2f} ms, with the cache {cached_times[-1]:6.2f} ms"
     )
+assert cached_times[-1] < uncached_times[-1] / 2 or not on_cpu
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.loglog(lengths, uncached_times, "o-", color="C0", markerfacecolor="none", label="reading all again")
-ax.loglog(lengths, cached_times, "s--", color="C1", markerfacecolor="none", label="with the cache")
-ax.set(
-    xlabel="tokens before", ylabel="one more token (ms)", title="With a cache, old text costs next to nothing"
-)
-ax.set_xticks(lengths, lengths)
-ax.minorticks_off()
+ax.plot(lengths, uncached_times, "o-", color="C0", markerfacecolor="none", label="reading all again")
+ax.plot(lengths, cached_times, "s--", color="C1", markerfacecolor="none", label="with the cache")
+ax.set(xlabel="tokens before", ylabel="one more token (ms)", xticks=lengths, ylim=(0, None))
+ax.set_title("With a cache, old text costs little")
 ax.legend()
 plt.show()
 

@@ -212,7 +212,7 @@ class Transformer(nn.Module):
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
         self.embedding, self.read_out = nn.Embedding(vocabulary, width), nn.Linear(width, vocabulary)
-        self.register_buffer("positions", sinusoids(longest, width), persistent=False)
+        self.register_buffer("positions", sinusoids(longest, width), persistent=False)  # not saved
 
     def embed(self, codes):
         """(B, T) -> (B, T, D); raises ValueError where the text is longer than the positions."""
@@ -578,6 +578,7 @@ nonsense_probabilities = text_probabilities(model, source, translations).tolist(
 for text, codes, probability in zip(nonsense, translations.tolist(), nonsense_probabilities):
     print(f"{text:28s}{decode(codes):14s}{probability:8.3f}")
 assert nonsense_probabilities[nonsense.index("Friday")] < 0.5 * medians["right"]
+assert max(nonsense_probabilities[:2]) > medians["wrong"]  # days that cannot be, in trained forms
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -601,7 +602,7 @@ plt.show()
 # ## What it reads as it writes
 #
 # The cross-attention says where each written character came from. `scaled_dot_product_attention` keeps its
-# weights to itself, so a hook (10.1) catches what goes into the last decoder block's cross-attention, and
+# weights to itself, so a hook (4.3) catches what goes into the last decoder block's cross-attention, and
 # we compute the softmax again.
 
 
@@ -674,7 +675,7 @@ plt.show()
 #
 # Predict first, then change it and run again.
 #
-# 1. Train on all nine forms. Does the ninth cost the others anything?
+# 1. Let `make_batch` draw from all nine forms. Does the ninth cost the others anything?
 # 2. Set `smoothing` to zero. What becomes of the probabilities of right and wrong translations?
 # 3. Let the answers start with the day, 03-05-1987. Does the attention follow?
 #

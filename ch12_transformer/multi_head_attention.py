@@ -166,12 +166,11 @@ class MultiHeadAttention(nn.Module):
         self.project_out = nn.Linear(n_features, n_features)
 
     def forward(self, x, context=None, mask=None, is_causal=False):
-        context = x if context is None else context
-        weights, biases = self.project_in.weight.chunk(3), self.project_in.bias.chunk(3)
-        if context is x:
+        if context is None:
             projected = self.project_in(x).chunk(3, dim=-1)  # (B, T, D) -> (B, T, 3D) -> three (B, T, D)
         else:
-            sources = x, context, context
+            weights, biases = self.project_in.weight.chunk(3), self.project_in.bias.chunk(3)
+            sources = x, context, context  # (B, T, D), (B, S, D), (B, S, D)
             projected = [F.linear(*triple) for triple in zip(sources, weights, biases)]
         # (B, T, D) -> (B, T, H, d) -> (B, H, T, d)
         query, key, value = (p.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for p in projected)
@@ -409,8 +408,13 @@ plt.show()
 
 # %%
 def rotate(x, base=10000.0):
-    """Turn each pair of features of x (..., T, d) by position times frequency (Su et al. 2021)."""
+    """Turn each pair of features of x (..., T, d) by position times frequency (Su et al. 2021).
+
+    Raises ValueError for an odd d.
+    """
     n, d = x.shape[-2:]
+    if d % 2:
+        raise ValueError(f"rotation takes features in pairs, got {d} of them")
     positions = torch.arange(n, device=x.device, dtype=x.dtype)
     frequencies = base ** (-torch.arange(0, d, 2, device=x.device, dtype=x.dtype) / d)
     angles = positions[:, None] * frequencies  # (T, 1) * (d / 2,) -> (T, d / 2)

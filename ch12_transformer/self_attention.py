@@ -6,7 +6,7 @@
 # home is a mixture of the answers, weighted by how well they fit its question.
 #
 # **You will build** attention with loops, with matrices and in blocks, its masks, and its backward pass.
-# **You need** softmax (5.5), the gradient of a matrix product (6.4) and soft look-up (12.1).
+# **You need** softmax (5.2), the gradient of a matrix product (6.4) and soft look-up (12.1).
 
 # %%
 import math
@@ -153,18 +153,22 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 left.loglog(sizes_d, spread, "o", color="C0", label="measured")
 left.loglog(sizes_d, np.sqrt(sizes_d), "--", color="C1", label="√d")
 left.set(xlabel="d", ylabel="spread of q · k", title="Dot products grow like √d …")
+left.set_yticks([2, 4, 8, 16, 32], [2, 4, 8, 16, 32])
 left.legend()
 for (name, line), style in zip(slope.items(), ("o-", "s--")):
     right.semilogx(sizes_d, line, style, label=name)
 right.set(xlabel="d", ylabel="slope left, sum of w (1 − w)", ylim=(0, 1.05))
-right.set_title("… and unscaled, softmax goes flat")
+right.set_title("… and unscaled, softmax can hardly move")
 right.legend(loc="lower left")
+for ax in (left, right):
+    ax.set_xticks(sizes_d, sizes_d)
+    ax.minorticks_off()
 plt.show()
 
 # %% [markdown]
-# Unscaled, one key takes nearly all the weight before anything is learned, and its slope is nearly flat:
-# no gradient tells the query that it asked the wrong question. Divided by $\sqrt d$, the scores have the
-# same spread for every $d$.
+# Unscaled, one key takes nearly all the weight before anything is learned, and softmax is nearly level
+# there: hardly any gradient tells the query that it asked the wrong question. Divided by $\sqrt d$, the
+# scores have the same spread for every $d$.
 #
 # ## Order does not count
 #
@@ -211,7 +215,7 @@ print(chosen, {name: weights.shape for name, (_, weights) in batch.items()})
 # %% [markdown]
 # Both must do what they promise. We change the letters after a position: with the causal mask no output
 # up to there moves, not even in its last digit. And with the padding mask, a short name in the batch gets
-# what it gets alone.
+# what it gets alone. The keys that are left share the whole weight, in the proportions that they had.
 
 # %%
 changed = letters.copy()
@@ -229,6 +233,11 @@ for b, name in enumerate(chosen):
     np.testing.assert_allclose(batch["padding"][0][b, : len(name)], alone, rtol=1e-10, atol=1e-12)
     spoiled = np.abs(batch["no mask"][0][b, : len(name)] - alone).max()
     assert (spoiled > 0.01) == (len(name) < n_longest)
+
+for name in ("causal", "padding", "both"):  # what is left of a row, scaled up to one
+    left_over = batch["no mask"][1] * masks[name]  # (B, T, S)
+    shared_out = left_over / left_over.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(batch[name][1], shared_out, rtol=1e-10, atol=1e-12)
 
 # %%
 shown = int(np.argmin(lengths))
@@ -250,7 +259,7 @@ plt.show()
 # ## Backward
 #
 # A bar marks the gradient of the loss. The two products pass it as in lesson 6.4, and between them stands
-# softmax, whose rows pass $\bar z = w \odot (\bar w - \sum_s \bar w_s w_s)$ (5.5):
+# softmax, whose rows pass $\bar z = w \odot (\bar w - \sum_s \bar w_s w_s)$ (5.2):
 #
 # $$\bar V = W^\top \bar O, \quad \bar W = \bar O V^\top, \quad
 #   \bar Z = W \odot \big(\bar W - \operatorname{rowsum}(\bar W \odot W)\big), \quad
@@ -400,9 +409,9 @@ assert abs(acc / total - at_once.item()) < 1e-12
 
 # %% [markdown]
 # All heads go together, a block of queries against a block of keys. With the causal mask, blocks above
-# the diagonal are never visited, which saves nearly half of the work. GPU kernels do the same with blocks
-# that fit next to the arithmetic (FlashAttention, Dao et al. 2022); `scaled_dot_product_attention` calls
-# one where it can.
+# the diagonal are never visited, which saves nearly half of the work. On a GPU, FlashAttention (Dao et al.
+# 2022) does the same with blocks that fit into the small, fast memory beside the arithmetic units;
+# `scaled_dot_product_attention` calls such a kernel where it can.
 
 
 # %%
@@ -478,8 +487,9 @@ for n in lengths:
     arrays = rng.normal(size=(3, 1, 1, n, 32)).astype(np.float32)  # (B, H, T, d) each
     costs["whole"].append(cost(attention_fast, *arrays, np.tri(n, dtype=bool)))
     costs["blocks"].append(cost(attention_blockwise, *arrays, True))
-    (mb, seconds), (block_mb, block_seconds) = costs["whole"][-1], costs["blocks"][-1]
-    print(f"{n:<20d}{mb / 1e6:12.3g}{block_mb / 1e6:12.3g}{1e3 * seconds:12.3g}{1e3 * block_seconds:12.3g}")
+    (peak, seconds), (block_peak, block_seconds) = costs["whole"][-1], costs["blocks"][-1]
+    row = peak / 1e6, block_peak / 1e6, 1e3 * seconds, 1e3 * block_seconds
+    print(f"{n:<20d}" + "".join(f"{number:12.3g}" for number in row))
 growth = {name: pairs[-1][0] / pairs[-2][0] for name, pairs in costs.items()}
 print(f"twice the length takes {growth['whole']:.1f} and {growth['blocks']:.1f} times the memory")
 assert growth["whole"] > 3.5 and growth["blocks"] < 2.3

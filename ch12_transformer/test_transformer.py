@@ -3,6 +3,7 @@
 import datetime
 import math
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -120,6 +121,8 @@ def test_answers_step_by_step_are_what_teacher_forcing_gives(why_attention):
             torch.testing.assert_close(weights.sum(dim=-1), torch.ones(5, 7))
     x, y = why_attention.reversals(3, 4, torch.Generator().manual_seed(4))
     np.testing.assert_array_equal(x.numpy()[:, ::-1], y)
+    for make in (why_attention.Bottleneck, why_attention.Attentive):  # "Try it" widens them
+        assert make(n_hidden=10)(x, y).shape == (3, 4, 10)
 
 
 def test_the_bottleneck_falls_with_length_and_attention_holds(why_attention):
@@ -338,6 +341,8 @@ def test_multi_head_attention_names_the_faults(multi_head_attention):
         multi_head_attention.MultiHeadAttention(4, 3)
     with pytest.raises(ValueError, match="got 5 features"):
         multi_head_attention.sinusoidal(3, 5)
+    with pytest.raises(ValueError, match="in pairs, got 3 of them"):
+        multi_head_attention.rotate(torch.ones(2, 3))
 
 
 @pytest.mark.parametrize("k", [-4, 0, 1, 17])
@@ -356,10 +361,19 @@ def test_a_shift_of_the_sines_is_a_rotation(multi_head_attention, n_features, k)
 
 def test_rotary_is_a_product_of_complex_numbers(multi_head_attention):
     x = torch.randn(2, 3, 11, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    angles = torch.outer(torch.arange(11.0, dtype=torch.float64), 10000.0 ** (-torch.arange(3) / 3).double())
+    places, pairs = torch.arange(11, dtype=torch.float64), torch.arange(3, dtype=torch.float64)
+    angles = torch.outer(places, 10000.0 ** (-pairs / 3))
     turned = torch.view_as_complex(x.unflatten(-1, (3, 2))) * torch.polar(torch.ones_like(angles), angles)
     expected = torch.view_as_real(turned).flatten(-2)
-    torch.testing.assert_close(multi_head_attention.rotate(x), expected, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(multi_head_attention.rotate(x), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_stretches_are_runs_of_the_book(multi_head_attention):
+    alphabet = " abcdefghijklmnopqrstuvwxyz"
+    letters = "".join(alphabet[i] for i in multi_head_attention.ids.tolist())
+    assert letters.strip() == re.sub("[^a-z]+", " ", multi_head_attention.book).strip()
+    for row in multi_head_attention.stretches(20, 30, torch.Generator().manual_seed(0)).tolist():
+        assert "".join(alphabet[i] for i in row) in letters
 
 
 def test_causal_heads_do_not_see_the_future_with_any_encoding(multi_head_attention):
@@ -1253,11 +1267,10 @@ def test_attention_both_ways_speed(self_attention, timed, device, implementation
 
 
 @pytest.mark.benchmark(group="causal attention forward on CUDA, (2, 8, n, 64)")
-@pytest.mark.filterwarnings("ignore")  # the compiler's own advice
 @pytest.mark.parametrize("implementation", ["torch, explicit", "torch, compiled", "torch, library"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("n", [1024, 4096])
-def test_long_attention_speed(benchmark, timed, device, n, dtype, implementation):
+def test_long_attention_speed(benchmark, timed, device, compiled, n, dtype, implementation):
     if device.type != "cuda":
         pytest.skip("long sequences are for a GPU")
     torch.manual_seed(0)
@@ -1267,7 +1280,7 @@ def test_long_attention_speed(benchmark, timed, device, n, dtype, implementation
     def library():
         return F.scaled_dot_product_attention(query, key, value, is_causal=True)
 
-    f = torch.compile(explicit_attention) if implementation == "torch, compiled" else explicit_attention
+    f = compiled(explicit_attention) if implementation == "torch, compiled" else explicit_attention
     run = library if implementation == "torch, library" else lambda: f(query, key, value, mask)
     with torch.no_grad():
         expected = library()
@@ -1413,8 +1426,8 @@ class LibraryBlock(nn.Module):
         return self.layer(x, src_mask=self.mask, is_causal=True)
 
 
-def training_speed(language_model, timed, device, implementation, sizes, fast):
-    """One step; fast: bfloat16 and compiled. sizes: layers, heads, width, positions, batch, vocabulary."""
+def training_speed(language_model, timed, device, implementation, sizes, compiled=None):
+    """One step; sizes: layers, heads, width, positions, batch, vocabulary. Compiled, also in bfloat16."""
     n_layers, n_heads, width, n_positions, batch_size, n_vocabulary = sizes
     torch.manual_seed(0)
     model = language_model.build(width, language_model.IDEAS, n_layers, n_heads, n_positions)
@@ -1431,10 +1444,10 @@ def training_speed(language_model, timed, device, implementation, sizes, fast):
     if "library" in implementation:
         model.blocks = nn.ModuleList(LibraryBlock(block, n_positions) for block in model.blocks)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    run = torch.compile(model) if fast else model
+    run = compiled(model) if compiled else model
 
     def step():
-        with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bool(compiled)):
             loss = F.cross_entropy(run(x).flatten(0, 1), y.flatten())
         optimizer.zero_grad()
         loss.backward()
@@ -1442,29 +1455,29 @@ def training_speed(language_model, timed, device, implementation, sizes, fast):
         return loss.detach()
 
     first = step()
-    torch.testing.assert_close(first, expected, **({"rtol": 2e-2, "atol": 0.1} if fast else {}))
+    torch.testing.assert_close(first, expected, **({"rtol": 2e-2, "atol": 0.1} if compiled else {}))
     n_weights = n_layers * 12 * width * width + n_vocabulary * width
     n_tokens = batch_size * n_positions
     flops = (
         6 * n_tokens * n_weights + 6 * n_layers * n_tokens * n_positions * width
     )  # causal: half the square
-    timed(step, flops=flops, dtype=torch.bfloat16 if fast else torch.float32)
+    timed(step, flops=flops, dtype=torch.bfloat16 if compiled else torch.float32)
 
 
 @pytest.mark.benchmark(group="language model, one step of 2,048 tokens, 4 layers, width 128, float32")
 @pytest.mark.parametrize("implementation", ["torch, list of heads", "torch, explicit", "torch, library"])
 def test_language_model_training_speed(language_model, timed, device, implementation):
-    training_speed(language_model, timed, device, implementation, (4, 4, 128, 128, 16, 1024), fast=False)
+    training_speed(language_model, timed, device, implementation, (4, 4, 128, 128, 16, 1024))
 
 
 @pytest.mark.benchmark(
     group="language model, one step of 16,384 tokens, 6 layers, width 384, bfloat16, compiled"
 )
 @pytest.mark.parametrize("implementation", ["torch, explicit", "torch, library"])
-def test_large_language_model_training_speed(language_model, timed, device, implementation):
+def test_large_language_model_training_speed(language_model, timed, device, compiled, implementation):
     if device.type != "cuda":
         pytest.skip("too large for a CPU")
-    training_speed(language_model, timed, device, implementation, (6, 6, 384, 256, 64, 512), fast=True)
+    training_speed(language_model, timed, device, implementation, (6, 6, 384, 256, 64, 512), compiled)
 
 
 @pytest.mark.benchmark(group="sampling 64 tokens after 64, 4 layers, width 128, float32")
