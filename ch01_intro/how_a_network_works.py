@@ -109,7 +109,7 @@ for ax in axes.flat:
 ax = fig.add_subplot(2, 1, 2)
 ax.bar(range(10), 100 * shares, color=["C1" if digit == 7 else "0.7" for digit in range(10)])
 ax.set(xticks=range(10), ylim=(0, 100), xlabel="digit", ylabel="confidence (%)")
-fig.suptitle("Before training the twelve members look for nothing, and no digit gets much confidence")
+fig.suptitle("Before training the members look for nothing, and no digit gets much confidence")
 plt.show()
 print(f"This network has {n_knobs} knobs.")
 
@@ -157,7 +157,7 @@ arrow = {"arrowstyle": "-|>", "color": "C1", "linewidth": 2}
 ax.annotate("", (here + 0.5 * downhill, after_turn[1]), (here, after_turn[0]), arrowprops=arrow)
 ax.plot(here, after_turn[0], "o", color="C1", label="where it stands, and the way to turn it")
 ax.set(xlabel="one knob, turned from left to right", ylabel="loss: how wrong, 0 is perfect")
-ax.set_title("A turn in the right direction makes fewer mistakes")
+ax.set_title("A turn in the right direction lowers the loss")
 ax.legend()
 plt.show()
 
@@ -253,8 +253,8 @@ assert set(never_speak) == set(np.argsort(moved)[: len(never_speak)])
 # %% [markdown]
 # ## One digit on its way through
 #
-# Here is the trained network, with every number on show. On the left the picture, in the middle the twelve
-# calls, on the right the ten confidences. A blue line carries support for a digit, a dashed red line speaks
+# Here is the trained network, with every number on show. On the left the picture, in the middle the calls,
+# on the right the ten confidences. A blue line carries support for a digit, a dashed red line speaks
 # against it, and the thicker it is, the louder. Only the lines to the network's first and second choice are
 # drawn.
 #

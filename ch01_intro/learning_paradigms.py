@@ -91,7 +91,7 @@ for place in near:
     ax.plot(*measurements[[newcomer, place]].T, color="0.4", linewidth=0.8)
 ax.plot(*measurements[newcomer], "k*", markersize=12, label="a new bird")
 ax.set(**axis_labels, xlim=(24, 61), title="Five neighbours vote on the newcomer")
-ax.legend(loc="lower left")
+ax.legend(loc="upper left")
 plt.show()
 
 print("Votes: " + ", ".join(f"{name} {votes}" for name, votes in zip(names, ballot)))

@@ -313,8 +313,12 @@ plt.show()
 
 covered = chance(known[future]) > limit
 launch_cost, launch_always = cost(covered, tomorrow[future]), cover_cost
-print(f"Coins a day in the launch year: {launch_cost:.2f} with the learner, {launch_always:.2f} without.")
-assert launch_cost < launch_always
+launch_same = cost(rained[today][future], tomorrow[future])
+print(
+    f"Coins a day in the launch year: {launch_cost:.2f} with the learner, {launch_always:.2f} always cover, "
+    f"{launch_same:.2f} same as today."
+)
+assert launch_cost < launch_always < launch_same
 
 # %% [markdown]
 # ## 10. Who may be harmed?
@@ -357,7 +361,8 @@ for (fate, days), color, hatch in zip(fate_days.items(), ("C0", "white", "C3"), 
     ax.bar_label(bars, [n or "" for n in days], label_type="center", backgroundcolor="white", fontsize=9)
     left_edge += days
 ax.invert_yaxis()
-ax.set(xlabel="days of the launch year", title="The wet goods nearly all fall on one kind of day")
+ax.set(xlabel="days of the launch year", xlim=(0, 1.05 * left_edge.max()))
+ax.set(title="The wet goods nearly all fall on one kind of day")
 ax.legend(loc="lower right")
 plt.show()
 
@@ -381,7 +386,7 @@ stages = [
     f"question\ncover {cover_cost}, wet goods {wet_cost} coins",
     f"data\n{len(diary):,} days",
     f"preparation\n{wet_days[0]} sunny days with rain",
-    f"training\n{learn.sum()} days, 7 knobs",
+    f"training\n{learn.sum()} days, {known.shape[1] + 1} knobs",
     f"evaluation\n{100 * marks['the learner']:.0f} in 100, rival {100 * marks['same as today']:.0f}",
     f"use\n{saved:.0f} coins saved in a year",
     f"watching\n{unprotected} days of rain out of the dry",

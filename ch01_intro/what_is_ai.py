@@ -86,9 +86,9 @@ assert 0.9 < rule_accuracy < 0.98
 # %% [markdown]
 # ## Where the rule breaks
 #
-# Not bad for one sentence. Now look at the misread digits, with the four squares outlined. They are all ones,
-# and good ones, but their stroke stands a little to the right, and the flag on top does not reach the
-# centre.
+# Not bad for one sentence. Now look at some misread digits, with the four squares outlined. Every misread
+# digit is a one, and a good one, but its stroke stands a little to the right, and the flag on top hardly
+# reaches the centre.
 #
 # You could move the line to the left and win some of them back. But then it crosses zeros whose hole is
 # narrow: wherever you put it, somebody is misread. You could add a second rule for ones on the right, and a
@@ -230,15 +230,7 @@ fig, ax = plt.subplots(figsize=(6, 5), layout="constrained")
 ax.imshow(100 * pair_accuracy, cmap="viridis_r", vmin=85, vmax=100)
 for (a, b), value in np.ndenumerate(pair_accuracy):
     if b < a:
-        ax.text(
-            b,
-            a,
-            f"{100 * value:.0f}",
-            ha="center",
-            va="center",
-            color="white",
-            fontsize=9,
-        )
+        ax.text(b, a, f"{100 * value:.0f}", ha="center", va="center", color="white", fontsize=9)
 ax.set(xticks=range(10), yticks=range(10), xlabel="this digit …", ylabel="… against this digit")
 ax.set_title("Forty-five jobs, one program (right answers in 100)")
 ax.spines[:].set_visible(False)
@@ -397,13 +389,13 @@ events = [
     (1986, "backpropagation"),
     (1989, "a network reads postcodes"),
     (1997, "chess: Deep Blue"),
-    (2012, "AlexNet sees photographs"),
+    (2012, "AlexNet sees\nphotographs"),
     (2016, "Go: AlphaGo"),
     (2017, "the transformer"),
     (2022, "ChatGPT"),
 ]
 winters = [(1974, 1980), (1987, 1993)]
-heights = [1, -1, 2, -2, 1, 2, -1, -2.6, 1, -1, 2, -2, 1]  # so that no two labels meet
+heights = [1, -1, 2, -2, 1, 2, 1, -1, 1, -1, 2, -2, 1]  # so that no two labels meet
 
 fig, ax = plt.subplots(figsize=(14, 3.8), layout="constrained")
 for start, stop in winters:
