@@ -95,7 +95,7 @@ print(f"{n_train} names give {len(train_y)} examples")
 # $$\mu = \frac1B \sum_i z_i, \quad v = \frac1B \sum_i (z_i - \mu)^2, \quad
 #   \hat z_i = \frac{z_i - \mu}{\sqrt{v + \epsilon}}, \quad s_i = \gamma \hat z_i + \beta .$$
 #
-# The tiny $\epsilon$ keeps the root from zero where a unit does not vary. Batch norm keeps tanh from
+# The tiny $\epsilon$ keeps the root from zero where a unit does not vary. Batch norm helps to keep tanh from
 # saturating (5.2); lesson 8.3 has the whole story.
 
 
@@ -316,16 +316,16 @@ assert np.array_equal(collapsed < 0, np.arange(27) == y[:, None])  # y: (B,) -> 
 
 # %%
 fig, ax = plt.subplots(figsize=(10, 4), layout="constrained")
-shown = batch_size * collapsed[:12]  # (12, 27): per example
-image = ax.imshow(shown, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-ax.plot(y[:12], np.arange(12), "kx", label="the right letter")
+shown = -batch_size * collapsed[:12]  # (12, 27): which way a step moves each logit, per example
+image = ax.imshow(shown, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+ax.plot(y[:12], np.arange(12), "o", color="white", markeredgecolor="0.2", label="the right letter")
 ax.set_xticks(range(27), letters)
 ax.set_yticks(range(12), ["".join(letters[i] for i in row) for row in x[:12]], family="monospace")
 ax.set(
     xlabel="next letter", ylabel="context", title="Each row pulls one letter up and pushes the others down"
 )
 ax.legend(loc="upper center", bbox_to_anchor=(0.9, -0.06))
-fig.colorbar(image, ax=ax, label="gradient of the logit (blue: pulled up)")
+fig.colorbar(image, ax=ax, label="minus the gradient of the logit")
 plt.show()
 
 # %% [markdown]
@@ -334,7 +334,10 @@ plt.show()
 
 # %%
 def linear(x, weight, bias):
-    """x @ weight.T + bias; x: (B, n_in), weight: (n_out, n_in), bias: (n_out,)."""
+    """x @ weight.T + bias; x: (B, n_in), weight: (n_out, n_in), bias: (n_out,).
+
+    Raises ValueError where the bias has another shape.
+    """
     if bias.shape != weight.shape[:1]:
         raise ValueError(f"the weight has shape {weight.shape} but the bias {bias.shape}")
     return x @ weight.T + bias  # (B, n_in) @ (n_in, n_out) -> (B, n_out)
@@ -619,7 +622,8 @@ plt.show()
 #
 # ## Sources
 #
-# - A. Karpathy, *Neural networks: zero to hero*, part 5, 2022: the idea of the exercise.
+# - A. Karpathy, *Neural networks: zero to hero*, fifth lecture, "Becoming a backprop ninja", 2022: the idea
+#   of the exercise.
 # - S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015, section 3.
 # - Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin, "A neural probabilistic language model", JMLR 3, 2003: the
 #   model.

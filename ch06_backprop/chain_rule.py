@@ -31,9 +31,11 @@ rng = np.random.default_rng(0)
 
 # %%
 nudge = 1e-6
-one_path = lambda x: (3 * x + 1) ** 2  # noqa: E731
-two_paths = lambda x: x**2 * (3 * x)  # noqa: E731
-for f, x, by_hand in ((one_path, 1.0, 8 * 3), (two_paths, 2.0, 24 + 12)):
+cases = (
+    (lambda x: (3 * x + 1) ** 2, 1.0, 8 * 3),  # one path
+    (lambda x: x**2 * (3 * x), 2.0, 24 + 12),  # two paths
+)
+for f, x, by_hand in cases:
     measured = (f(x + nudge) - f(x - nudge)) / (2 * nudge)
     print(f"by hand {by_hand}   measured {measured:.6f}")
     assert abs(measured - by_hand) < 1e-6
@@ -115,7 +117,7 @@ assert abs(values["L"] - expected) < 1e-12
 #
 # $$\bar u = \sum_{v \text{ made from } u} \bar v \; \frac{\partial v}{\partial u} .$$
 #
-# From the last node to the first, so that a node has heard from all its users before it speaks.
+# We go from the last node to the first, so that a node has heard from all its users before it speaks.
 
 
 # %%
@@ -176,7 +178,7 @@ for name, tensor in tensors.items():
 
 # %%
 positions = {"w": (0, 1), "x": (0, -1), "p": (1, 0), "b": (1, -2), "z": (2, -1), "s": (3, 1), "h": (4, -1)}
-positions |= {"y": (4, 1), "e": (5, 0), "L": (6, 0)}
+positions |= {"y": (4, 1), "e": (5, 0), "L": (6.5, 0)}
 
 fig, ax = plt.subplots(figsize=(10, 4), layout="constrained")
 for name, (parents, _, local) in graph.items():
@@ -191,7 +193,7 @@ for name, (column, row) in positions.items():
     text = f"{name}\n{values[name]:.2f}\ngrad {bar[name]:.2f}"
     ax.text(column, row, text, ha="center", va="center", fontsize=9, bbox=box)
 ax.set(
-    xlim=(-0.4, 6.4), ylim=(-2.7, 1.7), title="Slopes multiply along arrows, and add where z has two users"
+    xlim=(-0.4, 6.9), ylim=(-2.7, 1.7), title="Slopes multiply along arrows, and add where z has two users"
 )
 ax.axis("off")
 plt.show()
@@ -387,8 +389,8 @@ print(
 
 # %% [markdown]
 # Even a small batch shows why. Three digits through one layer of tanh: no digit's outputs depend on
-# another digit's pixels, and the table says so with zeros. (Border pixels are always blank, but their
-# slopes are not zero: ink there *would* matter.)
+# another digit's pixels, and the table says so with zeros. (A blank pixel's slope is not zero: ink there
+# *would* matter.)
 
 # %%
 batch = torch.from_numpy(images[:3])  # (3, 64)

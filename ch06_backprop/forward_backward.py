@@ -145,6 +145,7 @@ def build(sizes, rng, dtype=np.float64):
 
 
 def forward(layers, x):
+    """The output of the last layer, for an input x of the first: (B, sizes[0]) -> (B, sizes[-1])."""
     for layer in layers:
         x = layer.forward(x)
     return x
@@ -367,6 +368,11 @@ signal, flow = np.array(signal[:-1]), np.array(flow[:-1])  # hidden layers, (12,
 print(f"signal: last / first {signal[-1] / signal[0]:.4f}   gradient: first / last {flow[0] / flow[-1]:.4f}")
 assert signal[-1] < 0.2 * signal[0] and flow[0] < 0.2 * flow[-1]
 
+n_crossed = len(signal) - 1  # from the first hidden layer to the last, or back
+kept = (signal[-1] / signal[0]) ** (2 / n_crossed), (flow[0] / flow[-1]) ** (2 / n_crossed)
+print(f"each layer keeps of the mean square: forward {kept[0]:.2f}, backward {kept[1]:.2f}")
+assert 0.4 < min(kept) < max(kept) < 0.6
+
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharex=True, sharey=True)
 hidden_layers = np.arange(1, len(signal) + 1)
@@ -381,9 +387,9 @@ for ax, ends in ((left, ((0.62, 0.92), (0.38, 0.92))), (right, ((0.38, 0.92), (0
 plt.show()
 
 # %% [markdown]
-# With these starting weights each ReLU throws away half of what arrives, in both directions. In a dozen
-# layers that leaves the first ones little to learn from. Lesson 6.5 finds the weights that stop the
-# fading; our two hidden layers do not need them yet.
+# With these starting weights each layer keeps about half of the mean square that arrives: its ReLU blocks
+# the other half, in both directions. In a dozen layers that leaves the first ones little to learn from.
+# Lesson 6.5 finds the weights that stop the fading; our two hidden layers do not need them yet.
 #
 # ## Training
 #
@@ -443,9 +449,8 @@ for step in range(n_steps):
     optimizer.zero_grad()
     loss.backward()
     if step == 0:
-        torch_grad = torch.cat(
-            [parameter.grad.flatten() for parameter in model.parameters()]
-        )  # (n_parameters,)
+        grads = [parameter.grad.flatten() for parameter in model.parameters()]
+        torch_grad = torch.cat(grads)  # (n_parameters,)
     optimizer.step()
     torch_losses.append(loss.item())
 

@@ -87,7 +87,7 @@ class Value:
     _children: the nodes it was made from, _slopes: its derivative along each of them.
     """
 
-    __slots__ = ("data", "grad", "label", "_op", "_prev", "_slopes")
+    __slots__ = ("data", "grad", "label", "_op", "_prev", "_slopes")  # only these: small and quick to make
 
     def __init__(self, data, _children=(), _op="", label="", _slopes=()):
         self.data = data
@@ -178,7 +178,10 @@ for depth in (1, 10, 100):
 
 # %%
 def power(self, exponent):
-    """self ** exponent for a plain number; raises ValueError where the result is not a real number."""
+    """self ** exponent for a plain number.
+
+    Raises ValueError where the result is not a real number or its slope is not finite.
+    """
     if isinstance(exponent, Value):
         return NotImplemented
     slope = exponent * math.pow(self.data, exponent - 1) if exponent else 0.0
@@ -286,12 +289,8 @@ def layout(root):
 def draw_graph(root, ax):
     """Draw what `root` was made from on `ax`, left to right, with every node's value and gradient."""
     place = layout(root)
-    arrow = {
-        "arrowstyle": "-|>",
-        "color": "0.6",
-        "shrinkA": 30,
-        "shrinkB": 36,
-    }  # points left free at the ends
+    ends = {"shrinkA": 30, "shrinkB": 36}  # points left free for the boxes
+    arrow = {"arrowstyle": "-|>", "color": "0.6", **ends}
     for node, (column, row) in place.items():
         for parent in node._prev:
             ax.annotate("", xy=(column, row), xytext=place[parent], arrowprops=arrow)
@@ -482,17 +481,21 @@ print(f"{len(model.parameters())} parameters, {n_nodes:,} nodes, {1000 * seconds
 # %% [markdown]
 # ## Where the time goes
 #
-# Much of it goes to something that we never asked for. Python frees an object when its last user lets go,
-# but objects that hold each other in a circle would stay for ever. So every few hundred new objects a
-# *cyclic collector* walks through living ones in search of circles, and now and then through all of them.
-# Python tells us when it starts and stops.
+# Much of it may go to something that we never asked for. Python frees an object when its last user lets go,
+# but objects that hold each other in a circle would stay for ever. So, every so many new objects, a *cyclic
+# collector* walks through living ones in search of circles, and now and then through all of them. How much
+# that takes depends on the version of Python. The collector can call us when it starts and when it stops,
+# so we measure.
 
 
 # %%
 def watch_collector(step, *args):
     """(step's result, its seconds, the collector's share of them in seconds, the collector's runs)."""
     moments = []
-    note = lambda phase, info: moments.append(time.perf_counter())  # noqa: E731
+
+    def note(phase, info):
+        moments.append(time.perf_counter())
+
     gc.callbacks.append(note)
     start = time.perf_counter()
     try:
@@ -511,9 +514,10 @@ print(
 )
 
 # %% [markdown]
-# All for nothing: nodes point only backward, to their parents, so there is no circle to find. An engine
-# whose nodes keep a function that remembers the node itself has one in every node, and lives on the
-# collector. We build a thousand of each kind, let go, and ask the collector what it had to clear away.
+# All for nothing: nodes point only backward, to their parents, so there is no circle to find. A *closure*
+# is a function that remembers variables from where it was made. An engine whose nodes keep a closure over
+# the node itself has a circle in every node, and lives on the collector. We build a thousand of each kind,
+# let go, and ask the collector what it had to clear away.
 
 
 # %%

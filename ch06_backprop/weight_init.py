@@ -184,8 +184,8 @@ for name, (init, activation) in cases.items():
 
 # %% [markdown]
 # Zero weights pass on nothing, in either direction. Too small, and the last layers hear nothing of the input,
-# the first nothing of the loss. Too large, and tanh hides it on the way forward: it saturates, every output
-# sits near one, and the signal looks healthy. The gradient tells.
+# the first nothing of the loss. Too large, and tanh hides it on the way forward: it saturates, most outputs
+# sit near one or minus one, and the signal looks healthy. The gradient tells.
 
 # %%
 assert not signal["zero, tanh"].any() and not gradient["zero, tanh"][:-1].any()
@@ -207,7 +207,7 @@ for name in list(cases)[1:]:  # a logarithm cannot show the zeros
 left.set(xlabel="layer", ylabel="standard deviation of z", title="Forward: too large looks fine", ylim=1e-42)
 right.set(xlabel="layer", ylabel="standard deviation of dL/dz", title="Backward: too large explodes")
 left.legend(fontsize=8)
-fig.suptitle("Only a start that fits the activation keeps both level (zero weights: zero everywhere)")
+fig.suptitle("Only a start that fits the activation keeps both level (zero weights pass nothing on)")
 plt.show()
 
 # %% [markdown]
@@ -372,7 +372,7 @@ for row, name in zip(axes, ("all 0.1", "random")):
         ax.set(xticks=[], yticks=[], xlabel=f"neuron {i + 1}")
     row[0].set_ylabel(f"start: {name}")
 fig.colorbar(drawn, ax=axes, label="weight")
-fig.suptitle("Neurons that start equal stay equal; neurons that start random divide the work")
+fig.suptitle("Neurons that start equal stay equal; neurons that start random stay different")
 plt.show()
 
 # %% [markdown]
@@ -450,10 +450,10 @@ for activation, (name, start) in itertools.product((nn.ReLU, nn.Tanh), starts.it
     print(f"{activation.__name__ + ', ' + name:20s}{losses[0]:12.3g}{last:12.3g}{accuracy:12.1%}")
 
 # %% [markdown]
-# Under ReLU only He learns. A quieter start, Xavier's too, stays by the guesser's loss, since its first
-# layers get no gradient; a louder one overflows to NaN within a few steps. Tanh does not overflow, but too
-# large a start saturates it and it learns nothing either. Both careful starts train it, and He's, the louder
-# one, is the faster: the theory of one straight line is not all there is to tanh.
+# Under ReLU only He learns. A quieter start, Xavier's too, stays by the guesser's loss, since next to no
+# gradient reaches its first layers; a louder one overflows to NaN within a few steps. Tanh does not
+# overflow, but too large a start saturates it and it learns nothing either. Both careful starts train it,
+# and He's, the louder one, is the faster: the theory of one straight line is not all there is to tanh.
 
 # %%
 late = {run: np.mean(losses[-50:]) for run, losses in curves.items()}

@@ -169,7 +169,7 @@ left.plot(grid, truth(grid), "k--", linewidth=1.5, label="truth")
 left.set(xlabel="time of year, January to December", ylabel="CO2 above the trend (ppm)", ylim=(-7, 7))
 left.set_title("A bent sight and a trembling hand")
 left.legend(fontsize=8)
-for i, (name, style) in enumerate((("bias²", "o--"), ("variance", "s-."))):
+for i, (name, style) in enumerate((("bias² (0.001 if lower)", "o--"), ("variance", "s-."))):
     right.semilogy(degrees, [max(parts[degree][i], 1e-3) for degree in degrees], style, label=name)
 totals = [sum(parts[degree][:2]) + sigma**2 for degree in degrees]
 right.semilogy(degrees, totals, "-", color="k", label="bias² + variance + σ²")
@@ -210,7 +210,7 @@ for ax, degree, finding in ((left, 1, "stuck together, high up"), (right, 11, "a
     for column, style, name in ((0, "o-", "training"), (1, "s--", "validation")):
         ax.loglog(sizes, curves[degree][:, column], style, label=name)
     ax.axhline(sigma**2, color="0.7", linewidth=0.8, zorder=0)
-    ax.set(xlabel="training points", title=f"Degree {degree}: {finding}", ylim=(0.05, 60))
+    ax.set(xlabel="training points", title=f"Degree {degree}: {finding}", ylim=(0.05, 120))
     ax.set_xticks(sizes, sizes)
     ax.minorticks_off()
 left.set_ylabel("squared error (ppm²)")

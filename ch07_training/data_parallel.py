@@ -174,9 +174,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A hundred million weights are four hundred megabytes a step on the wire, whatever the batch. A small
-# batch is done before its gradients have arrived. That is why large machines go with large batches, and
-# lesson 7.1 said where those stop paying.
+# The gradient has a number for every weight, whatever the batch, and each worker sends nearly twice that
+# at every step. A small batch is done long before its gradients have arrived. That is why large machines go
+# with large batches, and lesson 7.1 said where those stop paying.
 #
 # ## The worker
 #
@@ -250,7 +250,8 @@ print(f"{len(body)} lines without the imports")
 # environment, watches them, and with `--max-restarts` starts all of them again if one dies. On several
 # machines the same command runs on each, with `--nnodes` and the address of one of them. Two settings
 # keep the talk on this machine. A third gives every attempt a meeting place of its own: without it,
-# restarted workers sometimes read the addresses of dead ones.
+# restarted workers sometimes read the addresses of dead ones. On Windows the processes meet in a file,
+# because PyTorch for Windows lacks a library (libuv) that `--standalone` needs.
 
 
 # %%
@@ -261,11 +262,17 @@ def launch(script, folder, n_processes, *args, max_restarts=0, timeout=300):
     """
     worker = Path(folder) / "worker.py"
     worker.write_text(script, encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=localhost"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--local-addr=localhost"]
+    if sys.platform == "win32":  # pytorch issue 148283
+        meeting = Path(folder) / "meeting"
+        command += ["--rdzv-backend=c10d", f"--rdzv-endpoint={meeting}", "--rdzv-conf=store_type=file"]
+    else:
+        command += ["--standalone"]
     command += [f"--nproc-per-node={n_processes}", f"--max-restarts={max_restarts}"]
     command += [str(worker), str(folder), *map(str, args)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
-    environment["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
+    if sys.platform != "win32":
+        environment["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # pytorch issue 135712
     done = subprocess.run(
         command,
@@ -286,11 +293,8 @@ def launch(script, folder, n_processes, *args, max_restarts=0, timeout=300):
 # The same training on the whole batch, without any of this. It keeps the weights after every step.
 
 # %%
-model = new_model()
-task = {"x": x_all, "y": y_all, "model": model.state_dict()}
-task |= {"batch_size": 32, "learning_rate": 0.1, "n_steps": 30}
-task = {name: value.clone() if torch.is_tensor(value) else value for name, value in task.items()}
-task["model"] = {name: value.clone() for name, value in model.state_dict().items()}
+task = {"x": x_all.clone(), "y": y_all.clone()}  # a slice would be saved with all that it was cut from
+task |= {"model": new_model().state_dict(), "batch_size": 32, "learning_rate": 0.1, "n_steps": 30}
 
 
 def train_alone(task):

@@ -343,7 +343,7 @@ right.errorbar(ks, measured, yerr=2 * np.array(errors), fmt="o", label="fresh tr
 right.set(
     xscale="log", xlabel="trials", ylabel="best validation accuracy", title="The first few trials buy most"
 )
-right.legend()
+right.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
@@ -415,18 +415,22 @@ assert np.mean(ablations["no noise"]) < np.mean(paired)
 
 # %%
 final_seeds = list(range(5000, 5010))
+sizes = {"n_train": n_train, "n_validation": n_validation, "n_pool": n_pool, "batch_size": batch_size}
+sizes |= {"width": width, "n_steps": n_steps}
+versions = {"torch": torch.__version__, "numpy": np.__version__}
 with tempfile.TemporaryDirectory() as folder:
     log = Path(folder) / "runs.jsonl"
     with open(log, "w", encoding="utf-8") as file:
         for name, config in (("plain", plain), ("recipe", recipe)):
             for seed in final_seeds:
                 validation, _, test = run([config], [seed])
-                record = {"name": name, "config": config, "seed": seed, "n_steps": n_steps, "width": width}
-                record |= {"torch": torch.__version__, "validation": validation.item(), "test": test.item()}
+                record = {"name": name, "config": config, "seed": seed, "sizes": sizes, "versions": versions}
+                record |= {"validation": validation.item(), "test": test.item()}
                 file.write(json.dumps(record) + "\n")
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 winner = max((record for record in records if record["name"] == "recipe"), key=lambda r: r["validation"])
+assert winner["sizes"] == sizes and winner["versions"] == versions
 replayed = run([winner["config"]], [winner["seed"]])
 print(f"logged   {winner['validation']} {winner['test']}")
 print(f"replayed {replayed[0].item()} {replayed[2].item()}")

@@ -73,12 +73,12 @@ model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2), nn.Tanh()).do
 gauges, handles = attach_gauges(model)
 x, cotangent = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 2, dtype=torch.float64)
 (model(x) * cotangent).sum().backward()
-
-outputs = [x]
-for layer in model:
-    outputs.append(layer(outputs[-1].detach() if len(outputs) == 1 else outputs[-1]))
 for handle in handles:
     handle.remove()
+
+outputs = [x]
+for layer in model:  # a second time, without gauges
+    outputs.append(layer(outputs[-1]))
 expected = torch.autograd.grad((outputs[-1] * cotangent).sum(), outputs[1:])
 for gauge, output, grad in zip(gauges, outputs[1:], expected, strict=True):
     torch.testing.assert_close(gauge["output"], output)
@@ -183,13 +183,42 @@ assert last["too small"][0] < 0.01 * last["too small"][-1] and final_losses["too
 assert 0.2 < last["right"][0] / last["right"][-1] < 5 and final_losses["right"] < 0.8
 assert last["too large"][0] > 5 * last["too large"][-1] and readings["too large"][0][-1] > 0.2
 
+# %% [markdown]
+# First the whole pipe, before the first step: in each panel a layer is a column, and the column is a
+# histogram, bright where there are many. Read the upper row from left to right, as activations travel, and
+# the lower one from right to left, as gradients do.
+
+
+# %%
+def draw_histograms(ax, histograms, bins, left, right):
+    """Histograms (n, len(bins) - 1) as columns of colour, side by side from left to right."""
+    extent = (left, right, bins[0], bins[-1])
+    columns = np.sqrt(histograms).T  # (n, bins) -> (bins, n); the root makes rare values visible
+    ax.imshow(columns, origin="lower", aspect="auto", extent=extent, cmap="viridis")
+
+
 fig, axs = plt.subplots(2, 3, figsize=(10, 5.6), layout="constrained", sharex=True, sharey="row")
 for column, (name, film) in zip(axs.T, films.items()):
-    middle = np.array([frame[depth // 2][0] for frame in film]).T  # (bins, frames)
-    first = np.array([frame[0][1] for frame in film]).T  # (bins, frames)
-    for ax, picture, bins in zip(column, (middle, first), (bins_a, bins_g)):
-        extent = (0, len(film) * snapshots_every, bins[0], bins[-1])
-        ax.imshow(picture**0.5, origin="lower", aspect="auto", extent=extent, cmap="viridis")
+    activations, sizes = (np.array(histograms) for histograms in zip(*film[0]))  # (depth, bins) each
+    draw_histograms(column[0], activations, bins_a, 0.5, depth + 0.5)
+    draw_histograms(column[1], sizes, bins_g, 0.5, depth + 0.5)
+    column[0].set_title(f"{name}: gain {gains[name]}")
+    column[1].set_xlabel("layer")
+axs[0, 0].set_ylabel("activations")
+axs[1, 0].set_ylabel("log10 |gradient|")
+fig.suptitle("At the start: signals die out, arrive, or saturate; gradients vanish, arrive, or explode")
+plt.show()
+
+# %% [markdown]
+# Then one layer of each over the whole training, a column for every few steps.
+
+# %%
+fig, axs = plt.subplots(2, 3, figsize=(10, 5.6), layout="constrained", sharex=True, sharey="row")
+for column, (name, film) in zip(axs.T, films.items()):
+    middle = np.array([frame[depth // 2][0] for frame in film])  # (frames, bins)
+    first = np.array([frame[0][1] for frame in film])  # (frames, bins)
+    draw_histograms(column[0], middle, bins_a, 0, len(film) * snapshots_every)
+    draw_histograms(column[1], first, bins_g, 0, len(film) * snapshots_every)
     column[0].set_title(f"{name}: gain {gains[name]}")
     column[1].set_xlabel("step")
 axs[0, 0].set_ylabel("activations, middle layer")
@@ -198,10 +227,10 @@ fig.suptitle("Too small: nothing flows. Too large: stuck at ±1 (bright means ma
 plt.show()
 
 # %% [markdown]
-# Each column of pixels is one histogram. On the left the network whispers, the first layer's gradient is
-# next to nothing, and after the last step it still knows nothing. In the middle the activations spread
-# out as it learns. On the right a good part of the units sit at the edges, and gradients are larger in
-# the first layer than in the last: the pipe bursts on the way down.
+# On the left the network whispers, the first layer's gradient is next to nothing, and after the last step
+# it still knows nothing. In the middle the activations spread out as it learns. On the right a good part of
+# the units sit at the edges, and gradients are larger in the first layer than in the last: the pipe bursts
+# on the way down.
 #
 # ## How a ReLU dies
 #

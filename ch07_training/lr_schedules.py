@@ -165,7 +165,7 @@ for ax in axs[1]:
     ax.set_xlabel("step")
 for ax in axs[:, 0]:
     ax.set_ylabel("rate / peak")
-fig.suptitle("All end low; the one that restarts does so three times")
+fig.suptitle("All end low, and the one that restarts ends low three times")
 plt.show()
 
 # %% [markdown]
@@ -409,9 +409,9 @@ left.loglog(range(1, 201), noise, "--", label="step / learning rate")
 left.set(xlabel="batches seen", ylabel="spread over repetitions", title="Adam's first steps are its wildest")
 left.legend()
 for (name, history), style in zip(openings.items(), ("-", "--")):
-    right.plot(np.median(history, axis=1), style, label=name)
+    right.semilogx(range(1, len(history) + 1), np.median(history, axis=1), style, label=name)
 right.set(
-    xlabel="step",
+    xlabel="batches seen",
     ylabel="median batch loss (nats)",
     ylim=(0, 6),
     title="Warm-up removes the jolt at the start",
@@ -430,12 +430,12 @@ plt.show()
 # with their 95 % interval, as in lesson 7.2.
 
 # %%
-peaks, n_seeds, t95 = [0.02, 0.04, 0.08, 0.16], 12, 2.201  # Student's t for 11 degrees of freedom
+peaks, n_seeds, t95 = [0.02, 0.04, 0.08, 0.16, 0.32], 12, 2.201  # Student's t for 11 degrees of freedom
 results = {}
 print(f"{'schedule':20s}{'peak':>12s}{'test loss':>12s}{'accuracy':>12s}   loss against constant")
 for name, schedule in schedules.items():
-    params, _ = train(momentum_step, schedule, np.repeat(peaks, 3), [100, 101, 102] * 4)
-    validation = judge(params, "validation")[0].reshape(4, 3).mean(axis=1)  # (peaks, seeds) -> (4,)
+    params, _ = train(momentum_step, schedule, np.repeat(peaks, 3), [100, 101, 102] * 5)
+    validation = judge(params, "validation")[0].reshape(5, 3).mean(axis=1)  # (peaks, seeds) -> (5,)
     peak = peaks[validation.argmin()]
     params, _ = train(momentum_step, schedule, [peak] * n_seeds, range(n_seeds))
     losses, accuracies = judge(params, "test")
@@ -447,6 +447,7 @@ for name, schedule in schedules.items():
     print("   {:+.3f} to {:+.3f}".format(*interval))
 
 # %%
+assert all(peaks[0] < result["peak"] < peaks[-1] for result in results.values())  # none at the grid's edge
 for name in ("cosine", "warm-up, cosine", "one-cycle"):
     assert results[name]["interval"][1] < 0 and results[name]["peak"] > results["constant"]["peak"]
 smooth_falls = [results[name]["losses"].mean() for name in ("cosine", "warm-up, cosine", "one-cycle")]
@@ -461,7 +462,7 @@ ax.axvline(0, color="0.7", linewidth=0.8, zorder=0)
 ax.set(
     yticks=range(len(results)), yticklabels=list(results), xlabel="test loss against the constant rate (nats)"
 )
-ax.set_title("A smooth fall to zero pays; shape hardly matters")
+ax.set_title("A cosine to zero pays, with or without a climb before it")
 ax.invert_yaxis()
 plt.show()
 

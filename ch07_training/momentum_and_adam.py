@@ -3,7 +3,7 @@
 #
 # Gradient descent has no memory: at every step it trusts the slope under its feet and nothing else. A
 # ball rolling down a valley remembers where it was going, and a careful hiker takes short steps where the
-# ground has been rough. Every optimizer since is one of these two ideas, or both.
+# ground has been rough. Every optimizer of this lesson is one of these two ideas, or both.
 #
 # **You will build** SGD, momentum, Nesterov, AdaGrad, RMSProp, Adam and AdamW in the same shape, check
 # each against `torch.optim`, and find out by experiment when they help. **You need** the loss surface
@@ -55,7 +55,7 @@ def sgd(w, g, state, lr, momentum=0.0, dampening=0.0, nesterov=False, weight_dec
     """One step of (stochastic) gradient descent on w, in place. The options are those of torch.optim.SGD."""
     if weight_decay:
         g = g + weight_decay * w
-    if momentum:
+    if momentum:  # the first gradient counts in full, as in PyTorch
         velocity = momentum * state["velocity"] + (1 - dampening) * g if "velocity" in state else g
         state["velocity"] = velocity
         g = g + momentum * velocity if nesterov else velocity
@@ -155,8 +155,9 @@ def adamw(w, g, state, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
 
 # %% [markdown]
 # The first step is worth a look: $m/(1-\beta_1) = g$ and $s/(1-\beta_2) = g^2$, so it is $\eta\, g / (|g|
-# + \varepsilon)$. It has the length $\eta$ whether the gradient is a millionth or a million. Without the
-# correction the two biases do not cancel: steps begin several times too long.
+# + \varepsilon)$. It has the length $\eta$ whether the gradient is a millionth or a million; only one as
+# small as $\varepsilon$ itself gets less. Without the correction the two biases do not cancel: steps begin
+# several times too long.
 
 # %%
 g = np.array([1e-9, -1e-6, 0.5, -1e6])

@@ -1,5 +1,8 @@
 """Chapter 7: what the lessons computed, and how fast their kernels are."""
 
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -153,6 +156,14 @@ def test_race_counts_steps_and_examples(loss_surface_and_sgd):
     assert np.all(np.diff(curve[:, 0]) == 4)
     few, everything = (loss_surface_and_sgd.races[size] for size in (1, 1797))
     assert few[0] > 4 * everything[0] and few[1] < everything[1] / 4
+
+
+def test_no_neighbouring_rate_wins_the_race_by_far(loss_surface_and_sgd):
+    rates = {1: 0.1, 16: 0.8, 128: 2.0, 1797: 2.0}
+    for size, (steps, _, _, _) in loss_surface_and_sgd.races.items():
+        for factor in (0.5, 2):
+            _, _, _, curve = loss_surface_and_sgd.race(size, rates[size] * factor, 0.3, most_steps=steps // 2)
+            assert curve[:, 1].min() > 0.3
 
 
 # 7.2 momentum_and_adam
@@ -461,6 +472,14 @@ def test_faulty_losses_are_what_they_claim(diagnostics):
         ("class_mix", {"batches": lambda n, _: torch.arange(n).split(4)}, True),
         ("class_mix", {"batches": lambda n, _: torch.arange(n).split(16)}, False),
         ("first_loss", {"losses": lambda logits, y: 2 * F.cross_entropy(logits, y, reduction="none")}, True),
+        *(
+            (
+                "first_loss",
+                {"losses": lambda logits, y, d=d: F.cross_entropy(logits, y, reduction="none") + d},
+                ill,
+            )
+            for d, ill in ((-0.4, True), (-0.25, False), (0.25, False), (0.4, True))
+        ),
         ("mixing", {"losses": lambda logits, y: (logits - logits.mean(dim=0)).square().sum(dim=1)}, True),
         ("mixing", {"losses": lambda logits, y: logits.sum(dim=1) + logits[1].sum()}, True),
         ("mixing", {"losses": lambda logits, y: logits.square().sum(dim=1)}, False),
@@ -582,6 +601,16 @@ def test_training_matches_sgd(gradient_health):
         expected.backward()
         optimizer.step()
     assert seen == [0, 1, 2]
+
+
+def test_histograms_are_drawn_as_columns(gradient_health):
+    histograms, bins = np.array([[0.0, 1.0, 4.0], [9.0, 16.0, 25.0]]), np.array([-3.0, -2.0, -1.0, 0.0])
+    fig, ax = plt.subplots()
+    gradient_health.draw_histograms(ax, histograms, bins, 0.5, 2.5)
+    (image,) = ax.images
+    assert image.get_array().tolist() == [[0, 3], [1, 4], [2, 5]] and image.origin == "lower"
+    assert tuple(image.get_extent()) == (0.5, 2.5, -3.0, 0.0)
+    plt.close(fig)
 
 
 def test_dead_units_rise_with_the_rate_and_stay(gradient_health):
@@ -889,6 +918,23 @@ def test_resumed_run_is_the_run_that_never_crashed(data_parallel, tmp_path):
     assert sorted(resumed[0]) == list(range(10, 30))
     for rank in range(2):
         assert all(torch.equal(w, straight[rank][step]) for step, w in resumed[rank].items())
+
+
+def test_processes_can_meet_in_a_file_as_on_windows(data_parallel, tmp_path, monkeypatch):
+    if data_parallel.sys.platform != "win32":
+        monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo0" if data_parallel.sys.platform == "darwin" else "lo")
+    windows = SimpleNamespace(platform="win32", executable=data_parallel.sys.executable)
+    monkeypatch.setattr(data_parallel, "sys", windows)
+    run, commands = data_parallel.subprocess.run, []
+    monkeypatch.setattr(
+        data_parallel.subprocess,
+        "run",
+        lambda command, **rest: commands.append(command) or run(command, **rest),
+    )
+    traces = traces_of(data_parallel, tmp_path, 2, crash_at=12, max_restarts=1)
+    assert len(commands) == 1 and "--rdzv-conf=store_type=file" in commands[0]
+    for ours, theirs in zip(traces, data_parallel.traces, strict=True):
+        assert list(ours) == list(theirs) and all(torch.equal(ours[step], theirs[step]) for step in ours)
 
 
 def test_dead_process_ends_the_run_with_a_clear_error(data_parallel, tmp_path):
