@@ -2,13 +2,13 @@
 # # 1.2 How a network works: votes, committees, and knobs
 #
 # Picture a jury in which nobody can read. One member knows how to look for a stroke in the middle, another
-# for an empty corner, a third for a curve below. Each calls out, loudly or softly, what they found. A second
-# jury sits behind a curtain: it sees no picture, hears only the calls, and decides which digit it must have
-# been. That is a neural network, and the rest of this lesson opens one.
+# for an empty corner, a third for a curve below. Each calls out, loudly or softly, what they found. A
+# second jury sits behind a curtain: it sees no picture, hears only the calls, and decides which digit it
+# must have been. That is a neural network, and the rest of this lesson opens one.
 #
-# **You will see** a neuron vote, a network trained from nothing, one digit on its way through it with every
-# number on show, and a digit that it gets wrong. **You need** the digits of lesson 1.1. You may leave the
-# code folded.
+# **You will see** a neuron vote, a network trained from nothing, one digit on its way through it with
+# every number on show, and a digit that it gets wrong. **You need** the digits of lesson 1.1. You may
+# leave the code folded.
 
 # %% [markdown]
 # ## A neuron is a weighted vote
@@ -18,8 +18,8 @@
 #
 # A *neuron* does this with pixels. Each square of the picture has a *knob*: turned up, ink in this square
 # speaks for the answer; turned down, ink speaks against it. Squares without ink stay silent. One more knob
-# is the neuron's opinion before it has looked at all. Here is a neuron that asks "is this a one?". Its knobs
-# are set to the difference between the average one and the average zero of lesson 1.1.
+# is the neuron's opinion before it has looked at all. Here is a neuron that asks "is this a one?". Its
+# knobs are set to the difference between the average one and the average zero of lesson 1.1.
 
 # %%
 # Draws two digits, a neuron's knobs, and the vote of every square, with the total.
@@ -61,8 +61,8 @@ plt.show()
 # ## A layer is a committee
 #
 # One neuron answers one question. A *layer* is a committee of neurons that all look at the same picture,
-# each with knobs of its own. We let every member stay silent when its total is below zero, and call out its
-# total when it is above: the louder, the surer.
+# each with knobs of its own. We let every member stay silent when its total is below zero, and call out
+# its total when it is above: the louder, the surer.
 #
 # Behind it sits the second committee: ten neurons, one for each digit. They weigh the calls of the first
 # committee as those weighed the ink. *Depth* means committees that listen to committees. Their ten totals
@@ -116,13 +116,13 @@ print(f"This network has {n_knobs} knobs.")
 # %% [markdown]
 # ## Training is turning knobs
 #
-# Nobody could set that many knobs by hand. Imagine instead a shower with one tap and cold water: you turn the
-# tap a little, feel whether it got better, and turn on in the direction that helped.
+# Nobody could set that many knobs by hand. Imagine instead a shower with one tap and cold water: you turn
+# the tap a little, feel whether it got better, and turn on in the direction that helped.
 #
 # To feel "better" the network needs a number for how wrong it is: the *loss*. It is large where little
 # confidence went to the right digit, and zero where all of it did. Here we take one knob of the untrained
-# network, turn it through its whole range, and leave the others alone. The loss makes a valley, and the slope
-# under our feet says which way to turn.
+# network, turn it through its whole range, and leave the others alone. The loss makes a valley, and the
+# slope under our feet says which way to turn.
 
 
 # %%
@@ -162,10 +162,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# *Training* does this with all knobs at once. Show the network a handful of digits, feel for each knob which
-# way is down, turn all of them a little, and take the next handful. How to feel all the slopes at once,
-# without trying each knob, is the great trick of the trade. It is called *backpropagation*, and chapter 6
-# takes it apart.
+# *Training* does this with all knobs at once. Show the network a handful of digits, feel for each knob
+# which way is down, turn all of them a little, and take the next handful. How to feel all the slopes at
+# once, without trying each knob, is the great trick of the trade. It is called *backpropagation*, and
+# chapter 6 takes it apart.
 #
 # The two lines below count wrong answers while the network trains: on the digits that it practises on, and
 # on new ones. Both fall. The new ones stay a little higher, as an exam is harder than the homework.
@@ -218,10 +218,11 @@ plt.show()
 # What did the turning do? Below, each column is one member of the first committee. Above are the knobs it
 # was born with, below those that it ended with. Blue squares speak for, red ones against, as before.
 #
-# Nobody told a member what to look for. Some now look for a stroke at one place and against a stroke beside
-# it; others are harder to put into words. They were turned until the *whole* committee worked, and a member
-# owes nobody an explanation. That is why opening a network is interesting, and not always satisfying. And
-# some hardly changed: they fell silent early, and a member that never speaks is never corrected.
+# Nobody told a member what to look for. Some now look for a stroke at one place and against a stroke
+# beside it; others are harder to put into words. They were turned until the *whole* committee worked, and
+# a member owes nobody an explanation. That is why opening a network is interesting, and not always
+# satisfying. And some hardly changed: they fell silent early, and a member that never speaks is never
+# corrected.
 
 # %%
 # Draws the knobs of all first-committee neurons before and after training, and how far they were turned.
@@ -255,8 +256,8 @@ assert set(never_speak) == set(np.argsort(moved)[: len(never_speak)])
 #
 # Here is the trained network, with every number on show. On the left the picture, in the middle the calls,
 # on the right the ten confidences. A blue line carries support for a digit, a dashed red line speaks
-# against it, and the thicker it is, the louder. Only the lines to the network's first and second choice are
-# drawn.
+# against it, and the thicker it is, the louder. Only the lines to the network's first and second choice
+# are drawn.
 #
 # The first picture is the seven from above, which meant little to the untrained network. The second is a
 # digit that the network gets wrong. Nothing is broken there: the same knobs, the same adding up, and an
@@ -297,10 +298,10 @@ assert answers(images[[seven]], network)[0] == 7 and sure.max() > 0.7
 # %% [markdown]
 # ## How far to trust the confidence
 #
-# A confident mistake looks bad. Is the confidence worth anything? We sort the new digits by it and count. In
-# the sure group the network is nearly always right, in the unsure group it is wrong far more often. So the
-# number carries news. It is no promise, though, and for a picture that is no digit at all it means nothing,
-# as lesson 1.1 showed.
+# A confident mistake looks bad. Is the confidence worth anything? We sort the new digits by it and count.
+# In the sure group the network is nearly always right, in the unsure group it is wrong far more often. So
+# the number carries news. It is no promise, though, and for a picture that is no digit at all it means
+# nothing, as lesson 1.1 showed.
 
 # %%
 # Draws how often the network is wrong among new digits of low, middle and high confidence.
@@ -351,8 +352,8 @@ plt.show()
 # 2. Change `n_neurons = 12` to `30`, then to `8`. How small may the committee be and still read?
 # 3. Change `learning_rate=0.2` to `0.002`: a shy hand on the knobs. What do the two falling lines do?
 #
-# A cell that stops with `AssertionError` tells you that a sentence of the lesson is no longer true after your
-# change. That is a discovery, not damage.
+# A cell that stops with `AssertionError` tells you that a sentence of the lesson is no longer true after
+# your change. That is a discovery, not damage.
 #
 # ## Sources
 #

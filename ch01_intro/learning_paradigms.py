@@ -5,8 +5,8 @@
 # nobody's help. And it learns to ride a bicycle by trying, with a scraped knee for an answer. Machines
 # learn in the same three ways, and most of the difference is in what they are told.
 #
-# **You will see** penguins told apart by learning from their names, penguins sorted into groups without any
-# names, and a program that finds its way through a maze by reward alone. Then you sort ten everyday
+# **You will see** penguins told apart by learning from their names, penguins sorted into groups without
+# any names, and a program that finds its way through a maze by reward alone. Then you sort ten everyday
 # problems yourself. **You need** the idea of learning from examples (1.1). You may leave the code folded.
 
 # %% [markdown]
@@ -252,9 +252,10 @@ ax.set(xticks=[], yticks=[], title="The agent is told none of this, only its poi
 plt.show()
 
 # %% [markdown]
-# The agent keeps a notebook: for each square and direction, how many points it expects from there on. Every
-# step corrects one entry a little. Mostly it goes where the notebook promises most; now and then it tries
-# something else, out of curiosity. It starts with empty pages and walks from start to exit again and again.
+# The agent keeps a notebook: for each square and direction, how many points it expects from there on.
+# Every step corrects one entry a little. Mostly it goes where the notebook promises most; now and then it
+# tries something else, out of curiosity. It starts with empty pages and walks from start to exit again and
+# again.
 
 
 # %%

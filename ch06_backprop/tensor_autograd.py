@@ -5,9 +5,9 @@
 # Lesson 6.3 kept a note for every number; here we keep one for every array, and the engine becomes fast
 # enough for real networks.
 #
-# **You will build** a `Tensor` that differentiates itself, in NumPy, and train two networks on it: one that
-# tells penguins apart, one that spells names. **You need** broadcasting (2.2), the engine on single numbers
-# (6.3), and the names network (6.4).
+# **You will build** a `Tensor` that differentiates itself, in NumPy, and train two networks on it: one
+# that tells penguins apart, one that spells names. **You need** broadcasting (2.2), the engine on single
+# numbers (6.3), and the names network (6.4).
 
 # %%
 import csv
@@ -28,9 +28,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# Two rows $(1, 2)$ and $(3, 4)$ each get the bias $(10, 20)$. The loss weighs the four results by $1, 2, 3,
-# 4$ and adds up: $L = 11 + 2 \cdot 22 + 3 \cdot 13 + 4 \cdot 24$. The first bias entered with weights $1$
-# and $3$, so its slope is $4$; the second with $2$ and $4$, so $6$. Now a beginner's backward pass: an
+# Two rows $(1, 2)$ and $(3, 4)$ each get the bias $(10, 20)$. The loss weighs the four results by $1, 2,
+# 3, 4$ and adds up: $L = 11 + 2 \cdot 22 + 3 \cdot 13 + 4 \cdot 24$. The first bias entered with weights
+# $1$ and $3$, so its slope is $4$; the second with $2$ and $4$, so $6$. Now a beginner's backward pass: an
 # addition hands its gradient on unchanged.
 
 # %%
@@ -46,12 +46,12 @@ print(f"unchanged, the gradient has shape {wrong.shape}, and a step makes the bi
 assert moved.shape != bias.shape
 
 # %% [markdown]
-# Wrong, and nobody complained: the bias has become a matrix, one row for each example, and the next forward
-# pass runs on with it. Broadcasting *copied* the bias into every row. A copy's gradient goes to the original,
-# and the gradients of all copies add up.
+# Wrong, and nobody complained: the bias has become a matrix, one row for each example, and the next
+# forward pass runs on with it. Broadcasting *copied* the bias into every row. A copy's gradient goes to
+# the original, and the gradients of all copies add up.
 #
-# So backward, we sum over every axis along which forward copied: those that were put in front, and those of
-# length one that were stretched.
+# So backward, we sum over every axis along which forward copied: those that were put in front, and those
+# of length one that were stretched.
 
 
 # %%
@@ -73,8 +73,8 @@ assert unbroadcast(np.ones((5, 4, 3)), (4, 1)).tolist() == [[15.0]] * 4
 # %% [markdown]
 # ## Who goes first
 #
-# A node may pass its gradient on once everything that used it has reported, so we need a topological order,
-# as in lesson 6.3. Nothing in it knows what a node holds.
+# A node may pass its gradient on once everything that used it has reported, so we need a topological
+# order, as in lesson 6.3. Nothing in it knows what a node holds.
 
 
 # %%
@@ -96,9 +96,9 @@ def topological_order(root):
 # ## The tensor
 #
 # A `Value` kept one slope for each parent. The slope of an array by an array would be a Jacobian, which
-# nobody builds (6.1). A `Tensor` keeps a function instead, its *vector-Jacobian product*: from the gradient
-# of the result it makes those of the parents. It remembers arrays, never its own tensor, so no node closes
-# a circle (6.3). For $C = AB$ and the gradient $G$ of $C$
+# nobody builds (6.1). A `Tensor` keeps a function instead, its *vector-Jacobian product*: from the
+# gradient of the result it makes those of the parents. It remembers arrays, never its own tensor, so no
+# node closes a circle (6.3). For $C = AB$ and the gradient $G$ of $C$
 #
 # $$\frac{\partial L}{\partial A} = G B^\top, \qquad \frac{\partial L}{\partial B} = A^\top G .$$
 
@@ -159,8 +159,8 @@ class Tensor:
 
 
 # %% [markdown]
-# The paper example again, and a diamond: `x` is used twice, and a second `backward` after a reset must give
-# the same.
+# The paper example again, and a diamond: `x` is used twice, and a second `backward` after a reset must
+# give the same.
 
 # %%
 inputs, offset = Tensor(x), Tensor(bias)
@@ -178,8 +178,8 @@ assert node.grad == first == 7.0
 # %% [markdown]
 # ## The rest of arithmetic
 #
-# The functions of one array have slopes that we know from lesson 6.3, now element by element. A small helper
-# makes the node.
+# The functions of one array have slopes that we know from lesson 6.3, now element by element. A small
+# helper makes the node.
 
 
 # %%
@@ -216,9 +216,10 @@ Tensor.__rmatmul__ = lambda self, other: Tensor(other) @ self
 Tensor.__radd__, Tensor.__rmul__ = Tensor.__add__, Tensor.__mul__
 
 # %% [markdown]
-# What is left moves numbers about. A sum hands its gradient to everything it added up, so that is broadcast,
-# the mirror image of `unbroadcast`. Reshaping is undone by reshaping. Indexing picks; backward puts each
-# gradient back where it was picked, and adds where one place was picked twice, as the embedding in 6.4.
+# What is left moves numbers about. A sum hands its gradient to everything it added up, so that is
+# broadcast, the mirror image of `unbroadcast`. Reshaping is undone by reshaping. Indexing picks; backward
+# puts each gradient back where it was picked, and adds where one place was picked twice, as the embedding
+# in 6.4.
 
 
 # %%
@@ -280,8 +281,8 @@ assert largest < 1e-12
 # %% [markdown]
 # ## One node for a thousand
 #
-# The penguin network of lesson 6.3 again: two measurements, two hidden layers, one score, the hinge loss and
-# the small price on large weights.
+# The penguin network of lesson 6.3 again: two measurements, two hidden layers, one score, the hinge loss
+# and the small price on large weights.
 
 # %%
 COLUMNS = ("bill_length_mm", "bill_depth_mm")
@@ -395,8 +396,8 @@ for (rows, biases), (weight, bias) in zip(value_layers, ours):
     np.testing.assert_allclose([value.grad for value in biases], bias.grad, rtol=1e-9, atol=1e-12)
 
 # %% [markdown]
-# Now forward and backward for more and more birds, with PyTorch as the third engine. How many nodes, and how
-# long? Python's cyclic collector is paused, as in 6.3.
+# Now forward and backward for more and more birds, with PyTorch as the third engine. How many nodes, and
+# how long? Python's cyclic collector is paused, as in 6.3.
 
 # %%
 engines = {
@@ -430,9 +431,9 @@ for name, engine in engines.items():
     print(f"{name:20s}{times[name][-1]:12.2f} ms   {count}")
 
 # %% [markdown]
-# The graph of `Value` grows with every bird; that of `Tensor` stays as it is, since the birds are inside the
-# arrays. Each node has its price in Python, whatever it holds, and until the arrays are large the arithmetic
-# costs little beside it.
+# The graph of `Value` grows with every bird; that of `Tensor` stays as it is, since the birds are inside
+# the arrays. Each node has its price in Python, whatever it holds, and until the arrays are large the
+# arithmetic costs little beside it.
 
 # %%
 assert nodes["Tensor"][0] == nodes["Tensor"][-1] < 100
@@ -488,8 +489,8 @@ assert test_accuracy > 0.9
 # %% [markdown]
 # ## Names
 #
-# Now the network of lesson 6.4: which letter follows these three? There we wrote its backward pass by hand,
-# line by line. Here we write the forward pass, and that is all.
+# Now the network of lesson 6.4: which letter follows these three? There we wrote its backward pass by
+# hand, line by line. Here we write the forward pass, and that is all.
 
 # %%
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
@@ -529,8 +530,8 @@ for step, batch in enumerate(batches):
 # %% [markdown]
 # ## The same in PyTorch
 #
-# The same weights in PyTorch's layers, the same batches: we compare the losses step by step, and the penguin
-# network's beside them.
+# The same weights in PyTorch's layers, the same batches: we compare the losses step by step, and the
+# penguin network's beside them.
 
 # %%
 network = nn.Sequential(
@@ -582,8 +583,8 @@ plt.show()
 # %% [markdown]
 # ## The same design
 #
-# A `torch.Tensor` is this class with more behind it. Its `grad_fn` is our `_vjp`, and the `next_functions` of
-# that are our `_parents`; `retain_grad` keeps what we always keep. `requires_grad` says which leaves to
+# A `torch.Tensor` is this class with more behind it. Its `grad_fn` is our `_vjp`, and the `next_functions`
+# of that are our `_parents`; `retain_grad` keeps what we always keep. `requires_grad` says which leaves to
 # follow, so that data costs nothing backward. We lay the two graphs of one expression side by side.
 
 
@@ -613,8 +614,8 @@ assert len(our_ops) == len(their_ops) == 5
 #
 # - One node an array: the graph has the size of the code, not of the data.
 # - A node keeps a vector-Jacobian product, not a Jacobian.
-# - What forward broadcasts, backward sums; what forward sums, backward broadcasts. A gradient always has its
-#   tensor's shape, and a wrong one may run on without a word.
+# - What forward broadcasts, backward sums; what forward sums, backward broadcasts. A gradient always has
+#   its tensor's shape, and a wrong one may run on without a word.
 # - `torch.Tensor` is the same design, with kernels in C++ and on GPUs.
 #
 # ## Try it

@@ -5,9 +5,9 @@
 # each tells it a little louder, the last hears shouting. A deep network before training is that line, and
 # the size of its random weights is how loudly each one speaks.
 #
-# **You will build** the variance rule behind Xavier and He initialization, measure it through a deep network
-# in both directions, and see which starts let a network learn at all. **You need** activation functions
-# (5.2) and backpropagation (6.2).
+# **You will build** the variance rule behind Xavier and He initialization, measure it through a deep
+# network in both directions, and see which starts let a network learn at all. **You need** activation
+# functions (5.2) and backpropagation (6.2).
 
 # %%
 import itertools
@@ -27,8 +27,8 @@ rng = np.random.default_rng(0)
 # ## On paper first
 #
 # A neuron has two inputs, $3$ and $4$, and each weight is $+\frac12$ or $-\frac12$ by the toss of a coin.
-# There are four neurons that this could give. Their outputs average to zero, and their variance is $\frac14
-# (3^2 + 4^2)$: the variance of a weight times the sum of the squared inputs.
+# There are four neurons that this could give. Their outputs average to zero, and their variance is
+# $\frac14 (3^2 + 4^2)$: the variance of a weight times the sum of the squared inputs.
 
 # %%
 outputs = [w1 * 3 + w2 * 4 for w1, w2 in itertools.product((0.5, -0.5), repeat=2)]
@@ -128,7 +128,8 @@ assert largest < 1e-12
 # \frac12 \operatorname{Var}(z)$, and so $\sigma^2 = 2/n$.
 #
 # Going backward the same sum runs over a layer's outputs. *Xavier initialization* settles between the two
-# counts, $\sigma^2 = 2/(n_\text{in} + n_\text{out})$; *He initialization* takes $\sigma^2 = 2 / n_\text{in}$.
+# counts, $\sigma^2 = 2/(n_\text{in} + n_\text{out})$; *He initialization* takes $\sigma^2 = 2 /
+# n_\text{in}$.
 
 
 # %%
@@ -158,7 +159,8 @@ def gaussian(scale):
 #
 # Now a deep network, each layer as wide as the last, inputs and cotangent with standard deviation one. All
 # of it runs in float64, because the bad starts leave float32's range on the way. Read a row from left to
-# right: the signal goes in and comes out, the gradient goes in at the last layer and comes out at the first.
+# right: the signal goes in and comes out, the gradient goes in at the last layer and comes out at the
+# first.
 
 # %%
 depth, width, batch_size = 50, 256, 64
@@ -183,9 +185,9 @@ for name, (init, activation) in cases.items():
     print(f"{name:20s}" + "".join(f"{end:12.2e}" for end in ends))
 
 # %% [markdown]
-# Zero weights pass on nothing, in either direction. Too small, and the last layers hear nothing of the input,
-# the first nothing of the loss. Too large, and tanh hides it on the way forward: it saturates, most outputs
-# sit near one or minus one, and the signal looks healthy. The gradient tells.
+# Zero weights pass on nothing, in either direction. Too small, and the last layers hear nothing of the
+# input, the first nothing of the loss. Too large, and tanh hides it on the way forward: it saturates, most
+# outputs sit near one or minus one, and the signal looks healthy. The gradient tells.
 
 # %%
 assert not signal["zero, tanh"].any() and not gradient["zero, tanh"][:-1].any()
@@ -224,8 +226,9 @@ assert decay[20] / decay[10] < decay[40] / decay[30]
 # ## Does the rate match the rule?
 #
 # For ReLU the theory has no such doubt: from layer to layer the mean square of $z$ is multiplied by
-# $n\sigma^2 \cdot \frac12$, which is $1$ under He and $\frac12$ under Xavier. One network is one draw of its
-# weights, and noisy. So we take several, and the geometric mean of the ratio over all layers and draws.
+# $n\sigma^2 \cdot \frac12$, which is $1$ under He and $\frac12$ under Xavier. One network is one draw of
+# its weights, and noisy. So we take several, and the geometric mean of the ratio over all layers and
+# draws.
 
 
 # %%
@@ -255,8 +258,8 @@ for name, init, theory in (("He", he_normal, 1.0), ("Xavier", xavier_normal, 0.5
 #
 # The integral is the mean of $f^2$ when every $z$ counts as often as it occurs. We compute it instead of
 # quoting, and put PyTorch's table beside it. (Leaky ReLU and SELU are ReLUs that let some of the negative
-# side through.) Backward, a layer with $\sigma^2 = \text{gain}^2 / n$ multiplies the gradient's mean square
-# by $\text{gain}^2\, \overline{f'^2}$.
+# side through.) Backward, a layer with $\sigma^2 = \text{gain}^2 / n$ multiplies the gradient's mean
+# square by $\text{gain}^2\, \overline{f'^2}$.
 
 
 # %%
@@ -286,9 +289,9 @@ for name, f in functions.items():
     print(f"{name:20s}{gains[name]:12.4f}{nn.init.calculate_gain(name):12.4f}{backward_factors[name]:12.3f}")
 
 # %% [markdown]
-# Where $f$ is two straight lines that meet at zero, the columns agree, and one gain serves both directions.
-# Elsewhere they do not: PyTorch's $5/3$ for tanh, $1$ for sigmoid and $3/4$ for SELU are conventions. And the
-# gain that holds tanh's signal level makes its gradient grow with every layer.
+# Where $f$ is two straight lines that meet at zero, the columns agree, and one gain serves both
+# directions. Elsewhere they do not: PyTorch's $5/3$ for tanh, $1$ for sigmoid and $3/4$ for SELU are
+# conventions. And the gain that holds tanh's signal level makes its gradient grow with every layer.
 
 # %%
 for name in ("linear", "relu", "leaky_relu"):
@@ -301,9 +304,9 @@ assert backward_factors["tanh"] > 1.1
 # %% [markdown]
 # ## Why not equal weights?
 #
-# One number for all weights has a variance too: zero. Then all neurons of a layer compute the same, get the
-# same gradient, and stay the same for ever. Randomness lets them become different: it *breaks the symmetry*.
-# We watch it on handwritten digits, pixels scaled to mean zero and variance one.
+# One number for all weights has a variance too: zero. Then all neurons of a layer compute the same, get
+# the same gradient, and stay the same for ever. Randomness lets them become different: it *breaks the
+# symmetry*. We watch it on handwritten digits, pixels scaled to mean zero and variance one.
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -352,10 +355,10 @@ for name, start in starts.items():
     print(f"{name:20s}loss {losses[0]:.3f} -> {losses[-1]:.3f}   largest gap between neurons {gap:.1e}")
 
 # %% [markdown]
-# Equal neurons stay equal, yet the loss falls: many copies are as good as one neuron. (Where a machine adds
-# two copies up in different orders they differ by rounding, and long training would amplify that. Nobody
-# should wait for it.) From all zeros not even one neuron learns: either layer multiplies the other's gradient
-# by zero, and only the last bias moves.
+# Equal neurons stay equal, yet the loss falls: many copies are as good as one neuron. (Where a machine
+# adds two copies up in different orders they differ by rounding, and long training would amplify that.
+# Nobody should wait for it.) From all zeros not even one neuron learns: either layer multiplies the
+# other's gradient by zero, and only the last bias moves.
 
 # %%
 for name in ("all 0", "all 0.1"):
@@ -499,5 +502,6 @@ plt.show()
 #
 # - X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
 #   AISTATS 2010, section 4.2.
-# - K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, section 2.2: ReLU's one half.
+# - K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, section 2.2: ReLU's one
+#   half.
 # - E. Alpaydin, C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI, 1998: the data.

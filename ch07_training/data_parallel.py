@@ -175,8 +175,8 @@ plt.show()
 
 # %% [markdown]
 # The gradient has a number for every weight, whatever the batch, and each worker sends nearly twice that
-# at every step. A small batch is done long before its gradients have arrived. That is why large machines go
-# with large batches, and lesson 7.1 said where those stop paying.
+# at every step. A small batch is done long before its gradients have arrived. That is why large machines
+# go with large batches, and lesson 7.1 said where those stop paying.
 #
 # ## The worker
 #

@@ -117,8 +117,8 @@ def losses_of(params, x, y, smoothing):
 
 
 # %% [markdown]
-# `run` trains one network for each pair of a configuration and a seed. A seed divides the pool into rows to
-# train on, validation rows, and a rest. The test rows are outside the pool, the same for all seeds, and
+# `run` trains one network for each pair of a configuration and a seed. A seed divides the pool into rows
+# to train on, validation rows, and a rest. The test rows are outside the pool, the same for all seeds, and
 # nobody looks at their column before the end.
 
 
@@ -350,8 +350,8 @@ plt.show()
 # ## The winner has been lucky
 #
 # Whoever wins a choice is good, or lucky, or both, and luck does not come along. To see it alone, choose
-# among equals: one configuration, sixteen seeds, the best on validation rows. What does it have left on the
-# pool's other rows?
+# among equals: one configuration, sixteen seeds, the best on validation rows. What does it have left on
+# the pool's other rows?
 
 # %%
 validation, others, _ = run([noisy] * 64, np.arange(2000, 2064))

@@ -228,9 +228,9 @@ plt.show()
 
 # %% [markdown]
 # On the left the network whispers, the first layer's gradient is next to nothing, and after the last step
-# it still knows nothing. In the middle the activations spread out as it learns. On the right a good part of
-# the units sit at the edges, and gradients are larger in the first layer than in the last: the pipe bursts
-# on the way down.
+# it still knows nothing. In the middle the activations spread out as it learns. On the right a good part
+# of the units sit at the edges, and gradients are larger in the first layer than in the last: the pipe
+# bursts on the way down.
 #
 # ## How a ReLU dies
 #

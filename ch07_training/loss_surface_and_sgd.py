@@ -129,8 +129,8 @@ def loss_at(w, strength=1e-2):
 
 # %% [markdown]
 # Plain gradient descent would take long to reach the very bottom. For measuring we borrow L-BFGS, which
-# estimates curvature as it goes, and asks for loss and gradient as often as it likes by calling a function,
-# the `closure`. It only serves to stand still at a point where the slope is gone.
+# estimates curvature as it goes, and asks for loss and gradient as often as it likes by calling a
+# function, the `closure`. It only serves to stand still at a point where the slope is gone.
 
 # %%
 torch.manual_seed(0)
@@ -354,14 +354,15 @@ plt.show()
 #
 # The full gradient is a mean over all examples. A *mini-batch* takes the mean over $B$ of them, drawn at
 # random: right on average, and noisy. Drawn with replacement, the $B$ gradients are independent, so their
-# variances add, and the noise of the mean falls with $\sqrt B$. With $g$ for the full gradient, $g_B$ for a
-# batch's, $g_i$ for one example's, and $\mathbb E$ for the mean over many draws:
+# variances add, and the noise of the mean falls with $\sqrt B$. With $g$ for the full gradient, $g_B$ for
+# a batch's, $g_i$ for one example's, and $\mathbb E$ for the mean over many draws:
 #
 # $$\sqrt{\mathbb E\, |g_B - g|^2} = \frac{s}{\sqrt B}, \qquad s^2 = \frac1n \sum_i |g_i - g|^2 .$$
 #
 # Drawn without replacement, as an epoch does, the batch can also run out: the noise is
 # $\sqrt{(n-B)/(n-1)}$ times that, and zero at $B = n$. To get every example's own gradient,
-# `torch.func.grad` makes the function that computes one, and `torch.func.vmap` runs it on all rows at once.
+# `torch.func.grad` makes the function that computes one, and `torch.func.vmap` runs it on all rows at
+# once.
 
 # %%
 torch.manual_seed(1)

@@ -446,10 +446,10 @@ for version, pixel_scale in versions.items():
         print(f"{version:14s}{name:6s}" + "".join(f"{lr:8.3g}: {a:.3f}" for lr, a in zip(lrs, validation)))
 
 # %% [markdown]
-# Then both run on fresh seeds. Seed by seed they share start, rows and batches, so we look at the
-# *paired* difference in test accuracy, with a 95 % interval: mean $\pm\, t \cdot s / \sqrt n$. The last
-# factor, $s / \sqrt n$, is the standard error (2.7). *Student's* $t$ comes from a table: about two, and more
-# for few seeds, which know $s$ badly. It goes by $n - 1$, the *degrees of freedom*.
+# Then both run on fresh seeds. Seed by seed they share start, rows and batches, so we look at the *paired*
+# difference in test accuracy, with a 95 % interval: mean $\pm\, t \cdot s / \sqrt n$. The last factor, $s
+# / \sqrt n$, is the standard error (2.7). *Student's* $t$ comes from a table: about two, and more for few
+# seeds, which know $s$ badly. It goes by $n - 1$, the *degrees of freedom*.
 
 # %%
 seeds, t95 = list(range(20)), 2.093  # Student's t for 19 degrees of freedom

@@ -393,10 +393,10 @@ plt.show()
 # ## What it does: twenty layers
 #
 # A network of twenty ReLU layers on digits. With PyTorch's default initialization the signal dies on the
-# way (lesson 6.5), and none of the rates here trains it. Batch norm restores the signal at every layer, and
-# one of the same rates trains it quickly. With He initialization the network trains by itself, and batch
-# norm is worth less: fewer steps at its best rate, which is a larger one, but at the smallest rate here it
-# lags *behind*.
+# way (lesson 6.5), and none of the rates here trains it. Batch norm restores the signal at every layer,
+# and one of the same rates trains it quickly. With He initialization the network trains by itself, and
+# batch norm is worth less: fewer steps at its best rate, which is a larger one, but at the smallest rate
+# here it lags *behind*.
 
 
 # %%

@@ -362,8 +362,9 @@ for n_train in (1000, 300):
 
 # %% [markdown]
 # With a thousand images, dropout narrows the gap on every seed and the mean accuracy rises. With three
-# hundred it helps the loss as surely, and the accuracy hardly moves. Loss counts how sure the network is of
-# its mistakes, and dropout makes it less sure; but it cannot invent what three hundred images do not show.
+# hundred it helps the loss as surely, and the accuracy hardly moves. Loss counts how sure the network is
+# of its mistakes, and dropout makes it less sure; but it cannot invent what three hundred images do not
+# show.
 
 # %%
 gap = {key: row["valid"] - row["train"] for key, row in table.items()}  # each (4,)
