@@ -274,7 +274,6 @@ assert all(1 / 6 < measured / theory < 6 for measured, theory in best.values())
 # that a check needs. That is why checks in this course run in float64.
 
 # %%
-
 two_sided, one_sided = errors["both sides, float64"], errors["one side, float64"]
 
 
@@ -409,8 +408,14 @@ def heron(a, n_steps=6):
     return r
 
 
-result = heron(Dual(2.0, 1.0))
-print(f"root {result.value:.12f}, its slope {result.slope:.12f}")
+print(f"{'steps':20s}{'root off by':>14s}{'slope off by':>14s}")
+misses = []
+for n_steps in (2, 3, 4, 6):
+    result = heron(Dual(2.0, 1.0), n_steps)
+    misses.append((abs(result.value - 2**0.5), abs(result.slope - 0.5 / 2**0.5)))
+    print(f"{n_steps:<20d}{misses[-1][0]:14.0e}{misses[-1][1]:14.0e}")
+for before, after in zip(misses[:2], misses[1:3]):
+    assert all(new < old**1.7 for old, new in zip(before, after))  # almost squared: twice the digits
 np.testing.assert_allclose([result.value, result.slope], [2**0.5, 0.5 / 2**0.5], rtol=1e-12)
 
 # %% [markdown]

@@ -405,7 +405,7 @@ plt.show()
 # %% [markdown]
 # ## What to remember
 #
-# - A step goes against the gradient, as long as the learning rate says: $x \leftarrow x - \eta \nabla f$.
+# - A step goes against the gradient, and the learning rate scales it: $x \leftarrow x - \eta \nabla f$.
 # - On a parabola each step multiplies the distance by $1 - \eta\lambda$. Best is $1/\lambda$, past
 #   $2/\lambda$ it diverges.
 # - With many directions the steepest sets the limit and the flattest the waiting time; their ratio

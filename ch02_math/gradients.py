@@ -90,6 +90,7 @@ right.plot(0, hill(stand), "o", color="black")
 left.set(xlabel="x (east)", ylabel="y (north)", title="One place on the map, two cuts")
 left.legend(loc="lower right", fontsize=8)
 right.set(xlabel="distance from the place", ylabel="height", title="Up to the east, down to the north")
+right.set_xticks(np.linspace(-1, 1, 5))
 right.legend(fontsize=8)
 plt.show()
 
@@ -178,8 +179,8 @@ plt.show()
 # %% [markdown]
 # ## Where the gradient vanishes
 #
-# On level ground the gradient is zero, and the ground may still do four things: rise on all sides (a
-# *bowl*), rise one way and fall the other (a *saddle*), lie level along one line with rising sides (a
+# On level ground the gradient is zero, and the ground may still rise on all sides (a *bowl*; upside down,
+# a *peak*), rise one way and fall the other (a *saddle*), lie level along one line with rising sides (a
 # *valley*) or with falling sides (a *ridge*). What tells them apart is how the slope changes.
 
 # %%
@@ -242,6 +243,7 @@ np.testing.assert_array_equal(curvature, [[3, 1], [1, 3]])
 # over all directions too.
 
 # %%
+# eigh: for tables that read the same by rows and by columns, as a Hessian does
 eigenvalues, eigenvectors = np.linalg.eigh(curvature)  # (2,) from small to large, (2, 2): one a column
 bends = np.array(
     [direction @ curvature @ direction for direction in compass.T]
@@ -397,8 +399,8 @@ plt.show()
 # ## What to remember
 #
 # - A partial derivative is the slope along one axis. The gradient collects them into one arrow.
-# - The slope in any direction is a dot product with the gradient. So the gradient is the steepest way up,
-#   as long as that way is steep, and perpendicular to the contour.
+# - The slope in any direction is a dot product with the gradient. So the gradient points the steepest way
+#   up, its length is how steep that is, and it is perpendicular to the contour.
 # - Where it vanishes, the eigenvalues of the Hessian tell bowl from saddle, valley and ridge.
 # - The gradient of a sum is the sum of the gradients, and an average over a batch is a good estimate of
 #   it.

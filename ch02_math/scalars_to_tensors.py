@@ -63,11 +63,11 @@ plt.show()
 # %% [markdown]
 # ## On paper first
 #
-# Take the arrows $a = (3, 4)$ and $b = (5, 0)$. By Pythagoras the length of $a$, written
-# $\lVert a \rVert$, is $\sqrt{3^2 + 4^2} = 5$, and $b$ is as long. Multiply matching entries and add:
-# $3 \cdot 5 + 4 \cdot 0 = 15$. That is their *dot product*. With the sun straight above $b$, the arrow $a$
-# throws a *shadow* on it that is $15 / 5 = 3$ long. You can see it in the entries: $b$ lies along the first
-# axis, and $a$ goes $3$ that way.
+# Take the arrows $a = (3, 4)$ and $b = (5, 0)$. By Pythagoras the length of $a$, written $\lVert a
+# \rVert$, is $\sqrt{3^2 + 4^2} = 5$, and $b$ is as long. Multiply matching entries and add: $3 \cdot 5 + 4
+# \cdot 0 = 15$. That is their *dot product*. With the sun straight above $b$, the arrow $a$ throws a
+# *shadow* on it that is $15 / 5 = 3$ long. You can see it in the entries: $b$ lies along the first axis,
+# and $a$ goes $3$ that way.
 #
 # $$a \cdot b = \sum_i a_i b_i, \qquad \lVert a \rVert = \sqrt{a \cdot a}, \qquad
 #   \text{shadow of } a \text{ on } b = \frac{a \cdot b}{b \cdot b}\, b .$$

@@ -101,16 +101,24 @@ for k, name in enumerate(names):
 
 # %%
 def covariance(x, y, correction=0):
-    """Mean product of the differences from the mean; raises ValueError where x and y differ in length."""
+    """Sum of products of the differences from the mean over n − correction.
+
+    Raises ValueError where x and y differ in length or n − correction is not positive.
+    """
     if len(x) != len(y):
         raise ValueError(f"{len(x)} values cannot vary together with {len(y)}")
+    if len(x) <= correction:
+        raise ValueError(f"{len(x)} values are too few for a correction of {correction}")
     x_mean, y_mean = mean(x), mean(y)
     return sum((a - x_mean) * (b - y_mean) for a, b in zip(x, y)) / (len(x) - correction)
 
 
 def correlation(x, y):
-    """Covariance in units of both standard deviations, from -1 to 1."""
-    return covariance(x, y) / math.sqrt(variance(x) * variance(y))
+    """Covariance in units of both standard deviations, from -1 to 1; ValueError where one of them is zero."""
+    scale = math.sqrt(variance(x) * variance(y))
+    if scale == 0:
+        raise ValueError("values that are all the same have no correlation")
+    return covariance(x, y) / scale
 
 
 u, v = bill_length - bill_length.mean(), bill_depth - bill_depth.mean()  # each (n,)
@@ -421,9 +429,9 @@ plt.show()
 # ## Surprise and entropy
 #
 # News that was certain is no news. *Surprise* should be zero at probability one, grow as events get
-# rarer, and add up for independent events, whose probabilities multiply. Only $-\log p$ does all three;
-# with the natural logarithm its unit is the *nat*. The average surprise is the *entropy*: how much you do
-# not know yet.
+# rarer, and add up for independent events, whose probabilities multiply. Only $-\log p$ does all three, to
+# some base; with the natural logarithm its unit is the *nat*. The average surprise is the *entropy*: how
+# much you do not know yet.
 #
 # $$H(p) = -\sum_k p_k \log p_k, \qquad \text{cross-entropy: } H(p, q) = -\sum_k p_k \log q_k .$$
 #
@@ -443,7 +451,7 @@ def cross_entropy(p, q):
         raise ValueError(f"p has shape {p.shape} but q has shape {q.shape}")
     for distribution in (p, q):
         if np.any(distribution < 0) or abs(distribution.sum() - 1) > 1e-9:
-            raise ValueError(f"probabilities must be positive and add up to one, got {distribution}")
+            raise ValueError(f"probabilities must be at least zero and add up to one, got {distribution}")
     happens = p > 0
     return float(-(p[happens] @ np.log(q[happens])))  # (m,) @ (m,) -> ()
 

@@ -593,6 +593,14 @@ def test_estimators_match_torch(statistics_and_probability, n, correction):
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+def test_spreads_survive_a_large_mean(statistics_and_probability):
+    stats = statistics_and_probability
+    x, y = np.random.default_rng(0).normal(size=(2, 50)) + 1e9
+    expected = torch.from_numpy(np.stack([x, y]) - 1e9).cov(correction=0)  # exact, this subtraction
+    ours = [stats.variance(x), stats.covariance(x, y), stats.covariance(y, x)]
+    np.testing.assert_allclose(ours, expected.flatten()[[0, 1, 1]], rtol=1e-6)
+
+
 def test_one_value_has_a_mean_and_no_spread(statistics_and_probability):
     assert statistics_and_probability.mean([4.0]) == 4 and statistics_and_probability.variance([4.0]) == 0
 
@@ -605,6 +613,10 @@ def test_statistics_name_the_fault(statistics_and_probability):
         stats.variance([3.0], 1)
     with pytest.raises(ValueError, match="2 values .* 3"):
         stats.covariance([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match="1 values .* correction of 1"):
+        stats.covariance([1], [2], 1)
+    with pytest.raises(ValueError, match="no correlation"):
+        stats.correlation([1, 2], [3, 3])
     with pytest.raises(ValueError, match=r"\(2,\).*\(4, 3\)"):
         stats.posterior(np.ones(2), np.ones((4, 3)))
     with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):

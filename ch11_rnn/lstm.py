@@ -160,10 +160,11 @@ def lstm_forward(x, h, c, weight_ih, weight_hh, bias):
     Raises ValueError where a shape does not fit.
     """
     (n_steps, batch_size, n_in), n_hidden = x.shape, h.shape[-1]
-    expected = (batch_size, n_hidden), (batch_size, n_hidden), (4 * n_hidden, n_in), (4 * n_hidden, n_hidden)
-    shapes = h.shape, c.shape, weight_ih.shape, weight_hh.shape
-    if shapes != expected or bias.shape != (4 * n_hidden,):
-        raise ValueError(f"h, c and the weights have shapes {shapes}, expected {expected}; bias {bias.shape}")
+    state, width = (batch_size, n_hidden), 4 * n_hidden
+    expected = state, state, (width, n_in), (width, n_hidden), (width,)
+    shapes = h.shape, c.shape, weight_ih.shape, weight_hh.shape, bias.shape
+    if shapes != expected:
+        raise ValueError(f"h, c, weights and bias have shapes {shapes}, expected {expected}")
     half = np.repeat(np.array([0.5, 0.5, 1, 0.5], x.dtype), n_hidden)  # (4H,)
     lift = 1 - half
     recurrent = np.ascontiguousarray((half[:, None] * weight_hh).T)  # (4H, H) -> (H, 4H)
@@ -319,8 +320,9 @@ print(f"largest difference {largest:.1e}")
 # %% [markdown]
 # ## The adding problem
 #
-# Hochreiter and Schmidhuber's test, and our phone call: sixty random numbers, one marked in each half,
-# and the answer is the sum of the two. Always answering 1, the mean, costs a squared error of $\frac16$.
+# Hochreiter and Schmidhuber's test, in the form of Arjovsky and colleagues, and our phone call: sixty
+# random numbers, one marked in each half, and the answer is the sum of the two. Always answering 1, the
+# mean, costs a squared error of $\frac16$.
 # To do better, the network must carry a number, not a yes or no, over tens of steps.
 
 
@@ -533,9 +535,11 @@ assert 0.3 < sigmoid(needed) ** 40 < 0.4  # about 1/e, whatever the lag
 #
 # ## Sources
 #
-# - S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9, 1997, sections 3 and
+# - S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9, 1997, sections 3, 4 and
 #   5.4 (the adding problem).
 # - F. Gers, J. Schmidhuber, F. Cummins, "Learning to forget: continual prediction with LSTM", Neural
 #   Computation 12, 2000.
+# - M. Arjovsky, A. Shah, Y. Bengio, "Unitary evolution recurrent neural networks", ICML 2016: the adding
+#   problem with numbers from 0 to 1.
 # - R. Jozefowicz, W. Zaremba, I. Sutskever, "An empirical exploration of recurrent network
 #   architectures", ICML 2015: the forget bias.

@@ -376,8 +376,8 @@ def sample(p, n, temperature, rng, longest=20):
     return ["".join(letters[i] for i in row).split(".")[0] for row in np.stack(written, axis=1)]
 
 
-known, temperatures = set(names), (0.3, 0.6, 1.0, 1.5)
-new_share, mean_length = {}, {}
+known, temperatures = set(names) | {""}, (0.3, 0.6, 1.0, 1.5)  # an empty name is not a new one
+new_share = {}
 print(f"{'temperature':20s}{'new':>12s}   some of the new ones")
 for temperature in temperatures:
     drawn = sample(p, 1000, temperature, rng)

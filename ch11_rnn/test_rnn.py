@@ -1,5 +1,6 @@
 """Chapter 11: what the lessons computed, and how fast their kernels are."""
 
+import copy
 import math
 
 import numpy as np
@@ -55,6 +56,8 @@ def test_best_accuracy_on_cases_counted_by_hand(why_recurrence):
     for labels in ([0, 0], [1, 2]):
         with pytest.raises(ValueError, match="labels"):
             best(["a", "b"], labels, lambda s: s)
+    with pytest.raises(ValueError, match="shorter"):  # a sequence without a label
+        best(["a", "b", "c"], [0, 1], lambda s: s)
 
 
 def test_balanced_knows_brackets(why_recurrence):
@@ -651,9 +654,8 @@ def test_gru_sees_the_twenty_years_before_and_no_more(gru):
 
 def test_ar2_and_gru_beat_persistence_on_sunspots(gru):
     assert len(gru.test_errors) == 5
-    persistence = gru.test_errors.pop("persistence")
-    assert all(5 < error < 0.9 * persistence for error in gru.test_errors.values())
-    gru.test_errors["persistence"] = persistence
+    rivals = {name: error for name, error in gru.test_errors.items() if name != "persistence"}
+    assert all(5 < error < 0.9 * gru.test_errors["persistence"] for error in rivals.values())
 
 
 # 11.6 text_generation
@@ -707,13 +709,13 @@ def test_tracks_read_on_from_row_to_row(text_generation):
 
 
 def test_carried_state_reads_pieces_as_one_text(text_generation):
-    model = text_generation.model
-    x = torch.from_numpy(text_generation.test_codes[:60].reshape(30, 2)).to(text_generation.device)
+    model = copy.deepcopy(text_generation.model).cpu().double()
+    x = torch.from_numpy(text_generation.test_codes[:60].reshape(30, 2))
     with torch.no_grad():
         whole, _ = model(x)
         first, state = model(x[:13])
         second, _ = model(x[13:], state)
-    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-10, atol=1e-12)
 
 
 def test_the_accelerators_model_has_layers_and_dropout_between_them(text_generation):
@@ -807,6 +809,16 @@ def test_features_describe_the_text(text_generation):
 # benchmarks
 
 
+def agree(result, expected, device):
+    """Equal in float32; on CUDA within a share of the largest number, since cuDNN rounds factors to TF32."""
+    for ours, theirs in zip(result, expected, strict=True):
+        ours = torch.as_tensor(np.array(ours) if isinstance(ours, np.ndarray) else ours).detach().cpu()
+        theirs = theirs.detach().cpu()
+        on_cuda = {"rtol": 0, "atol": 5e-3 * theirs.abs().max().item()}
+        tolerances = on_cuda if device.type == "cuda" else {"rtol": 2e-3, "atol": 2e-3}
+        torch.testing.assert_close(ours, theirs, **tolerances)
+
+
 def rnn_speed(rnn_and_bptt, timed, device, implementation, both):
     """RNN rows at batch 32, 64 steps, 64 inputs, 128 hidden units, float32."""
     if implementation.startswith(("loops", "numpy")) and device.type != "cpu":
@@ -856,10 +868,7 @@ def rnn_speed(rnn_and_bptt, timed, device, implementation, both):
         "torch, library": library,
     }
     flops = 2 * n_batch * n_steps * n_hidden * (n_in + n_hidden) * (3 if both else 1)
-    result, expected = timed(rows[implementation], flops=flops), library()
-    for ours, theirs in zip(result, expected, strict=True):
-        ours = torch.as_tensor(np.array(ours) if isinstance(ours, np.ndarray) else ours).detach().cpu()
-        torch.testing.assert_close(ours, theirs.detach().cpu(), rtol=2e-3, atol=2e-3)
+    agree(timed(rows[implementation], flops=flops), library(), device)
 
 
 @pytest.mark.benchmark(group="RNN forward, batch 32, 64 steps, 64 -> 128, float32")
@@ -931,11 +940,7 @@ def gated_speed(lesson_module, layer, timed, device, implementation, both):
     rows = {"loops": loops, "numpy, fast": fast, "torch, explicit": explicit, "torch, library": library}
     gates = 4 if is_lstm else 3
     flops = 2 * n_batch * n_steps * gates * n_hidden * (n_in + n_hidden) * (3 if both else 1)
-    result, expected = timed(rows[implementation], flops=flops), library()
-    for ours, theirs in zip(result, expected, strict=True):
-        torch.testing.assert_close(
-            torch.as_tensor(ours).detach().cpu(), theirs.detach().cpu(), rtol=2e-3, atol=2e-3
-        )
+    agree(timed(rows[implementation], flops=flops), library(), device)
 
 
 @pytest.mark.benchmark(group=f"LSTM forward, {GATED_SIZES}")

@@ -255,7 +255,7 @@ for order, cost in enumerate(ngram_bits[1:], start=2):
     ax.axhline(cost, color="0.7", linewidth=0.8, zorder=0)
     ax.text(1.04 * len(train_bits), cost, f"{order}-gram, test", fontsize=8, va="bottom")
 ax.set(xlabel="step", ylabel="bits per character", title="The LSTM leaves the trigram far behind")
-ax.set(xlim=(0, 1.25 * len(train_bits)), ylim=(2, 4.5))
+ax.set(xlim=(0, 1.25 * len(train_bits)), ylim=(min(2, smooth.min() - 0.1, test_bits - 0.1), 4.5))
 ax.legend(fontsize=8)
 plt.show()
 
@@ -287,7 +287,8 @@ def write(model, prompt, n_characters, temperature, top_k, generator):
     with torch.no_grad():
         for _ in range(n_characters):
             logits, state = model(x, state)
-            logits = logits[-1, 0].double().cpu() / temperature  # (vocabulary,)
+            # (T, 1, vocabulary) -> (vocabulary,), to the CPU first: not every accelerator has float64
+            logits = logits[-1, 0].cpu().double() / temperature
             kept, places = logits.topk(min(top_k, len(logits)))
             choice = places[torch.multinomial(kept.softmax(dim=0), 1, generator=generator)]  # (1,)
             written.append(characters[choice])
@@ -330,7 +331,7 @@ n_probe = 20_000
 sample_text, sample_codes = text[n_train : n_train + n_probe], test_codes[:n_probe]
 with torch.no_grad():
     hiddens, _ = model.lstm(model.embedding(torch.from_numpy(sample_codes)[:, None].to(device)))  # (n, 1, H)
-hiddens = hiddens[:, 0].double().cpu().numpy()  # (n, H)
+hiddens = hiddens[:, 0].cpu().double().numpy()  # (n, 1, H) -> (n, H)
 
 line_position, inside, inside_quotes, since_newline = [], False, [], 0
 for character in sample_text:
@@ -382,9 +383,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Where a word ends matters for the next letter, and a unit tracks it. Where the second half does not
-# repeat what the first one found, there was nothing to find: a network this small, after so little
-# reading, is no proof either way about larger ones.
+# Where a word ends matters for the next letter, and a unit tracks it. What shrinks from the first half to
+# the second was partly luck. And a network this small, after so little reading, is no proof either way
+# about larger ones.
 #
 # ## One step after another
 #

@@ -63,8 +63,9 @@ def lag_norms(weight, slopes):
 #
 # An *orthogonal* matrix $Q$ turns vectors and keeps their length. Then $\rho Q$ multiplies every length by
 # $\rho$ at each step, and the slope is $\ln \rho$, up to rounding. For a *Gaussian* matrix, one of normal
-# random numbers, $\rho$ is the largest absolute eigenvalue, the *spectral radius*. It wins after a while,
-# because what it multiplies outgrows all the rest.
+# random numbers, $\rho$ is the largest absolute eigenvalue, the *spectral radius*. (A matrix that turns as
+# it stretches has complex eigenvalues; the absolute value is the stretch.) It wins after a while, because
+# what it multiplies outgrows all the rest.
 
 # %%
 n_hidden, n_lags = 32, 100
@@ -117,7 +118,8 @@ assert np.isclose(radius, 0.5) and stretches[1] > 5 and stretches[-1] < 0.1
 # ## With tanh: saturation makes it worse
 #
 # The slopes $1 - h^2$ are at most one, so tanh can only weaken what arrives. Far from zero they are almost
-# nothing: the unit is saturated (5.2). We run an RNN on inputs of growing size and read the gauge.
+# nothing: the unit is saturated (5.2). We run an RNN on inputs of growing size and read the gauge. Its
+# weights are orthogonal, so the bound is flat.
 
 
 # %%
@@ -131,7 +133,8 @@ def tanh_slopes(weight, inputs):
 
 
 noise = rng.normal(size=(n_lags, n_hidden))
-bound = np.log(np.linalg.norm(orthogonal, 2)) + np.log(n_hidden) / 2  # the norm of H directions at once
+# k steps stretch a direction by at most σ_max to the power k, and the norm adds up H directions
+bound = lags * np.log(np.linalg.norm(orthogonal, 2)) + np.log(n_hidden) / 2  # (T,)
 saturation = {}
 print(f"{'size of inputs':20s}{'mean slope':>12s}{'log at 20':>12s}")
 for size in (0.1, 0.5, 2.0):
@@ -150,7 +153,9 @@ assert saturation[0.1][19] > saturation[0.5][19] > saturation[2.0][19]
 
 # %%
 default = rng.uniform(-1, 1, size=(n_hidden, n_hidden)) / np.sqrt(n_hidden)
-print(f"radius of the default weights {abs(np.linalg.eigvals(default)).max():.2f}, 1/sqrt(3) = {3**-0.5:.2f}")
+default_radius = abs(np.linalg.eigvals(default)).max()
+print(f"radius of the default weights {default_radius:.2f}, 1/sqrt(3) = {3**-0.5:.2f}")
+assert 0.4 < default_radius < 0.8
 default_logs = lag_norms(default, tanh_slopes(default, 0.1 * noise))
 print(f"log of the norm at lag 20: default {default_logs[19]:.1f}, orthogonal {saturation[0.1][19]:.1f}")
 assert default_logs[19] < saturation[0.1][19] - 3
@@ -158,7 +163,7 @@ assert default_logs[19] < saturation[0.1][19] - 3
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for (size, logs), style in zip(saturation.items(), ("-", "--", "-.")):
     left.plot(lags, logs / np.log(10), style, label=f"inputs of size {size}")
-left.axhline(bound / np.log(10), color="0.7", linewidth=0.8, zorder=0, label="bound")
+left.plot(lags, bound / np.log(10), color="0.7", linewidth=0.8, zorder=0, label="bound")
 left.set(xlabel="lag (steps)", ylabel="log10 of the gradient's norm", title="Saturated units block the blame")
 right.plot(lags, saturation[0.1] / np.log(10), label="orthogonal")
 right.plot(lags, default_logs / np.log(10), "--", label="default")
@@ -204,6 +209,8 @@ left.set(xlabel="bias b", ylabel="loss", title="The loss has a wall")
 right.plot(b, abs(slope), color="C1")
 right.set_yscale("log")
 right.set(xlabel="bias b", ylabel="size of the slope", title="On the wall the slope explodes")
+for ax in (left, right):
+    ax.set_xticks((-0.7, -0.6, -0.5, -0.4, -0.3))
 plt.show()
 
 # %% [markdown]
@@ -297,7 +304,7 @@ ax.axhline(0.5, color="0.7", linewidth=0.8, zorder=0)
 ax.set_xscale("log")
 ax.set_xticks(latch_lags, latch_lags)
 ax.minorticks_off()
-ax.set(xlabel="lag (steps)", ylabel="accuracy", title="From default weights, the bit gets lost at long lags")
+ax.set(xlabel="lag (steps)", ylabel="accuracy", title="At long lags, default weights mostly lose the bit")
 ax.legend(loc="center left")
 plt.show()
 

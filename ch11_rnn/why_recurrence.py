@@ -164,8 +164,9 @@ plt.show()
 # %% [markdown]
 # ## A state: what is worth keeping of the past
 #
-# The light switch needs one bit, the brackets one counter. Neither needs the sequence itself. A *state*
-# $h$ is a summary that is updated with each element, by the same rule at each step:
+# The light switch needs one bit; the brackets need a counter, and whether it ever fell below zero. Neither
+# needs the sequence itself. A *state* $h$ is a summary that is updated with each element, by the same rule
+# at each step:
 #
 # $$h_t = f(h_{t-1}, x_t) .$$
 #
