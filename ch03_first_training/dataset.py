@@ -22,8 +22,8 @@ rng = np.random.default_rng(0)
 # ## On paper first
 #
 # A file of comma-separated values is text. The first line names the columns, and each line after it is one
-# bird: an *example*. Cover the species with a finger: what remains are the measurements to decide from, the
-# *features*; what you covered is the answer, the *label*.
+# bird: an *example*. Cover the species with a finger: what remains are the measurements to decide from,
+# the *features*; what you covered is the answer, the *label*.
 
 # %%
 lines = (HERE / "data" / "penguins.csv").read_text(encoding="utf-8").splitlines()
@@ -76,8 +76,8 @@ assert treated["the mean instead"].std() < treated["row left out"].std()
 # ## From text to numbers
 #
 # A model needs numbers in both places. Features become a row of a matrix; a label becomes the position of
-# its name in `SPECIES`. A row that we do not understand stops the reading, with its line, so that it can be
-# looked up: a misspelt species is a mistake to mend, not a bird to drop.
+# its name in `SPECIES`. A row that we do not understand stops the reading, with its line, so that it can
+# be looked up: a misspelt species is a mistake to mend, not a bird to drop.
 
 # %%
 COLUMNS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -187,14 +187,17 @@ plt.show()
 # %% [markdown]
 # ## Three piles
 #
-# The *training set* is for learning. The *validation set* is for choosing between models. The *test set* is
-# for one honest grade at the end. Cut the sorted file at sixty and eighty in a hundred, and the last pile
-# holds chinstraps only. So shuffle first.
+# The *training set* is for learning. The *validation set* is for choosing between models. The *test set*
+# is for one honest grade at the end. Cut the sorted file at sixty and eighty in a hundred, and the last
+# pile holds chinstraps only. So shuffle first.
 
 
 # %%
 def shuffled_split(n, shares, rng):
-    """Random index arrays that divide 0 … n-1 into parts of the given shares, which sum to one."""
+    """Random index arrays that divide 0 … n-1 into parts of the given shares.
+
+    Raises ValueError where the shares are not positive or do not sum to one.
+    """
     if not np.isclose(sum(shares), 1) or min(shares) <= 0:
         raise ValueError(f"shares must be positive and sum to 1, got {shares}")
     cuts = np.round(np.cumsum(shares)[:-1] * n).astype(int)
@@ -280,15 +283,15 @@ plt.show()
 # %% [markdown]
 # ## One scale for all
 #
-# Millimetres and grams do not compare. Who is nearer to a bird: one with a bill 5 mm longer, or one that is
-# 100 g heavier? Measure each feature from its mean $\mu$ in steps of its spread $\sigma$, the standard
+# Millimetres and grams do not compare. Who is nearer to a bird: one with a bill 5 mm longer, or one that
+# is 100 g heavier? Measure each feature from its mean $\mu$ in steps of its spread $\sigma$, the standard
 # deviation of lesson 2.7; that is to *standardise*:
 #
 # $$z = \frac{x - \mu}{\sigma}, \qquad \mu = \frac1n \sum_i x_i, \qquad
 #   \sigma = \sqrt{\frac1n \sum_i (x_i - \mu)^2} .$$
 #
-# Eight flippers on paper: 182, 184, 184, 184, 185, 185, 187, 189 mm. Their sum is 1480, so the mean is 185;
-# the squared distances add up to 32, so the spread is 2, and the last bird stands at $z = 2$.
+# Eight flippers on paper: 182, 184, 184, 184, 185, 185, 187, 189 mm. Their sum is 1480, so the mean is
+# 185; the squared distances add up to 32, so the spread is 2, and the last bird stands at $z = 2$.
 
 
 # %%
@@ -393,9 +396,9 @@ plt.show()
 # %% [markdown]
 # ## Labels as columns
 #
-# Indices 0, 1, 2 would tell a model that a chinstrap lies halfway between an Adélie and a gentoo. *One-hot*
-# labels say nothing of the kind: a row of zeros with a single one, at the label's place. Any two species
-# are then equally far apart.
+# Indices 0, 1, 2 would tell a model that a chinstrap lies halfway between an Adélie and a gentoo.
+# *One-hot* labels say nothing of the kind: a row of zeros with a single one, at the label's place. Any two
+# species are then equally far apart.
 
 
 # %%
@@ -441,8 +444,8 @@ for epoch in range(2):
     np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.arange(len(train)))
 
 # %% [markdown]
-# A batch is a small poll of the training set. How far does its mean stray from the mean of all, which for a
-# standardised feature is zero with spread one? The formula for the luck of a split answers again: the
+# A batch is a small poll of the training set. How far does its mean stray from the mean of all, which for
+# a standardised feature is zero with spread one? The formula for the luck of a split answers again: the
 # variance of a batch's mean is
 #
 # $$\frac{1}{B} \cdot \frac{n - B}{n - 1} .$$
@@ -473,12 +476,13 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# So a batch of a few dozen birds knows nearly as much as all of them, at a fraction of the work. That is
-# why training can afford many steps, and lesson 3.3 lives on it.
+# So a few dozen birds already give a fair idea of all of them, at a fraction of the work. That is why
+# training can afford many steps, and lesson 3.3 lives on it.
 #
 # ## What to remember
 #
-# - An example is features and a label. Read strictly: a row you do not understand is an error, not a guess.
+# - An example is features and a label. Read strictly: a row you do not understand is an error, not a
+#   guess.
 # - Look first: ranges, holes, balance, order. Shuffle, and split class by class.
 # - Whatever is measured from data, a mean or a spread, is measured on the training set and then used
 #   unchanged everywhere.

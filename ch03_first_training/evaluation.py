@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 3.4 Evaluation: what a grade says, and what it hides
 #
-# A smoke detector that never rings is right on nearly every night of the year. Nobody would buy it, and yet
-# its accuracy is superb. A single grade answers one question; this lesson collects the questions that a
-# careful person asks before trusting a model, and the numbers that answer them.
+# A smoke detector that never rings is right on nearly every night of the year. Nobody would buy it, and
+# yet its accuracy is superb. A single grade answers one question; this lesson collects the questions that
+# a careful person asks before trusting a model, and the numbers that answer them.
 #
 # **You will build** every common measure of a classifier, an interval for its luck, and a predictor that
 # refuses nonsense. **You need** splits (3.1), the loop of logistic regression (3.3), probability (2.7).
@@ -50,13 +50,14 @@ np.testing.assert_array_equal(confusion_matrix(truth, guess, 2), [[4, 2], [1, 3]
 
 # %% [markdown]
 # Four grades from one table. *Accuracy*: the share on the diagonal, $7/10$. *Precision* of a class: of
-# those called male, how many are, $3/5$. *Recall*: of the males, how many were found, $3/4$. The *F1 score*
-# is their harmonic mean, which is low when either is:
+# those called male, how many are, $3/5$. *Recall*: of the males, how many were found, $3/4$. The *F1
+# score* is their harmonic mean, which is low when either is:
 #
 # $$F_1 = \frac{2}{1/\text{precision} + 1/\text{recall}}
 #   = \frac{2\,\text{TP}}{2\,\text{TP} + \text{FP} + \text{FN}} ,$$
 #
-# with TP, FP and FN the *true positives*, *false positives* and *false negatives* of the class; here $6/9$.
+# with TP, FP and FN the *true positives*, *false positives* and *false negatives* of the class; here
+# $6/9$.
 
 
 # %%
@@ -78,7 +79,8 @@ def grades(matrix):
 
 
 paper = grades(confusion_matrix(truth, guess, 2))
-print({name: np.round(value, 3) for name, value in paper.items()})
+for name, value in paper.items():
+    print(f"{name:20s}{np.round(value, 3)}")
 np.testing.assert_allclose(paper["accuracy"], 7 / 10)
 np.testing.assert_allclose([paper[name][1] for name in ("precision", "recall", "f1")], [3 / 5, 3 / 4, 6 / 9])
 
@@ -99,7 +101,8 @@ assert np.isnan(absent["recall"][1]) and absent["precision"][1] == 0
 # ## Female or male?
 #
 # The species of a penguin is no challenge: there would be little to grade. Its sex, from four measurements
-# and without being told the species, is harder. Birds of unknown sex cannot be graded, so they are left out.
+# and without being told the species, is harder. Birds of unknown sex cannot be graded, so they are left
+# out.
 
 # %%
 COLUMNS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -135,9 +138,9 @@ assert (
 
 
 # %% [markdown]
-# The model and its training are those of lesson 3.3, in one function: it scales by the training birds, takes
-# the four steps again and again, and returns the scores of *all* birds, of which it saw only its own. Which
-# measurements it may use is an argument.
+# The model and its training are those of lesson 3.3, in one function: it scales by the training birds,
+# takes the four steps again and again, and returns the scores of *all* birds, of which it saw only its
+# own. Which measurements it may use is an argument.
 
 
 # %%
@@ -168,9 +171,9 @@ for name, part in (("training", train), ("validation", validation), ("test", tes
 # %% [markdown]
 # ## What accuracy hides
 #
-# First question: compared with whom? Half of the test birds are male, so always saying one sex is right for
-# half. But take a colony with one male in ten, and the model that always says *female* gets a grade that
-# looks like ours.
+# First question: compared with whom? Half of the test birds are male, so always saying one sex is right
+# for half. But take a colony with one male in ten, and the model that always says *female* gets a grade
+# that looks like ours.
 
 # %%
 males, females = test[labels[test] == 1], test[labels[test] == 0]
@@ -187,7 +190,11 @@ for name, where in (("all test birds", test), ("the colony", colony)):
         print(f"{name + ':':20s}" + "".join(f"{value:12.3f}" for value in row) + f"   {who}")
 always = graded["the colony", "always female"]
 assert always["accuracy"] > 0.85 and always["recall"][1] == 0 and np.isnan(always["precision"][1])
+assert abs(always["accuracy"] - graded["the colony", "our model"]["accuracy"]) < 0.05
 assert graded["the colony", "our model"]["recall"][1] > 0.5
+assert (
+    graded["the colony", "our model"]["precision"][1] < graded["all test birds", "our model"]["precision"][1]
+)
 
 # %% [markdown]
 # Accuracy cannot tell the two apart in the colony; recall can, at a glance. Our model's precision dropped
@@ -197,8 +204,8 @@ assert graded["the colony", "our model"]["recall"][1] > 0.5
 # ## Moving the threshold
 #
 # Why call a bird male at probability one half? Where missing a male is worse than a false alarm, ask for
-# less. Each threshold gives a share of males found, the *true positive rate* (recall again), and of females
-# called male, the *false positive rate*. All thresholds together draw the *ROC curve*.
+# less. Each threshold gives a share of males found, the *true positive rate* (recall again), and of
+# females called male, the *false positive rate*. All thresholds together draw the *ROC curve*.
 
 
 # %%
@@ -289,10 +296,10 @@ plt.show()
 # %% [markdown]
 # ## Are its promises kept?
 #
-# A probability is a promise about many birds: of those called male with 0.8, eight in ten should be. A model
-# that keeps such promises is *calibrated*. To check we need many birds, and the test set is small. So cut
-# all birds into *folds* and let each fold be graded by a model trained on the others: *cross-validation*. No
-# bird is graded by a model that saw it.
+# A probability is a promise about many birds: of those called male with 0.8, eight in ten should be. A
+# model that keeps such promises is *calibrated*. To check we need many birds, and the test set is small.
+# So cut all birds into *folds* and let each fold be graded by a model trained on the others:
+# *cross-validation*. No bird is graded by a model that saw it.
 
 # %%
 folds = np.array_split(rng.permutation(len(labels)), 10)
@@ -323,8 +330,8 @@ for count, mean, share, deviation in zip(counts, promised, happened, error):
 assert np.all(np.abs(happened - promised) < 4 * error) and error.max() < 0.2
 
 # %% [markdown]
-# And a model that does not keep its promises? Multiply all scores by three, as in lesson 3.2: accuracy, ROC
-# curve and AUC are the same to the last bird, and the promises are broken.
+# And a model that does not keep its promises? Multiply all scores by three, as in lesson 3.2: accuracy,
+# ROC curve and AUC are the same to the last bird, and the promises are broken.
 
 # %%
 boasting = probability(3 * np.log(held_out / (1 - held_out)))  # the score is the logarithm of the odds
@@ -333,6 +340,7 @@ sure = np.maximum(boasting, 1 - boasting) > 0.99
 sure_error = np.mean((boasting[sure] > 0.5) != labels[sure])
 print(f"{sure.sum()} birds called with over 99 % certainty, {sure_error:.1%} of them wrongly")
 assert np.array_equal(boasting > 0.5, held_out > 0.5) and sure_error > 0.015
+np.testing.assert_allclose(area(*roc_curve(boasting, labels)[:2]), area(*roc_curve(held_out, labels)[:2]))
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
@@ -363,8 +371,9 @@ print(f"best of {n_models} coins: validation {np.mean(flattered):.1%}, test {np.
 assert np.mean(flattered) > 0.6 and abs(np.mean(honest) - 0.5) < 4 * 0.5 / np.sqrt(100 * len(test))
 
 # %% [markdown]
-# Whatever was chosen on a set cannot be graded by it. So the test set is opened once, at the end. Opening it
-# again and again, to pick what does best there, turns it into a second validation set.
+# Whatever was chosen on a set cannot be graded by it. So the test set is opened once, at the end. Opening
+# it again and again, to pick what does best there, turns it into a second validation set. (This lesson
+# looks at its test birds often, to show what a grade can tell. It picks nothing by them.)
 #
 # ## Is a difference real?
 #
@@ -391,8 +400,8 @@ assert abs(means.std() / standard_error - 1) < 4 / np.sqrt(2 * len(means))
 
 # %% [markdown]
 # For one share there is a formula; the bootstrap also works where there is none. To compare two models,
-# resample *birds* and take both models' answers on them: what makes a bird hard for both then cancels. Does
-# a model of bill depth and mass do worse than all four measurements? Does bill length alone?
+# resample *birds* and take both models' answers on them: what makes a bird hard for both then cancels.
+# Does a model of bill depth and mass do worse than all four measurements? Does bill length alone?
 
 # %%
 differences = {}

@@ -2,8 +2,8 @@
 # # 3.2 Measuring loss: how wrong, in one number with a slope
 #
 # You walk down a mountain in fog. A smooth slope underfoot tells you where to step. A staircase of wide
-# terraces tells you nothing, until you happen to stand on an edge. Both may lead to the same valley. How we
-# count a model's mistakes decides which of the two mountains it has to walk on.
+# terraces tells you nothing, until you happen to stand on an edge. Both may lead to the same valley. How
+# we count a model's mistakes decides which of the two mountains it has to walk on.
 #
 # **You will build** three measures of wrongness, a yardstick for them, and a map of the mountain. **You
 # need** the data set's preparation (3.1), slopes by nudging (2.3) and gradient descent (2.5).
@@ -87,8 +87,8 @@ np.testing.assert_allclose(sigmoid(scores), [0, 1 / (1 + np.e**2), 0.5, np.e**2 
 # %% [markdown]
 # ## Counting mistakes
 #
-# The measure we care about in the end: the share of birds on the wrong side. Nudge $w$ and $b$ a little, as
-# in lesson 2.3, at many random places. How often does the count notice?
+# The measure we care about in the end: the share of birds on the wrong side. Nudge $w$ and $b$ a little,
+# as in lesson 2.3, at many random places. How often does the count notice?
 
 
 # %%
@@ -98,9 +98,12 @@ def mistakes(scores, labels):
 
 
 places, nudge = rng.uniform((-4, -8), (10, 4), size=(5000, 2)), 1e-6  # (5000, 2): pairs w, b
-noticed = [mistakes((w + nudge) * x + b, y) != mistakes((w - nudge) * x + b, y) for w, b in places]
-print(f"the count noticed a nudge of w at {sum(noticed)} of {len(places)} places")
-assert sum(noticed) == 0
+w_noticed = [mistakes((w + nudge) * x + b, y) != mistakes((w - nudge) * x + b, y) for w, b in places]
+b_noticed = [mistakes(w * x + b + nudge, y) != mistakes(w * x + b - nudge, y) for w, b in places]
+print(
+    f"of {len(places)} places, the count noticed a nudge of w at {sum(w_noticed)}, of b at {sum(b_noticed)}"
+)
+assert sum(w_noticed) == sum(b_noticed) == 0
 
 # %% [markdown]
 # Nowhere. The count changes only when some bird crosses from one side to the other. Its slope is zero
@@ -127,7 +130,7 @@ plt.show()
 #
 # A measure with a slope must listen to the probability, not to the side. With $p = \sigma(s)$ and the label
 # $y$, zero or one, the first idea is the squared distance $(p - y)^2$. Its slope along the score follows
-# from the chain rule and $\sigma' = \sigma(1 - \sigma)$:
+# from the chain rule (2.3). The sigmoid's own slope is $e^{-s} / (1 + e^{-s})^2$, which is $p\,(1 - p)$:
 #
 # $$\frac{d}{ds} (p - y)^2 = 2\,(p - y)\; p\,(1 - p) .$$
 
@@ -151,7 +154,7 @@ def check(scores, labels):
 # ## Cross-entropy
 #
 # The second idea is the surprise at the true species: $-\ln p$ for a chinstrap, $-\ln(1 - p)$ for an
-# Adélie. In the score it becomes
+# Adélie. In the score, as $\ln p = s - \ln(1 + e^s)$ and $\ln(1 - p) = -\ln(1 + e^s)$, it becomes
 #
 # $$\ell = -y \ln p - (1 - y) \ln (1 - p) = \ln(1 + e^{s}) - y s .$$
 #
@@ -222,22 +225,23 @@ plt.show()
 #
 # ## The guesser's loss
 #
-# Is a loss of 0.5 good? The first yardstick is a guesser who has seen no bird and gives each of $K$ classes
-# the probability $1/K$. Its surprise is $\ln K$, whatever the labels are.
+# Is a loss of 0.5 good? The first yardstick is a guesser who has seen no bird and gives each of $K$
+# classes the probability $1/K$. Its surprise is $\ln K$, whatever the labels are.
 
 
 # %%
 def cross_entropy(probabilities, labels):
     """Mean surprise (nats) at n labels in 0 … K-1 under rows of probabilities (n, K); infinite at a zero.
 
-    Raises ValueError where the rows do not match the labels or do not sum to one, or a label is out of range.
+    Raises ValueError where the rows do not match the labels, hold a negative number or do not sum to one,
+    or where a label is out of range.
     """
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
         raise ValueError(f"probabilities have shape {probabilities.shape} but labels {labels.shape}")
     if labels.min() < 0 or labels.max() >= probabilities.shape[1]:
         raise ValueError(f"labels must lie in 0 … {probabilities.shape[1] - 1}")
     if np.any(probabilities < 0) or not np.allclose(probabilities.sum(axis=1), 1):
-        raise ValueError("each row of probabilities must be positive and sum to 1")
+        raise ValueError("each row of probabilities must hold no negative number and sum to 1")
     with np.errstate(divide="ignore"):  # ln 0: an impossible thing happened
         return -np.mean(np.log(probabilities[np.arange(len(labels)), labels]))
 
@@ -251,9 +255,9 @@ for n_classes in (2, 3, 10, 1000):
     np.testing.assert_allclose(loss, np.log(n_classes), rtol=1e-10)
 
 # %% [markdown]
-# An untrained model should start near $\ln K$, and a trained one that does not beat it has learned nothing.
-# A smarter guesser knows how common each class is. Which constant probability of a chinstrap is best here?
-# Try them all.
+# An untrained model should start near $\ln K$, and a trained one that does not beat it has learned
+# nothing. A smarter guesser knows how common each class is. Which constant probability of a chinstrap is
+# best here? Try them all.
 
 # %%
 shares = np.bincount(y) / len(y)  # (2,)
@@ -290,8 +294,8 @@ print(f"lowest on the grid: w {ws[column]:.2f}, b {bs[row]:.2f}, loss {surface[r
 assert 0.02 < surface[row, column] < entropy / 2  # far below the guesser, and not zero: the species overlap
 
 # %% [markdown]
-# Now the walk. We start far away, with a model that has learned the opposite of the truth, and step against
-# the slope. The slope comes from nudging both parameters; lesson 3.3 replaces that by a formula.
+# Now the walk. We start far away, with a model that has learned the opposite of the truth, and step
+# against the slope. The slope comes from nudging both parameters; lesson 3.3 replaces that by a formula.
 
 
 # %%
@@ -317,7 +321,7 @@ assert losses[-1] <= surface.min() and np.all(np.diff(losses) <= 1e-12)
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 heights = np.array([0.12, 0.14, 0.17, 0.2, 0.3, 0.5, 1, 2, 3, 4, 5])
 lines = left.contour(ws, bs, surface, levels=heights, cmap="viridis", norm="log")
-left.clabel(lines, heights[1:], fontsize=7, fmt="%g nats")
+left.clabel(lines, heights[1:-2], fontsize=7, fmt="%g nats")
 left.set(xlabel="weight w", ylabel="bias b", title="The loss slopes down to one lowest point")
 shades = right.contourf(ws, bs, accuracy, levels=np.linspace(0, 1, 21), cmap="viridis", alpha=0.8)
 fig.colorbar(shades, ax=right, label="accuracy")
@@ -329,8 +333,9 @@ right.legend(loc="lower left", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Are the two lowest points the same? Nearly. The most accurate threshold can get another bird or two right.
-# Cross-entropy has a different wish, that its probabilities be honest, and trades a bird for it.
+# Are the lowest loss and the highest accuracy in the same place? Nearly. The most accurate place on the
+# map gets another bird or two right. Cross-entropy has a different wish, that its probabilities be honest,
+# and trades a bird for it.
 
 # %%
 most_accurate, at_lowest = accuracy.max(), 1 - mistakes(path[-1, 0] * x + path[-1, 1], y)
@@ -338,8 +343,9 @@ print(f"accuracy: at the lowest loss {at_lowest:.1%}, highest on the map {most_a
 assert most_accurate - 0.03 < at_lowest <= most_accurate
 
 # %% [markdown]
-# It also tells models apart that accuracy cannot. Multiply both parameters by three: every bird stays on its
-# side, so the accuracy is the same, and the model is more certain about everything, its mistakes included.
+# It also tells models apart that accuracy cannot. Multiply both parameters by three: every bird stays on
+# its side, so the accuracy is the same, and the model is more certain about everything, its mistakes
+# included.
 
 # %%
 w, b = path[-1]
@@ -378,8 +384,8 @@ plt.show()
 
 # %% [markdown]
 # It is not lost: with many more steps it gets away (try it). But there is a deeper difference. Along any
-# straight line across the map, cross-entropy lies below the chord: it is *convex*, one valley and no other.
-# Squared error is not. We draw chords at random and test their middles.
+# straight line across the map, cross-entropy lies below the chord: it is *convex*, one valley and no
+# other. Squared error is not. We draw chords at random and test their middles.
 
 # %%
 for name, loss in (("cross-entropy", logistic_loss), ("squared error", squared_error)):
@@ -405,8 +411,10 @@ for name, loss in (("cross-entropy", logistic_loss), ("squared error", squared_e
 #
 # 1. Give the squared error ten times the steps. Where does its curve leave the plateau, and where does the
 #    walk end?
-# 2. Remove the birds in the overlap, bills between 40 and 46 mm. Where is the lowest point of the loss now?
-# 3. Use `flipper_length_mm` instead of the bill. By how much does the model beat the entropy of the shares?
+# 2. Remove the birds in the overlap, bills between 40 and 46 mm. Where is the lowest point of the loss
+#    now?
+# 3. Use `flipper_length_mm` instead of the bill. By how much does the model beat the entropy of the
+#    shares?
 #
 # ## Sources
 #

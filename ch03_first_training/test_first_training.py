@@ -64,9 +64,9 @@ def test_reading_names_the_broken_row(dataset, row, fault):
 
 
 def test_reading_keeps_order_and_leaves_out_what_lacks_a_used_column(dataset):
-    lines = [HEADER, "Gentoo,46.1,NA", "Adelie,NA,3700", "Chinstrap,50,3600"]
+    lines = [HEADER, "Gentoo,46.1,NA", "Adelie,NA,3700", "Chinstrap,0.5,3600"]  # small, and still positive
     measurements, labels = dataset.read_penguins(lines, ("bill_length_mm",), dataset.SPECIES)
-    np.testing.assert_array_equal(measurements, [[46.1], [50.0]])
+    np.testing.assert_array_equal(measurements, [[46.1], [0.5]])
     np.testing.assert_array_equal(labels, [2, 1])
     assert measurements.dtype == np.float64 and labels.dtype == np.int64
     empty, none = dataset.read_penguins([HEADER], ("bill_length_mm", "body_mass_g"), dataset.SPECIES)
@@ -617,6 +617,19 @@ def test_starts_have_zero_biases_and_normal_weights(xor_numpy):
         )
 
 
+def test_points_are_drawn_by_what_the_lamp_does(xor_numpy):
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots()
+    places = np.arange(8.0).reshape(4, 2)
+    xor_numpy.draw_points(ax, places)
+    drawn = {line.get_label(): (line.get_marker(), line.get_xydata()) for line in ax.lines}
+    plt.close(fig)
+    for name, marker, rows in (("off", "o", [0, 3]), ("on", "^", [1, 2])):
+        assert drawn[name][0] == marker
+        np.testing.assert_array_equal(drawn[name][1], places[rows])
+
+
 def test_no_line_gets_four_points(xor_numpy):
     assert xor_numpy.points_right.max() == 3
     assert xor_numpy.linear_losses[-1] == pytest.approx(np.log(2), abs=1e-9)
@@ -711,7 +724,7 @@ def test_penguin_sets_are_disjoint_stratified_and_cover_everything(xor_pytorch):
         np.testing.assert_allclose(np.bincount(xor_pytorch.labels[part]), share * counts, atol=1)
     train = xor_pytorch.measurements[xor_pytorch.train]
     torch.testing.assert_close(xor_pytorch.classifier.center, train.mean(dim=0))
-    torch.testing.assert_close(xor_pytorch.classifier.spread, train.std(dim=0))
+    torch.testing.assert_close(xor_pytorch.classifier.spread, train.std(dim=0, correction=0))
 
 
 def test_grade_matches_a_model_of_known_logits(xor_pytorch):

@@ -5,9 +5,9 @@
 # turn again, less each time. Nobody computes the right angle of the tap. Training a model is this, with
 # more taps than hands: all of them are turned at once, each by its own share of the blame.
 #
-# **You will build** the loop that trains every network in this course, first for two species of penguin and
-# then for three. **You need** a scaled data set and mini-batches (3.1), cross-entropy (3.2) and gradient
-# descent (2.5).
+# **You will build** the loop that trains every network in this course, first for two species of penguin
+# and then for three. **You need** a scaled data set and mini-batches (3.1), cross-entropy (3.2) and
+# gradient descent (2.5).
 
 # %%
 import csv
@@ -23,10 +23,11 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# One bird with $x = 1$ and label $y = 1$, one weight $w = 0$, one bias $b = 0$, learning rate 1. *Forward*:
-# the score is 0, the probability $\frac12$. *Loss*: $\ln 2$. *Gradient*: along the score it is $p - y =
-# -\frac12$ (lesson 3.2); the score grows with $w$ as fast as $x$ and with $b$ as fast as 1, so along both
-# it is $-\frac12$. *Update*: $w = b = \frac12$. The new score is 1, and the loss is $\ln(1 + e^{-1})$.
+# One bird with $x = 1$ and label $y = 1$, one weight $w = 0$, one bias $b = 0$, learning rate 1.
+# *Forward*: the score is 0, the probability $\frac12$. *Loss*: $\ln 2$. *Gradient*: along the score it is
+# $p - y = -\frac12$ (lesson 3.2); the score grows with $w$ as fast as $x$ and with $b$ as fast as 1, so
+# along both it is $-\frac12$. *Update*: $w = b = \frac12$. The new score is 1, and the loss is $\ln(1 +
+# e^{-1})$.
 
 # %%
 w, b, x, y, learning_rate = 0.0, 0.0, 1.0, 1.0, 1.0
@@ -150,8 +151,9 @@ for ours, theirs in zip(logistic(w, b, x, y), logistic_loops(w, b, x, y), strict
 # %% [markdown]
 # ## The loop, printing itself at work
 #
-# Forward, loss, gradient, update. We watch one bird, the chinstrap with the longest bill, through the first
-# steps. Each update moves the weights against the gradient, and the bird's probability goes where it should.
+# Forward, loss, gradient, update. We watch one bird, the chinstrap with the longest bill, through the
+# first steps. Each update moves the weights against the gradient, and the bird's probability goes where it
+# should.
 
 # %%
 w, b, learning_rate = np.zeros(2), 0.0, 1.0
@@ -190,7 +192,8 @@ assert np.all(np.diff(losses) < 0) and losses[-1] < 0.2 and two_species_accuracy
 # $$p_k = \frac{e^{z_k}}{\sum_j e^{z_j}} .$$
 #
 # On paper: scores $\ln 1, \ln 2, \ln 5$ become $1, 2, 5$, and the probabilities $\frac18, \frac28,
-# \frac58$. Adding a constant to all scores changes nothing, so we subtract the largest and cannot overflow.
+# \frac58$. Adding a constant to all scores changes nothing, so we subtract the largest and cannot
+# overflow.
 
 
 # %%
@@ -266,17 +269,17 @@ np.testing.assert_allclose(pair_grad, np.stack([-one_grad, one_grad]), rtol=1e-1
 # ## How good can it get?
 #
 # The loss of this model is convex (3.2): there is one lowest value. Take all birds at every step until no
-# slope is left, and we know what every other way of training is to be measured by. This is affordable for a
-# few hundred birds and nine parameters, and for nothing else in this course.
+# slope is left, and we know what every other way of training is to be measured by. This is affordable for
+# a few hundred birds and nine parameters, and for nothing else in this course.
 
 # %%
-weight, bias = np.zeros((3, 2)), np.zeros(3)
+weight, bias, learning_rate = np.zeros((3, 2)), np.zeros(3), 2.0
 steepest, optimum_steps = np.inf, 0
 while steepest > 1e-7 and optimum_steps < 50_000:
     optimum, weight_grad, bias_grad = softmax_regression(weight, bias, x_train, y_train)
     steepest = max(np.abs(weight_grad).max(), np.abs(bias_grad).max())
-    weight -= 2 * weight_grad
-    bias -= 2 * bias_grad
+    weight -= learning_rate * weight_grad
+    bias -= learning_rate * bias_grad
     optimum_steps += 1
 best_weight, best_bias = weight, bias
 print(f"the optimum is {optimum:.5f} nats, reached after {optimum_steps:,} steps")
@@ -285,9 +288,9 @@ assert steepest <= 1e-7 and 0.05 < optimum < 0.2
 # %% [markdown]
 # ## Epochs, batches, learning rate
 #
-# A step does not need all birds. A *mini-batch*, a handful dealt at random, points roughly the same way for
-# a fraction of the work (3.1). One pass through all handfuls is an *epoch*. The *learning rate* says how
-# far to go in each step. These three, and nothing else, are what we choose.
+# A step does not need all birds. A *mini-batch*, a handful dealt at random, points roughly the same way
+# for a fraction of the work (3.1). One pass through all handfuls is an *epoch*. The *learning rate* says
+# how far to go in each step. These three, and nothing else, are what we choose.
 
 
 # %%
@@ -440,9 +443,9 @@ for ax in (left, right):
 plt.show()
 
 # %% [markdown]
-# So there are two forces. Small batches learn more from every example, large ones get through more examples
-# a second. The usual choice lies between: as large as is nearly free, which is larger on a GPU, a graphics
-# card (4.5), than here.
+# So there are two forces. Small batches learn more from every example, large ones get through more
+# examples a second. The usual choice lies between: as large as is nearly free, which is larger on a GPU, a
+# graphics card (4.5), than here.
 #
 # ## What to remember
 #
@@ -456,16 +459,18 @@ plt.show()
 #
 # Predict first, then change the code and run again.
 #
-# 1. Replace `inputs` by the raw measurements in millimetres. What must the learning rate become, and why
-#    does the training take so long?
+# 1. In a cell of your own, run the loop of four lines on raw millimetres: replace `x` by
+#    `measurements[:n_train][two_species]`, and start from zeros. What must the learning rate become, and
+#    why does the training take so long?
 # 2. Halve the learning rate after every fifth epoch. How near to the optimum does batch size 16 get?
 # 3. Start from random weights instead of zeros, several times. Do the runs end at the same loss?
 #
 # ## Sources
 #
-# - H. Robbins, S. Monro, "A stochastic approximation method", *Annals of Mathematical Statistics* 22, 1951:
-#   descent on noisy slopes.
+# - H. Robbins, S. Monro, "A stochastic approximation method", *Annals of Mathematical Statistics* 22,
+#   1951: descent on noisy slopes.
 # - D. R. Cox, "The regression analysis of binary sequences", *Journal of the Royal Statistical Society B*
 #   20, 1958: logistic regression.
-# - C. M. Bishop, *Pattern Recognition and Machine Learning*, 2006, sections 4.3.2 and 4.3.4: both gradients.
+# - C. M. Bishop, *Pattern Recognition and Machine Learning*, 2006, sections 4.3.2 and 4.3.4: both
+#   gradients.
 # - A. M. Horst, A. P. Hill, K. B. Gorman, *palmerpenguins*, 2020: the data.

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 3.6 XOR in PyTorch: the same stitches, by machine
 #
-# Whoever has sewn a shirt by hand knows what a sewing machine does: the same stitches, without a thought for
-# each. You have trained a network by hand. Here each of your lines is handed to PyTorch, one at a
-# time, and after each we check that the seam is the same to the last digit.
+# Whoever has sewn a shirt by hand knows what a sewing machine does: the same stitches, without a thought
+# for each. You have trained a network by hand. Here each of your lines is handed to PyTorch, one at a
+# time, and after each we check that the seam is the same up to rounding.
 #
 # **You will build** the network of lesson 3.5 twice more, and a penguin classifier from file to saved
 # model. **You need** XOR in NumPy (3.5), tensors (2.6), splits (3.1). Chapter 4 explains the machine.
@@ -26,8 +26,8 @@ rng = np.random.default_rng(0)
 # ## On paper first
 #
 # The bird of lesson 3.3: $x = 1$, label 1, weight and bias zero. By hand the loss was $\ln 2$ and both
-# slopes $-\frac12$. A tensor with `requires_grad` takes notes of what is done with it, and `backward()` reads
-# the notes from the end: what we derived, without deriving. How it does this is chapter 6.
+# slopes $-\frac12$. A tensor with `requires_grad` takes notes of what is done with it, and `backward()`
+# reads the notes from the end: what we derived, without deriving. How it does this is chapter 6.
 
 # %%
 weight = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)
@@ -60,11 +60,11 @@ def numpy_gradients(parameters, x, y):
     delta = ((p - y) / len(y))[:, None]  # (n, 1)
     sums_grad = delta @ weight2 * (1 - hidden * hidden)  # (n, 1) @ (1, H) -> (n, H)
     gradients = [
-        sums_grad.T @ x,
+        sums_grad.T @ x,  # (H, n) @ (n, 2) -> (H, 2)
         sums_grad.sum(axis=0),
-        delta.T @ hidden,
+        delta.T @ hidden,  # (1, n) @ (n, H) -> (1, H)
         delta.sum(axis=0),
-    ]  # (H, n) @ (n, 2)
+    ]
     return loss, gradients
 
 
@@ -105,9 +105,9 @@ for ours, theirs in zip(numpy_gradients(first_weights, x, y)[1], tensors):
 print(f"largest difference between the gradients: {largest:.1e}")
 
 # %% [markdown]
-# Now the loop. Two things are new. The update happens under `torch.no_grad()`: moving the weights is no part
-# of the model, so no notes are taken. And `.grad` *adds up* over calls of `backward()`, so it must be emptied
-# before each step.
+# Now the loop. Two things are new. The update happens under `torch.no_grad()`: moving the weights is no
+# part of the model, so no notes are taken. And `.grad` *adds up* over calls of `backward()`, so it must be
+# emptied before each step.
 
 # %%
 explicit_losses = []
@@ -234,9 +234,9 @@ print(f"{len(train)} to train on, {len(validation)} to validate, {len(test)} to 
 assert len(torch.cat([train, validation, test]).unique()) == len(labels)
 
 # %% [markdown]
-# The model takes millimetres. It scales them itself, by the training birds' mean and spread, and keeps both
-# as *buffers*: numbers that belong to the model and are saved with it, but are not trained. Whoever loads
-# it cannot scale wrongly. With no hidden neurons it is the softmax regression of lesson 3.3.
+# The model takes millimetres. It scales them itself, by the training birds' mean and spread, and keeps
+# both as *buffers*: numbers that belong to the model and are saved with it, but are not trained. Whoever
+# loads it cannot scale wrongly. With no hidden neurons it is the softmax regression of lesson 3.3.
 
 
 # %%
@@ -256,7 +256,9 @@ class PenguinClassifier(nn.Module):
         return self.layers((x - self.center) / self.spread)
 
 
-center, spread = measurements[train].mean(dim=0), measurements[train].std(dim=0)  # each (2,)
+center = measurements[train].mean(dim=0)  # (2,)
+# correction=0 divides by n, as lesson 3.1 did; PyTorch's default is n - 1
+spread = measurements[train].std(dim=0, correction=0)  # (2,)
 untrained = PenguinClassifier(0, center, spread)
 print([name for name, _ in untrained.named_buffers()], [name for name, _ in untrained.named_parameters()])
 assert untrained(measurements[:5]).shape == (5, 3)
@@ -298,11 +300,11 @@ for size, (_, curves) in candidates.items():
     print(f"{size:<20d}{curves[-1, 0]:12.4f}{curves[-1, 1]:12.4f}")
 
 # %% [markdown]
-# More neurons fit the training birds more closely, which is not what we asked for. The validation birds
-# choose. Only then is the test set opened, once.
+# The largest network fits the training birds most closely, which is not what we asked for. The validation
+# birds choose. Only then is the test set opened, once.
 
 # %%
-assert candidates[16][1][-1, 0] < candidates[0][1][-1, 0]  # training loss
+assert min(candidates, key=lambda size: candidates[size][1][-1, 0]) == 16  # training loss
 chosen = min(candidates, key=lambda size: candidates[size][1][-1, 1])
 classifier, curves = candidates[chosen]
 test_loss, test_accuracy = grade(classifier, test)
@@ -384,6 +386,6 @@ torch.testing.assert_close(probabilities.sum().item(), 1.0)
 # ## Sources
 #
 # - A. Paszke et al., "PyTorch: an imperative style, high-performance deep learning library", NeurIPS 2019.
-# - D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning internal representations by error propagation",
-#   in *Parallel Distributed Processing* 1, 1986.
+# - D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning internal representations by error
+#   propagation", in *Parallel Distributed Processing* 1, 1986.
 # - A. M. Horst, A. P. Hill, K. B. Gorman, *palmerpenguins*, 2020: the data.
