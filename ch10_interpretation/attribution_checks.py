@@ -106,9 +106,9 @@ assert correct.double().mean() > 0.75
 # ## Three pictures
 #
 # *Saliency* (Simonyan et al. 2014) is the size of the gradient of a class's logit: how much would a small
-# change of this pixel matter? *SmoothGrad* (Smilkov et al. 2017) averages the gradient over noisy copies,
-# as it jumps from one linear piece of the network to the next. *Integrated gradients* (Sundararajan et
-# al. 2017) are the walk from above, from a blank image.
+# change of this pixel matter? That gradient jumps wherever one linear piece of the network meets the next,
+# so *SmoothGrad* (Smilkov et al. 2017) averages it over noisy copies of the image. *Integrated gradients*
+# (Sundararajan et al. 2017) are the walk from above, from a blank image.
 
 
 # %%
@@ -207,7 +207,10 @@ def ranks(values):
 
 
 def rank_correlation(a, b):
-    """Spearman's correlation of two maps of one shape, NumPy or tensors; not defined for a constant one."""
+    """Spearman's correlation of two maps of one shape, NumPy or tensors.
+
+    Raises ValueError where the shapes differ or a map is constant.
+    """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape:
         raise ValueError(f"maps have shapes {a.shape} and {b.shape}")

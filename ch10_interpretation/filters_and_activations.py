@@ -94,9 +94,9 @@ shown = {name: (x * std + mean).clamp(0, 1).permute(1, 2, 0).numpy() for name, x
 # %% [markdown]
 # ## Filters are small pictures
 #
-# A filter of the first layer meets pixels, so it can be shown as an image of its own size: it answers most
-# strongly to a patch that looks like itself. Does a filter answer to brightness, or to differences? If its
-# weights sum to zero, an even grey patch leaves it cold, however bright.
+# A filter of the first layer meets pixels, so it can be shown as an image of its own size: of all patches
+# of equal strength, it answers most to the one that looks like itself. Does a filter answer to brightness,
+# or to differences? If its weights sum to zero, an even grey patch leaves it cold, however bright.
 
 
 # %%
@@ -352,7 +352,8 @@ def walk(layers, x):
 def project(notes, signal, rule):
     """The signal brought down through what `walk` noted, from the output's shape to the input's.
 
-    Knows Conv2d, Linear, MaxPool2d, ReLU and Flatten; raises ValueError for another layer or rule.
+    Knows Conv2d (without groups or dilation), MaxPool2d (without padding), Linear, ReLU and Flatten;
+    raises ValueError for another layer or rule.
     """
     if rule not in RULES:
         raise ValueError(f"rule must be one of {RULES}, got {rule!r}")

@@ -95,8 +95,9 @@ def multiply_adds(module, x, out):
 
 # %% [markdown]
 # Hooks (4.3) apply the rule wherever a layer is called, and so count a layer twice if it is called twice,
-# its parameters once. A layer whose weights have no rule is an error: a bill that leaves out a line is
-# worse than none.
+# its parameters once. A layer whose weights have no rule is an error, and so are weights that no layer's
+# call used: a bill that leaves out a line is worse than none. Products without weights, such as
+# attention's (12.2), pass no hook and stay off it.
 
 
 # %%
@@ -132,14 +133,14 @@ def bill_of(model, x):
     """A list of dicts, one a call of a layer: name, kind, parameters, multiply_adds, bytes.
 
     x: a batch that the model takes; bytes: the least that the call reads and writes.
-    Raises ValueError where a layer has weights and no rule.
+    Raises ValueError where a layer has weights and no rule, or where no layer's call used some weights.
     """
-    bill, seen = [], set()
+    bill, seen = [], set()  # seen: the parameters that are on the bill, by id
 
     def note(name, module, x, out):
         kind, work = kind_of(module), multiply_adds(module, x, out)
-        own = [] if module in seen else list(module.parameters())
-        seen.add(module)
+        own = [p for p in module.parameters() if id(p) not in seen]
+        seen.update(id(p) for p in own)
         if kind == "other" and own:
             raise ValueError(f"no rule for the work of {name}, a {type(module).__name__}")
         n_parameters = sum(p.numel() for p in module.parameters())
@@ -149,6 +150,9 @@ def bill_of(model, x):
 
     with listening(model, note), torch.no_grad():
         model(x)
+    missing = [name for name, p in model.named_parameters() if id(p) not in seen]
+    if missing:
+        raise ValueError(f"no layer's call used {', '.join(missing)}")
     return bill
 
 
@@ -238,7 +242,10 @@ assert share["MobileNetV2"]["1×1"] > 0.8 and share["VGG-16"]["k×k"] > 0.98
 
 # %%
 def kept_by(module, x, out):
-    """(tensors, further bytes) that autograd keeps for one call x -> out in training mode, on the CPU."""
+    """(tensors, further bytes) that autograd keeps for one call x -> out in training mode, on the CPU.
+
+    Raises ValueError for a layer without a rule.
+    """
     if isinstance(module, WEIGHTED + TRANSPOSED):
         return [x], 0
     if isinstance(module, nn.BatchNorm2d):
@@ -371,7 +378,10 @@ plt.show()
 
 # %%
 def percentile(sample, q):
-    """The q-th percentile (0 to 100) of a sequence of numbers, linear between neighbours."""
+    """The q-th percentile (0 to 100) of a sequence of numbers, linear between neighbours.
+
+    Raises ValueError for an empty sequence, or a q outside 0 to 100.
+    """
     ordered = sorted(sample)
     if not ordered or not 0 <= q <= 100:
         raise ValueError(f"no percentile {q} of {len(ordered)} numbers")
@@ -463,10 +473,11 @@ torch.manual_seed(0)
 images, model = torch.randn(4, 3, 224, 224).to(device), built["SqueezeNet 1.1"]
 with torch.inference_mode():
     expected = model(images)
-print(f"{'ms an image':20s}" + "".join(f"{f'batch {n}':>12s}" for n in (1, 4)))
+batch_sizes = (1, 2, 4)
+print(f"{'ms an image':20s}" + "".join(f"{f'batch {n}':>12s}" for n in batch_sizes))
 for name, layout in layouts.items():
     model, inputs = model.to(memory_format=layout), images.contiguous(memory_format=layout)
-    medians = [percentile(latencies(model, inputs[:n], n=3)[1], 50) / n for n in (1, 4)]
+    medians = [percentile(latencies(model, inputs[:n], n=3)[1], 50) / n for n in batch_sizes]
     print(f"{name:20s}" + "".join(f"{1e3 * median:12.1f}" for median in medians))
     with torch.inference_mode():
         gap = (model(inputs) - expected).abs().max() / expected.abs().max()
@@ -502,7 +513,8 @@ assert abs(intensity["depthwise"] - 2.25) < 0.01 and abs(intensity["linear"] - 0
 # %% [markdown]
 # The two roofs of this machine come from its quickest product and its quickest large copy. With them each
 # line of a bill gets the time that it takes at best, whichever roof is lower; norms and activations have
-# bytes only. Their sum is a bound from below for a network that runs layer by layer.
+# bytes only. The sum is the network's time at best, if it runs layer by layer and all passes through
+# memory.
 
 
 # %%
@@ -540,8 +552,10 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# What still misses is what no bill lists: the price of starting an operation, kernels that do not reach
-# the roof, and layouts that are converted on the way. For that, look inside.
+# The slanted roof is that of a copy, which writes as much as it reads. A layer that mostly reads, as the
+# linear one, or that finds its map in a cache, may stand above it. What still misses is what no bill
+# lists: the price of starting an operation, kernels that do not reach the roof, and layouts that are
+# converted on the way. For that, look inside.
 #
 # ## Inside one call: the profiler
 #
@@ -594,7 +608,7 @@ assert {kind for kind, seconds in by_kind.items() if seconds > 0} == {
 # %%
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "trace.json"
-    prof.export_chrome_trace(str(path))
+    prof.export_chrome_trace(path.as_posix())  # the path is written into the file: no backslashes
     trace = json.loads(path.read_text(encoding="utf-8"))
 events = [event for event in trace["traceEvents"] if event.get("ph") == "X"]  # X: has a duration
 operators = Counter(event["name"] for event in events if event.get("cat") == "cpu_op")
@@ -619,7 +633,10 @@ for values, shift, color, hatch, label in shown:
     ax.barh(places + shift, percents, 0.4, color=color, hatch=hatch, label=f"of the {label}")
 ax.set_yticks(places, KINDS[:6])
 ax.invert_yaxis()
-ax.set(xlabel="share (%)", title=f"MobileNetV2: {light:.0f} % of the work takes {lasts:.0f} % of the time")
+ax.set(xlabel="share of MobileNetV2 (%)")
+ax.set_title(
+    f"{', '.join(lean).capitalize()}: {light:.0f} % of the work, {lasts:.0f} % of the time", fontsize=11
+)
 ax.legend()
 plt.show()
 
@@ -633,7 +650,10 @@ plt.show()
 
 # %%
 def pareto_front(cost, gain):
-    """Names that no other beats; cost, gain: dicts over the same names; better is less cost, more gain."""
+    """Names that no other beats; cost, gain: dicts over the same names; better is less cost, more gain.
+
+    Raises ValueError where the names differ.
+    """
     if cost.keys() != gain.keys():
         raise ValueError(f"costs of {sorted(cost)} but gains of {sorted(gain)}")
 

@@ -531,6 +531,35 @@ def test_curves_on_a_model_that_counts(attribution_checks):
         attribution_checks.curves(model, x, torch.tensor([0]), x[0])
 
 
+def test_photo_maps_match_autograd(attribution_checks):
+    module = attribution_checks
+    net, photos, answers = module.net, module.photos.clone().requires_grad_(), module.answers
+    last = net.features(photos)
+    chosen = net.classifier(last).flatten(1)[torch.arange(3), answers].sum()
+    pixels, cells = torch.autograd.grad(chosen, (photos, last))
+    cam = (cells.mean(dim=(2, 3), keepdim=True) * last.detach()).sum(dim=1).clamp(min=0)
+
+    class Guided(nn.Module):
+        def forward(self, z):
+            h = z.relu()
+            h.register_hook(lambda signal: signal.clamp(min=0))
+            return h
+
+    copied = copy.deepcopy(net)
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(parent, name, Guided())
+    chosen = copied(photos)[torch.arange(3), answers].sum()
+    guided = torch.autograd.grad(chosen, photos)[0]
+    expected = {"saliency": pixels.abs().amax(dim=1), "guided": guided.abs().amax(dim=1), "Grad-CAM": cam}
+    ours = module.photo_maps(net)
+    assert ours.keys() == expected.keys()
+    for name, values in expected.items():
+        scale = values.abs().max().item()
+        torch.testing.assert_close(ours[name], values, rtol=1e-3, atol=1e-4 * scale)
+
+
 def test_grad_cam_notices_the_redrawn_layer_and_guided_does_not(attribution_checks):
     same = attribution_checks.same
     assert same["last layer drawn", "Grad-CAM"][0] < 0.6 < 0.8 < same["last layer drawn", "guided"][0]
@@ -619,6 +648,16 @@ def test_box_has_a_tolerance_and_pairs_are_chosen(adversarial_examples):
     assert is_dress.tolist() == [0, 1, 1] and torch.equal(pixels, images[[0, 2, 4]].flatten(1).double())
 
 
+def test_photos_are_normalised_inside_the_model(adversarial_examples):
+    from torchvision.transforms import functional as TF
+
+    module = adversarial_examples
+    normalised = TF.normalize(module.photos, module.preprocess.mean, module.preprocess.std)
+    with torch.no_grad():
+        expected, ours = module.net(normalised), module.imagenet(module.photos)
+    torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+
+
 def test_project_is_the_nearest_point(adversarial_examples):
     x = torch.tensor([0.0, 0.5, 0.5, 0.95, 0.5])
     changed = torch.tensor([-1.0, 0.9, 0.1, 1.2, 0.55])
@@ -676,12 +715,22 @@ def test_bill_counts_calls_twice_and_parameters_once(model_profiling):
     assert model_profiling.best_seconds(bill, peak=15, bandwidth=120) == 10 + 1 + 10
 
 
+def test_bill_counts_shared_weights_once(model_profiling):
+    one, other = nn.Linear(5, 5, bias=False), nn.Linear(5, 5, bias=False)
+    other.weight = one.weight
+    bill = model_profiling.bill_of(nn.Sequential(one, other), torch.zeros(1, 5))
+    assert [row["parameters"] for row in bill] == [25, 0] and [row["bytes"] for row in bill] == [140, 140]
+
+
 def test_a_layer_without_a_rule_is_named(model_profiling):
     with pytest.raises(ValueError, match="0, a Bilinear"):
         model = nn.Sequential(nn.Bilinear(2, 2, 1))
         model.forward = lambda x: model[0](x, x)
         model_profiling.bill_of(model, torch.zeros(1, 2))
     assert not model[0]._forward_hooks  # taken away in spite of the error
+    attention = nn.TransformerEncoderLayer(4, 2, 8).eval()  # it works on weights without calling their layers
+    with pytest.raises(ValueError, match="no layer's call used self_attn.in_proj_weight"):
+        model_profiling.bill_of(attention, torch.zeros(3, 1, 4))
     with pytest.raises(ValueError, match="a Softplus keeps"):
         model_profiling.count_kept(nn.Sequential(nn.Linear(2, 2), nn.Softplus()), torch.zeros(1, 2))
 
@@ -699,6 +748,15 @@ def test_kept_memory_matches_autograd(model_profiling, activation, inplace):
     assert curve[turn] == max(curve) == model_profiling.count_kept(model, x) > 0
     assert curve[-1] == 0 and len(curve) == 2 * turn + 1
     assert all(a < b for a, b in zip(curve[:turn], curve[1:]))
+
+
+@pytest.mark.parametrize("size", [1, (1, 2), (2, 1)])
+def test_kept_memory_of_a_pool_whose_input_nobody_else_keeps(model_profiling, size):
+    model = nn.Sequential(nn.Conv2d(2, 5, 3), nn.AdaptiveAvgPool2d(size), nn.Flatten(), nn.LazyLinear(2))
+    x = torch.randn(3, 2, 9, 7)
+    model(x)  # builds the lazy layer
+    curve, turn = model_profiling.memory_of_a_step(model, x)
+    assert curve[turn] == max(curve) == model_profiling.count_kept(model, x) > 0
 
 
 @pytest.mark.parametrize("sample", [[3.0], [2, 1], [5, 1, 4, 1, 9, 2, 6]])
@@ -834,7 +892,7 @@ LATENCIES = [
 
 @pytest.mark.parametrize("name, batch_size", LATENCIES)
 @pytest.mark.parametrize("implementation", ["channels first", "channels last", "channels last, compiled"])
-def test_inference_speed(model_profiling, timed, device, name, batch_size, implementation):
+def test_inference_speed(model_profiling, timed, device, compiled, name, batch_size, implementation):
     if device.type == "cpu" and ((name, batch_size) not in ON_THE_CPU or "compiled" in implementation):
         pytest.skip("on CUDA only")
     torch.manual_seed(0)
@@ -845,6 +903,6 @@ def test_inference_speed(model_profiling, timed, device, name, batch_size, imple
         expected = model(x[:1])
         layout = model_profiling.layouts[implementation.removesuffix(", compiled")]
         model, x = model.to(memory_format=layout), x.contiguous(memory_format=layout)
-        call = torch.compile(model) if "compiled" in implementation else model
+        call = compiled(model) if "compiled" in implementation else model
         out = timed(call, x, flops=flops)
     torch.testing.assert_close(out[:1], expected, rtol=1e-2, atol=1e-2 * expected.abs().max().item())
