@@ -133,20 +133,21 @@ torch.testing.assert_close(ours, (w.grad, x.grad), rtol=1e-10, atol=1e-12)
 # %%
 def draw_graph(tensor, names, ax):
     """Draw the notes of `tensor` on `ax`; names: what to call the leaves, a dict from name to tensor."""
-    column, row, n_leaves = {}, {}, 0
-    arrow = {"arrowstyle": "-|>", "color": "0.6", "shrinkA": 34, "shrinkB": 36}
+    column, row, boxes, n_leaves = {}, {}, {}, 0
     for node in graph_nodes(tensor):
         parents = [parent for parent, _ in node.next_functions if parent is not None]
         column[node] = 1 + max((column[parent] for parent in parents), default=-1)
         row[node] = float(np.mean([row[parent] for parent in parents])) if parents else -n_leaves
         n_leaves += not parents
-        for parent in parents:
-            ends = {"xy": (column[node], row[node]), "xytext": (column[parent], row[parent])}
-            ax.annotate("", **ends, arrowprops=arrow)
         leaf = [name for name, leaf in names.items() if getattr(node, "variable", None) is leaf]
         text = f"leaf {leaf[0]}" if leaf else node.name().removesuffix("0").removesuffix("Backward")
-        box = {"boxstyle": "round", "facecolor": "0.9" if leaf else "white", "edgecolor": "0.4"}
-        ax.text(column[node], row[node], text, ha="center", va="center", bbox=box, zorder=3)
+        look = {"boxstyle": "round", "facecolor": "0.9" if leaf else "white", "edgecolor": "0.4"}
+        place = {"ha": "center", "va": "center", "bbox": look}
+        boxes[node] = ax.text(column[node], row[node], text, **place).get_bbox_patch()
+        for parent in parents:
+            ends = {"xy": (column[node], row[node]), "xytext": (column[parent], row[parent])}
+            arrow = {"arrowstyle": "-|>", "color": "0.6", "patchA": boxes[parent], "patchB": boxes[node]}
+            ax.annotate("", **ends, arrowprops=arrow)
     ax.set(xlim=(-0.6, max(column.values()) + 0.6), ylim=(min(row.values()) - 0.6, max(row.values()) + 0.6))
     ax.axis("off")
 
@@ -228,9 +229,8 @@ whole = weight.grad.clone()
 weight.grad = None
 for piece in (slice(0, 200), slice(200, 500)):
     share = len(y[piece]) / len(y)
-    (
-        share * F.cross_entropy(x[piece] @ weight.T + bias, y[piece])
-    ).backward()  # (n, 196) @ (196, 10) -> (n, 10)
+    scores = x[piece] @ weight.T + bias  # (n, 196) @ (196, 10) -> (n, 10)
+    (share * F.cross_entropy(scores, y[piece])).backward()
 largest = (weight.grad - whole).abs().max().item()
 print(f"pieces against the whole: largest difference {largest:.1e}")
 torch.testing.assert_close(weight.grad, whole, rtol=1e-10, atol=1e-12)
@@ -263,7 +263,7 @@ layers = [torch.randn(64, 64, dtype=torch.float64) * 0.1 for _ in range(6)]
 hidden, norms = torch.randn(32, 64, dtype=torch.float64, requires_grad=True), {}
 for depth, layer in enumerate(layers, start=1):
     hidden = torch.tanh(hidden @ layer.T)  # (32, 64) @ (64, 64) -> (32, 64)
-    handle = hidden.register_hook(lambda grad, depth=depth: norms.update({depth: grad.norm().item()}))
+    hidden.register_hook(lambda grad, depth=depth: norms.update({depth: grad.norm().item()}))
 hidden.square().sum().backward()
 for depth, norm in norms.items():
     print(f"layer {depth}   norm of the gradient {norm:.4f}")
@@ -275,7 +275,8 @@ assert norms[1] < norms[6]
 #
 # The loss of two-class problems contains $s(x) = \log(1 + e^x)$. Its slope is the sigmoid
 # $\sigma(x) = 1 / (1 + e^{-x})$, harmless everywhere. But autograd differentiates what we *wrote*: for a
-# large $x$ the exponential overflows, and its recorded slope becomes infinity over infinity.
+# large $x$ the exponential overflows to infinity, whose logarithm has slope zero, and the recorded product
+# of slopes is zero times infinity: not a number.
 
 # %%
 x = torch.tensor([-200.0, -1.0, 0.0, 1.0, 200.0], dtype=torch.float32, requires_grad=True)
@@ -436,9 +437,9 @@ assert w.is_leaf and w.requires_grad
 # %% [markdown]
 # ## What silence looks like
 #
-# Three of the four have a silent form. (The fourth: an optimizer keeps the tensors it was given. Replace
-# a weight afterwards, and the optimizer goes on moving the old one.) A small network on the clothes, four
-# times from the same start: once right, three times with one silent mistake.
+# Each of the four has a silent form. The fourth's is still to come: an optimizer keeps the tensors it was
+# given, so replace a weight afterwards, and the optimizer goes on moving the old one. A small network on
+# the clothes, four times from the same start: once right, and once each with mistakes two, three and four.
 
 # %%
 x, y = train_images[:500, ::2, ::2].flatten(1), train_labels[:500]  # (500, 14, 14) -> (500, 196), and (500,)

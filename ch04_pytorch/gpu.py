@@ -12,6 +12,7 @@
 # what would differ.
 
 # %%
+import importlib.util
 import shutil
 import statistics
 import time
@@ -324,7 +325,8 @@ for i, (name, (peak, bandwidth)) in enumerate(roofs.items()):
     )
     for batch_size in batch_sizes:
         intensity, rate = points[name, batch_size]
-        ax.loglog(intensity, rate / 1e9, "o" if i == 0 else "s", color="0.2", fillstyle="none")
+        label = "a layer, by batch size" if i == 0 and batch_size == 1 else None
+        ax.loglog(intensity, rate / 1e9, "os"[i], color="0.2", fillstyle="none", label=label)
         ax.annotate(
             f"{batch_size}", (intensity, rate / 1e9), xytext=(6, -12), textcoords="offset points", fontsize=9
         )
@@ -462,8 +464,8 @@ plt.show()
 #
 # A chain of elementwise operations, run *eagerly*, one after the other, is bound by memory: each reads
 # its input and writes its output. `torch.compile` writes one program for the device, a *kernel*, for the
-# whole chain, which reads once and writes once. Its first call takes long, and needs a compiler, so the
-# course uses it on CUDA only.
+# whole chain, which reads once and writes once. Its first call takes long, and needs a compiler and the
+# package Triton, so the course uses it on CUDA only.
 
 
 # %%
@@ -473,15 +475,14 @@ def chain(x):
 
 
 n = 2**22
-eager_bytes, fused_bytes = (
-    4 * 2 * 4 * n,
-    2 * 4 * n,
-)  # four operations, or one, that read and write n float32 numbers
+fused_bytes = 2 * 4 * n  # n float32 numbers, read and written once
+eager_bytes = 4 * fused_bytes  # by each of four operations
 ratio = eager_bytes // fused_bytes
 print(f"eager moves {eager_bytes / 1e6:.0f} MB, one kernel {fused_bytes / 1e6:.0f} MB: {ratio} times less")
 x = torch.randn(n).to(device)
 print(f"eager on the {names[device]}: {1e3 * seconds(lambda: chain(x), device):.3f} ms")
-if device.type == "cuda" and (shutil.which("cc") or shutil.which("gcc")):
+can_compile = (shutil.which("cc") or shutil.which("gcc")) and importlib.util.find_spec("triton")
+if device.type == "cuda" and can_compile:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice on settings that do not matter here
         compiled = torch.compile(chain)
@@ -517,9 +518,9 @@ assert gap < 1e-3
 
 # %% [markdown]
 # Two switches matter here. On recent NVIDIA GPUs `torch.set_float32_matmul_precision("high")` lets
-# float32 products round their inputs to fewer bits (TF32): faster, with larger errors. And
+# float32 matrix products round their inputs to fewer bits (TF32): faster, with larger errors. And
 # `torch.use_deterministic_algorithms(True)` makes a GPU give the same bits in every run, or raises where
-# it cannot. Neither is on by default.
+# it cannot. Neither is on by default, but convolutions (9.1) may use TF32 without being asked.
 #
 # ## What to remember
 #

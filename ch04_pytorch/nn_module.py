@@ -428,6 +428,7 @@ for container, register in ((list, False), (nn.ModuleList, True)):
     names = list(stack.state_dict())
     count = sum(parameter.numel() for parameter in stack.parameters())
     print(f"{container.__name__:12s}{count:4d} parameters   scale {stack.scale.dtype}")
+    assert count == (2 * (4 * 4 + 4) if register else 0)
     assert names == (
         ["scale"] + [f"layers.{i}.{n}" for i in (0, 1) for n in ("weight", "bias")] if register else []
     )
@@ -445,9 +446,9 @@ assert sum(parameter.numel() for parameter in tied.parameters()) == 36
 # %% [markdown]
 # ## Hooks: looking in without opening
 #
-# Our box calls `forward` and nothing else. The real one first asks its *hooks*, functions that you
-# registered, which see a module's inputs and output. With them, one short function tells of any model what
-# passes through it, and what each part costs.
+# Our box calls `forward` and nothing else. The real one also calls *hooks*, functions that you registered,
+# which see a module's inputs before `forward` or its output after it. With them, one short function tells
+# of any model what passes through it, and what each part costs.
 
 
 # %%

@@ -7,11 +7,13 @@
 #
 # **You will build** a small project in a temporary folder, train it, resume it, and read its log; then a
 # colleague's two changes break it, once loudly and once silently, and you find both faults. **You need**
-# modules (4.3), checkpoints (4.4) and autograd (4.2).
+# modules (4.3), checkpoints (4.4) and autograd (4.2). **It takes** about half a minute, most of it
+# starting Python again and again.
 
 # %%
 import csv
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -104,6 +106,7 @@ def watch(model):
 
 def training_step(model, optimizer, x, y):
     """One step of gradient descent; returns the loss before it."""
+    model.train()
     loss = F.cross_entropy(model(x), y)
     optimizer.zero_grad()
     loss.backward()
@@ -147,6 +150,7 @@ def main():
         for epoch in range(first + 1, options.epochs + 1):
             batches = torch.randperm(len(x), generator=generator).split(50)
             losses = [training_step(model, optimizer, x[chosen], y[chosen]) for chosen in batches]
+            model.eval()
             with torch.no_grad():
                 accuracy = (model(valid_x).argmax(dim=1) == valid_y).float().mean().item()
             log.writerow([epoch, sum(losses) / len(losses), accuracy])
@@ -195,16 +199,19 @@ n_written = (folder / "test_project.py").write_text(TEST, encoding="utf-8")
 # ## Train, stop, go on
 #
 # A command runs in its own process, as it would in a terminal: with the project's folder as its place,
-# and nothing left over from this lesson. Its return code is zero if all went well. We train for some
-# epochs, stop, and go on the next day. The log of the second run continues the first: the same lines
-# stand at its top, and the numbering goes on.
+# and nothing left over from this lesson. Its return code is zero if all went well. Two *environment
+# variables* ask for output that a program can read on any system: UTF-8, and no colours.
+#
+# We train for some epochs, stop, and go on the next day. The log of the second run continues the first:
+# the same lines stand at its top, and the numbering goes on.
 
 
 # %%
 def run(*arguments):
     """Run Python with `arguments` in the project's folder; returns its return code and what it printed."""
     command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
+    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHON_COLORS": "0"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
     return done.returncode, done.stdout + done.stderr
 
 
@@ -228,11 +235,13 @@ assert epochs == [1, 2, 3, 4, 5, 6]
 assert rows[3]["loss"] < rows[2]["loss"]  # the new run went on where the old one stopped
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.plot(epochs, [row["loss"] for row in rows], "o-", color="C0", label="training loss (nats)")
+ax.plot(epochs, [row["loss"] for row in rows], "o-", color="C0", label="training loss")
 ax.plot(epochs, [row["accuracy"] for row in rows], "s--", color="C1", label="validation accuracy")
 ax.axvline(3.5, color="0.7", linewidth=0.8, zorder=0)
 ax.text(3.55, 0.08, "resumed", color="0.3")
-ax.set(xlabel="epoch", ylabel="value", title="The resumed run continues the first", ylim=(0, 1.8))
+ax.set(
+    xlabel="epoch", ylabel="loss (nats), accuracy", title="The resumed run continues the first", ylim=(0, 1.8)
+)
 ax.legend()
 plt.show()
 
@@ -349,7 +358,7 @@ n_written = (folder / "model.py").write_text(fixed_model, encoding="utf-8")
 # ## A silent fault
 #
 # Next the colleague adds a penalty on large weights to the loss: the length of each parameter,
-# $\sqrt{\sum_i w_i^2}$. Training does not stop, and from the second step on its loss is NaN, *not a
+# $\sqrt{\sum_i w_i^2}$. Training does not stop, its return code is zero, and its loss is NaN, *not a
 # number*. In the test our `watch` is on, and it raises at the first module whose output is not finite.
 
 # %%
@@ -360,6 +369,10 @@ nan_fault = train_text.replace(
     "    loss = F.cross_entropy(model(x), y) + 1e-4 * penalty\n",
 )
 n_written = (folder / "train.py").write_text(nan_fault, encoding="utf-8")
+silent_code, silent_output = run("train.py", "--data", data, "--epochs", 1)
+print(f"return code {silent_code}\n{silent_output.strip()}")
+assert silent_code == 0 and "loss nan" in silent_output
+
 nan_code, output = run("-m", "unittest")
 watch_message = [line for line in output.splitlines() if "Error:" in line][-1]
 print(f"return code {nan_code}\n{watch_message}")
@@ -367,7 +380,7 @@ assert nan_code != 0 and "first seen at hidden" in watch_message
 
 # %% [markdown]
 # That is where the NaN was *seen*, in the forward pass of the second step. But `hidden` is innocent: its
-# parameters had become NaN in the first step. Where a NaN is *born* in a backward pass, `detect_anomaly`
+# bias had become NaN in the first step. Where a NaN is *born* in a backward pass, `detect_anomaly`
 # tells. It checks what every backward note returns, and shows the forward line that made the note.
 
 # %%

@@ -89,7 +89,8 @@ assert contiguous_strides((5, 28, 28)) == torch.empty(5, 28, 28).stride()
 class StridedTensor:
     """A view of a flat list, with torch's meaning of shape, strides (in elements) and offset.
 
-    Without strides the storage is read row by row. Raises ValueError where it does not have the shape's size.
+    Without strides the storage is read row by row, and ValueError is raised where it does not have as many
+    numbers as the shape.
     """
 
     def __init__(self, storage, shape, strides=None, offset=0):
@@ -99,7 +100,10 @@ class StridedTensor:
             raise ValueError(f"a storage of {len(storage)} numbers cannot have shape {self.shape}")
 
     def __getitem__(self, key):
-        """The view at `key`: an integer, a slice, or a tuple of them; raises IndexError outside the shape."""
+        """The view at `key`: an integer, a slice, or a tuple of them.
+
+        Raises IndexError outside the shape, and ValueError for a slice whose step is not positive.
+        """
         key = key if isinstance(key, tuple) else (key,)
         if len(key) > len(self.shape):
             raise IndexError(f"{len(key)} indices for shape {self.shape}")
@@ -329,11 +333,12 @@ assert "not compatible" in refusal
 assert theirs.contiguous() is theirs and theirs.T.contiguous().stride() == (2, 1)
 
 # %% [markdown]
-# ## A picture turned, thinned and cut
+# ## A picture mirrored, thinned and cut
 #
 # Fashion-MNIST holds small pictures of clothes: $28 \times 28$ shades of grey, ten kinds. One picture is
-# a strip of 784 numbers. Turning it, taking every second pixel and cutting it into sixteen patches are
-# three slips of paper. (Lesson 9.6 cuts windows for a convolution in the same way.)
+# a strip of 784 numbers. Transposing it, which mirrors it along its diagonal, taking every second pixel
+# and cutting it into sixteen patches are three slips of paper. (Lesson 9.6 cuts windows for a convolution
+# in the same way.)
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -341,9 +346,9 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
 
 image = train_images[0]  # (28, 28)
-turned, thinned = image.T, image[::2, ::2]  # (28, 28) and (14, 14)
+mirrored, thinned = image.T, image[::2, ::2]  # (28, 28) and (14, 14)
 patches = image.view(4, 7, 4, 7).transpose(1, 2)  # (4, 7, 4, 7) -> (4, 4, 7, 7): a grid of 7 × 7 patches
-for name, view in {"image": image, "turned": turned, "thinned": thinned, "patches": patches}.items():
+for name, view in {"image": image, "mirrored": mirrored, "thinned": thinned, "patches": patches}.items():
     even = "contiguous" if view.is_contiguous() else "not contiguous"
     print(f"{name:10s}shape {str(tuple(view.shape)):16s}strides {str(view.stride()):20s}{even}")
     assert view.data_ptr() == image.data_ptr()  # no pixel was moved
@@ -357,7 +362,7 @@ for i, j in itertools.product(range(4), range(4)):
     sheet[8 * i : 8 * i + 7, 8 * j : 8 * j + 7] = patches[i, j].numpy()
 titles = {
     "stored: (28, 1)": image.numpy(),
-    "turned: (1, 28)": turned.numpy(),
+    "transposed: (1, 28)": mirrored.numpy(),
     "thinned: (56, 2)": thinned.numpy(),
 }
 for ax, (title, picture) in zip(axes, {**titles, "cut: (196, 7, 28, 1)": sheet}.items()):
@@ -370,8 +375,8 @@ plt.show()
 # ## In place: convenient and shared
 #
 # A name that ends in an underscore changes the tensor instead of making a new one, and with it every view
-# of the same strip. Assigning to a slice does so too. On a broadcast view it is refused where it can be
-# seen: one number in memory cannot hold four answers.
+# of the same strip. Assigning to a slice does so too. Adding to a broadcast view is refused: one number in
+# memory cannot hold four answers.
 
 # %%
 board = torch.zeros(3, 4)
@@ -499,6 +504,7 @@ class_means = totals / membership.sum(dim=0)[:, None, None]  # (10, 28, 28) / (1
 for label in range(10):
     torch.testing.assert_close(class_means[label], train_images[train_labels == label].mean(dim=0))
 
+torch.manual_seed(0)
 a, b = torch.randn(5, 2, 3, dtype=torch.float64), torch.randn(5, 3, 4, dtype=torch.float64)
 torch.testing.assert_close(torch.einsum("bij,bjk->bik", a, b), a @ b)  # (5, 2, 3) @ (5, 3, 4) -> (5, 2, 4)
 torch.testing.assert_close(torch.einsum("bij->bji", a), a.transpose(1, 2))  # (5, 2, 3) -> (5, 3, 2)
@@ -524,8 +530,8 @@ assert torch.equal(torch.rand(3, generator=torch.Generator().manual_seed(0)), fi
 print("first ", first.tolist(), "\nsecond", second.tolist())
 
 # %% [markdown]
-# What a seed promises is the same numbers for the same program, library and kind of device, no more.
-# NumPy and PyTorch with the same seed differ, and so do a CPU and a GPU.
+# A seed promises the same numbers for the same program, the same version of the library and the same kind
+# of device, no more. NumPy and PyTorch with the same seed differ, and so do a CPU and a GPU.
 
 # %%
 ours = np.random.default_rng(0).random(3)

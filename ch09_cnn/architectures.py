@@ -289,10 +289,11 @@ assert branch_costs[1] == 28 * 28 * (16 * 192 + 32 * 16 * 25) < branch_costs[0] 
 # %% [markdown]
 # ## 2015: ResNet, a road past every block
 #
-# VGG stopped at nineteen layers, since deeper ones trained worse. ResNet adds each block's input to its
-# output, so that a block only learns what to change; lesson 9.4 looks at why that works. Here we read its
-# plan. The *basic block* has two $3\times3$; the *bottleneck* narrows by a $1\times1$, works, and widens
-# again, fourfold. Where shapes change, the shortcut gets a $1\times1$ of its own (`downsample`).
+# VGG stopped at nineteen layers, where its error no longer fell; plain networks deeper than that train
+# worse. ResNet adds each block's input to its output, so that a block only learns what to change; lesson
+# 9.4 looks at why that works. Here we read its plan. The *basic block* has two $3\times3$; the
+# *bottleneck* narrows by a $1\times1$, works, and widens again, fourfold. Where shapes change, the
+# shortcut gets a $1\times1$ of its own (`downsample`).
 
 
 # %%
@@ -328,6 +329,7 @@ class ResidualBlock(nn.Module):
 
 
 def basic(n_in, width, stride):
+    """Two 3 × 3, the stride in the first; n_in channels to `width`."""
     return ResidualBlock(n_in, [(width, 3, stride), (width, 3, 1)])
 
 
@@ -569,6 +571,7 @@ test_inputs = (test_images[:, None] - center) / spread  # (1000, 1, 28, 28)
 
 
 def small_lenet():
+    """LeNet-5 for (B, 1, 28, 28)."""
     first = nn.Conv2d(1, 6, 5, padding=2)  # 28 pixels play the paper's 32
     return nn.Sequential(
         *(first, nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2)),
@@ -577,6 +580,7 @@ def small_lenet():
 
 
 def small_vgg():
+    """Three pairs of 3 × 3 with a pool behind each, and two linear layers, for (B, 1, 28, 28)."""
     layers = []
     for n_in, n_out in ((1, 8), (8, 16), (16, 32)):
         layers += [nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU()]
@@ -585,6 +589,7 @@ def small_vgg():
 
 
 def small_resnet():
+    """Three basic blocks without an early shrinking, and one average over all places, for (B, 1, 28, 28)."""
     blocks = basic(8, 8, 1), basic(8, 16, 2), basic(16, 32, 2)
     stem = conv_norm(1, 8, 3)
     return nn.Sequential(*stem, nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))

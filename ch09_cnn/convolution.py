@@ -359,7 +359,7 @@ assert border["stride 1, by 2"] > 0.1 < inside["stride 2, by 1"]
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
 for ax, (name, gap) in zip(axes, gaps.items()):
-    shown = ax.imshow(np.maximum(gap, gap.max() / 1e3)[:30, :40], vmin=0, vmax=1)
+    shown = ax.imshow(gap[:30, :40], vmin=0, vmax=1)
     ax.set(title=name, xlabel="column", ylabel="row")
 fig.colorbar(shown, ax=axes, label="difference (top left corner)")
 fig.suptitle("Equal up to the border, unless a stride meets a shift it does not divide")
@@ -414,7 +414,8 @@ assert influence[0, 0] < influence.max() / 50 and abs(influence.sum() - 1) < 1e-
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 shown = ax.imshow(np.where(seen, influence, np.nan))
-ax.set(xlabel="column of the input", ylabel="row of the input", title="The corners of the field hardly count")
+ax.set(xlabel="column of the input (white: not seen)", ylabel="row of the input")
+ax.set_title("The corners of the field hardly count")
 fig.colorbar(shown, ax=ax, label="weight of the pixel in the output")
 plt.show()
 

@@ -342,6 +342,7 @@ plt.show()
 
 # %%
 def pooled_network():
+    """(B, 1, 28, 28) to scores (B, 10): two convolutions, each with a max pool behind it."""
     return nn.Sequential(
         *(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
@@ -350,6 +351,7 @@ def pooled_network():
 
 
 def strided_network():
+    """The same with strides of two in place of the pools."""
     return nn.Sequential(
         *(nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.ReLU()),
         *(nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.ReLU()),
@@ -358,6 +360,7 @@ def strided_network():
 
 
 def mlp():
+    """(B, 1, 28, 28) to scores (B, 10): one hidden layer, as wide as the parameters of the others allow."""
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 11), nn.ReLU(), nn.Linear(11, 10))
 
 

@@ -336,11 +336,12 @@ plt.show()
 # %% [markdown]
 # ## Explanation 2: many short networks
 #
-# Multiplied out as on paper, twenty residual blocks are a sum over $2^{20}$ ways, and half of the ways
-# avoid any given block. Then losing one block should hurt little. In a plain network every block is on the
-# only way. We take one block out at a time, from the deep residual network and from the plain one of 18
-# layers, which learned enough to have something to lose. (The norms use the batch's own statistics: what
-# arrives behind the gap is not what their averages were collected on.)
+# Multiplied out as on paper, the slope of twenty residual blocks is a sum over $2^{20}$ ways (the ReLUs
+# behind the sums only close some of them), and half of the ways avoid any given block. Then losing one
+# block should hurt little. In a plain network every block is on the only way. We take one block out at a
+# time, from the deep residual network and from the plain one of 18 layers, which learned enough to have
+# something to lose. (The norms use the batch's own statistics: what arrives behind the gap is not what
+# their averages were collected on.)
 
 
 # %%

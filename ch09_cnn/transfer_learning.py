@@ -230,7 +230,7 @@ def from_scratch(images, labels, seed):
         *(nn.Conv2d(12, 24, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Dropout(0.3), nn.Linear(24 * 49, 10)),
     ).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(model.parameters())
     for step in range(n_steps):
         optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / n_steps)
         batch = torch.randint(len(images), (32,))
