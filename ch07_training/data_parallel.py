@@ -274,6 +274,7 @@ def launch(script, folder, n_processes, *args, max_restarts=0, timeout=300):
     if sys.platform != "win32":
         environment["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # pytorch issue 135712
+    environment["PYTHONUTF8"] = "1"  # what they print is read as UTF-8 below, on any system
     done = subprocess.run(
         command,
         cwd=folder,
