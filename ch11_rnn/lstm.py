@@ -322,8 +322,8 @@ print(f"largest difference {largest:.1e}")
 #
 # Hochreiter and Schmidhuber's test, in the form of Arjovsky and colleagues, and our phone call: sixty
 # random numbers, one marked in each half, and the answer is the sum of the two. Always answering 1, the
-# mean, costs a squared error of $\frac16$.
-# To do better, the network must carry a number, not a yes or no, over tens of steps.
+# mean, costs a squared error of $\frac16$. To do better, the network must carry a number, not a yes or no,
+# over tens of steps.
 
 
 # %%
