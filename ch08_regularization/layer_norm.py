@@ -74,7 +74,8 @@ def standardise(x, axes, eps=1e-5, centre=True):
 def standardise_backward(grad, cache, axes, centre=True):
     """Gradient at the input of `standardise`, from the one at its output."""
     x_hat, scale = cache
-    x_grad = grad - x_hat * (grad * x_hat).mean(axis=axes, keepdims=True)
+    x_grad = x_hat * -(grad * x_hat).mean(axis=axes, keepdims=True)
+    x_grad += grad
     if centre:
         x_grad -= grad.mean(axis=axes, keepdims=True)
     x_grad *= scale

@@ -130,9 +130,11 @@ def gru_forward(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
     two, bias = 2 * n_hidden, half * bias_ih
     bias[:two] += half[:two] * bias_hh[:two]
     # (T * B, D) @ (D, 3H) -> (T * B, 3H) -> (T, B, 3H)
-    gates = x.reshape(-1, n_in) @ (half[:, None] * weight_ih).T + bias
+    gates = x.reshape(-1, n_in) @ (half[:, None] * weight_ih).T
+    gates += bias
     gates = gates.reshape(n_steps, batch_size, 3 * n_hidden)
-    hiddens = np.concatenate([h[None], np.empty((n_steps, *h.shape), x.dtype)])  # (T + 1, B, H)
+    hiddens = np.empty((n_steps + 1, *h.shape), x.dtype)  # (T + 1, B, H)
+    hiddens[0] = h
     past = np.empty((n_steps, *h.shape), x.dtype)  # (T, B, H): U h + b' of the candidate, before the reset
     product = np.empty_like(gates[0])  # (B, 3H)
     for t in range(n_steps):

@@ -169,11 +169,12 @@ def lstm_forward(x, h, c, weight_ih, weight_hh, bias):
     lift = 1 - half
     recurrent = np.ascontiguousarray((half[:, None] * weight_hh).T)  # (4H, H) -> (H, 4H)
     # (T * B, D) @ (D, 4H) -> (T * B, 4H) -> (T, B, 4H)
-    gates = x.reshape(-1, n_in) @ (half[:, None] * weight_ih).T + half * bias
+    gates = x.reshape(-1, n_in) @ (half[:, None] * weight_ih).T
+    gates += half * bias
     gates = gates.reshape(n_steps, batch_size, 4 * n_hidden)
-    hiddens = np.concatenate([h[None], np.empty((n_steps, *h.shape), x.dtype)])  # (T + 1, B, H)
-    cells = np.concatenate([c[None], np.empty((n_steps, *c.shape), x.dtype)])  # (T + 1, B, H)
-    shown = np.empty((n_steps, *c.shape), x.dtype)
+    hiddens, cells = np.empty((2, n_steps + 1, *state), x.dtype)  # (T + 1, B, H) each
+    hiddens[0], cells[0] = h, c
+    shown = np.empty((n_steps, *state), x.dtype)
     product = np.empty_like(gates[0])  # (B, 4H)
     by_gate = gates.reshape(n_steps, batch_size, 4, n_hidden)
     i, f, g, o = by_gate.transpose(2, 0, 1, 3)  # (T, B, H) each, views

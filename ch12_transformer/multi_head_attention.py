@@ -56,12 +56,15 @@ def attention(query, key, value, mask=None):
 
     query: (..., T, d), key and value: (..., S, d); mask: boolean, True where a query may attend.
     """
-    weights = query * (1 / math.sqrt(query.shape[-1])) @ key.swapaxes(-1, -2)  # (..., T, d) @ (..., d, S)
+    query = query * (1 / math.sqrt(query.shape[-1]))
+    # on their side, as in 12.2's fast form: (..., S, d) @ (..., d, T) -> (..., S, T)
+    weights = key @ query.swapaxes(-1, -2)
     if mask is not None:
-        weights = np.where(mask, weights, weights.dtype.type(-np.inf))
-    weights -= np.maximum(weights.max(axis=-1, keepdims=True), np.finfo(weights.dtype).min)
+        weights = np.where(mask.swapaxes(-1, -2), weights, weights.dtype.type(-np.inf))
+    weights -= np.maximum(weights.max(axis=-2, keepdims=True), np.finfo(weights.dtype).min)
     np.exp(weights, out=weights)
-    weights /= np.maximum(weights.sum(axis=-1, keepdims=True), 1)
+    weights /= np.maximum(weights.sum(axis=-2, keepdims=True), 1)
+    weights = weights.swapaxes(-1, -2)  # (..., S, T) -> (..., T, S)
     return weights @ value, weights  # (..., T, S) @ (..., S, d) -> (..., T, d)
 
 

@@ -328,31 +328,33 @@ print(f"largest difference {largest:.1e}")
 #
 # `attention` walks several times over $B \cdot H \cdot T^2$ numbers, more than a processor keeps at hand.
 # One head's share is small enough. So we finish a head before we begin the next, work in place, and
-# divide the $n$ columns of the output instead of the $S$ columns of the weights.
+# divide the $n$ columns of the output instead of the $S$ columns of the weights. The scores lie on their
+# side, keys down and queries across: the largest score of every query is then found by comparing whole
+# rows, which a processor does many numbers at a time.
 
 
 # %%
 def attention_fast(query, key, value, mask=None, keep=True):
     """`attention`, one head at a time: the output and, to keep, what `attention_fast_backward` needs."""
     (*leading, n_queries, d), n_keys, dtype = query.shape, key.shape[-2], query.dtype
-    exps = np.empty((*(leading if keep else [1] * len(leading)), n_queries, n_keys), dtype)
-    total = np.empty((*leading, n_queries, 1), dtype)
+    exps = np.empty((*(leading if keep else [1] * len(leading)), n_keys, n_queries), dtype)
+    total = np.empty((*leading, n_queries), dtype)
     out = np.empty((*leading, n_queries, value.shape[-1]), dtype)
-    ones, lowest, scale = np.ones((n_keys, 1), dtype), np.finfo(dtype).min, 1 / math.sqrt(d)
+    ones, lowest, scale = np.ones(n_keys, dtype), np.finfo(dtype).min, 1 / math.sqrt(d)
     if mask is not None:
-        closed = np.broadcast_to(
-            np.where(mask, dtype.type(0), dtype.type(-np.inf)), (*leading, n_queries, n_keys)
-        )
+        mask = np.atleast_2d(mask).swapaxes(-1, -2).copy()  # (..., T, S) -> (..., S, T)
+        closed = np.where(mask, dtype.type(0), dtype.type(-np.inf))
+        closed = np.broadcast_to(closed, (*leading, n_keys, n_queries))
     for head in np.ndindex(*leading):
-        z = exps[head if keep else (0,) * len(head)]  # (T, S), a view: computed in place
-        np.matmul(query[head] * scale, key[head].T, out=z)  # (T, d) @ (d, S) -> (T, S)
+        z = exps[head if keep else (0,) * len(head)]  # (S, T), a view: computed in place
+        np.matmul(key[head], (query[head] * scale).T, out=z)  # (S, d) @ (d, T) -> (S, T)
         if mask is not None:
             z += closed[head]
-        z -= np.maximum(z.max(axis=-1, keepdims=True), lowest)
+        z -= np.maximum(z.max(axis=0), lowest)  # (T,)
         np.exp(z, out=z)
-        total[head] = np.maximum(z @ ones, 1)  # (T, S) @ (S, 1) -> (T, 1)
-        np.matmul(z, value[head], out=out[head])  # (T, S) @ (S, n) -> (T, n)
-    out /= total
+        total[head] = np.maximum(ones @ z, 1)  # (S,) @ (S, T) -> (T,)
+        np.matmul(z.T, value[head], out=out[head])  # (T, S) @ (S, n) -> (T, n)
+    out /= total[..., None]
     return out, (query, key, value, exps, total, out) if keep else None
 
 
@@ -368,15 +370,15 @@ def attention_fast_backward(out_grad, cache):
     query, key, value, exps, total, out = cache
     query_grad, key_grad, value_grad = (np.empty_like(array) for array in (query, key, value))
     buffer, scale = np.empty(exps.shape[-2:], exps.dtype), 1 / math.sqrt(query.shape[-1])
-    out_grad = out_grad / total
-    inner = (out_grad * out).sum(axis=-1, keepdims=True)  # (..., T, 1)
+    out_grad = out_grad / total[..., None]
+    inner = (out_grad * out).sum(axis=-1)  # (..., T)
     for head in np.ndindex(*exps.shape[:-2]):
-        np.matmul(exps[head].T, out_grad[head], out=value_grad[head])  # (S, T) @ (T, n) -> (S, n)
-        z = np.matmul(out_grad[head], value[head].T, out=buffer)  # (T, n) @ (n, S) -> (T, S)
+        np.matmul(exps[head], out_grad[head], out=value_grad[head])  # (S, T) @ (T, n) -> (S, n)
+        z = np.matmul(value[head], out_grad[head].T, out=buffer)  # (S, n) @ (n, T) -> (S, T)
         z -= inner[head]
         z *= exps[head]
-        np.matmul(z, key[head], out=query_grad[head])  # (T, S) @ (S, d) -> (T, d)
-        np.matmul(z.T, query[head], out=key_grad[head])  # (S, T) @ (T, d) -> (S, d)
+        np.matmul(z.T, key[head], out=query_grad[head])  # (T, S) @ (S, d) -> (T, d)
+        np.matmul(z, query[head], out=key_grad[head])  # (S, T) @ (T, d) -> (S, d)
     query_grad *= scale
     key_grad *= scale
     return query_grad, key_grad, value_grad
@@ -415,36 +417,37 @@ assert abs(acc / total - at_once.item()) < 1e-12
 
 
 # %%
-def attention_blockwise(query, key, value, causal=False, query_block=32, key_block=256):
+def attention_blockwise(query, key, value, causal=False, query_block=64, key_block=256):
     """The output of `attention` without its weights (Milakov and Gimelshein 2018; Dao et al. 2022).
 
     query: (..., T, d), key: (..., S, d), value: (..., S, n); causal: query t attends to keys 0 to t.
     """
     (*leading, n_queries, d), n_keys, dtype = query.shape, key.shape[-2], query.dtype
     out = np.empty((*leading, n_queries, value.shape[-1]), dtype)
-    query, key = query * (1 / math.sqrt(d)), key.swapaxes(-1, -2)  # (..., d, S)
-    ones = np.ones((min(key_block, n_keys), 1), dtype)
+    query = (query * (1 / math.sqrt(d))).swapaxes(-1, -2)  # (..., d, T)
+    value = value.swapaxes(-1, -2)  # (..., n, S)
+    ones = np.ones((1, min(key_block, n_keys)), dtype)
     for top in range(0, n_queries, query_block):
         bottom = min(top + query_block, n_queries)
         end = min(bottom, n_keys) if causal else n_keys
-        largest, total, acc = -math.inf, 0.0, 0.0  # soon (..., rows, 1), the same, and (..., rows, n)
+        largest, total, acc = -math.inf, 0.0, 0.0  # soon (..., 1, cols), the same, and (..., n, cols)
         for left in range(0, end, key_block):
             right = min(left + key_block, end)
-            z = query[..., top:bottom, :] @ key[..., left:right]  # (..., rows, d) @ (..., d, cols)
+            z = key[..., left:right, :] @ query[..., top:bottom]  # (..., rows, d) @ (..., d, cols)
             if causal and right > top:  # the block touches the diagonal
                 first = max(left, top)
-                late = np.arange(first, right) > np.arange(top, bottom)[:, None]  # (rows, cols from first)
-                z[..., first - left :] += np.where(late, dtype.type(-np.inf), dtype.type(0))
-            before, largest = largest, np.maximum(z.max(axis=-1, keepdims=True), largest)
+                late = np.arange(first, right)[:, None] > np.arange(top, bottom)  # (rows from first, cols)
+                z[..., first - left :, :] += np.where(late, dtype.type(-np.inf), dtype.type(0))
+            before, largest = largest, np.maximum(z.max(axis=-2, keepdims=True), largest)
             z -= largest
             np.exp(z, out=z)
             if left:  # what the blocks before have summed, for the new largest score
                 factor = np.exp(before - largest)
                 total *= factor
                 acc *= factor
-            total = total + z @ ones[: right - left]  # (..., rows, cols) @ (cols, 1)
-            acc = acc + z @ value[..., left:right, :]  # (..., rows, cols) @ (..., cols, n)
-        np.divide(acc, total, out=out[..., top:bottom, :])
+            total = total + ones[:, : right - left] @ z  # (1, rows) @ (..., rows, cols)
+            acc = acc + value[..., left:right] @ z  # (..., n, rows) @ (..., rows, cols)
+        out[..., top:bottom, :] = (acc / total).swapaxes(-1, -2)  # (..., n, cols) -> (..., cols, n)
     return out
 
 
