@@ -150,9 +150,10 @@ def lay_on_piles(birds, middles):
     return (gaps**2).sum(axis=-1).argmin(axis=1)
 
 
-def move_middles(birds, piles, n_piles):
-    """The centre of every pile; birds (n, 2), piles (n,) -> (n_piles, 2)."""
-    return np.stack([birds[piles == pile].mean(axis=0) for pile in range(n_piles)])
+def move_middles(birds, piles, middles):
+    """The centre of every pile; birds (n, 2), piles (n,), middles (k, 2) -> (k, 2). An empty pile stays."""
+    members = [birds[piles == pile] for pile in range(len(middles))]
+    return np.stack([group.mean(axis=0) if len(group) else old for group, old in zip(members, middles)])
 
 
 middles = measurements[[20, 60, 100]]  # three birds to begin with
@@ -160,7 +161,7 @@ history = []
 while not history or not np.allclose(history[-1][1], middles):
     piles = lay_on_piles(measurements, middles)
     history.append((piles, middles))
-    middles = move_middles(measurements, piles, n_piles=3)
+    middles = move_middles(measurements, piles, middles)
 
 fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained", sharex=True, sharey=True)
 for ax, turn in zip(axes, (0, 1, 2, len(history) - 1)):

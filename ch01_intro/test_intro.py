@@ -279,9 +279,16 @@ def test_a_round_of_k_means_matches_loops(learning_paradigms):
     piles = lesson.lay_on_piles(birds, middles)
     scaled = torch.cdist(torch.from_numpy(birds / lesson.spread), torch.from_numpy(middles / lesson.spread))
     np.testing.assert_array_equal(piles, scaled.argmin(dim=1))
-    moved = lesson.move_middles(birds, piles, 4)
+    moved = lesson.move_middles(birds, piles, middles)
     for pile in range(4):
         np.testing.assert_allclose(moved[pile], birds[piles == pile].mean(axis=0), rtol=1e-10)
+
+
+def test_an_empty_pile_keeps_its_middle(learning_paradigms):
+    lesson = learning_paradigms
+    birds, middles = np.array([[1.0, 2.0], [3.0, 6.0]]), np.array([[0.0, 0.0], [1e6, 1e6]])
+    piles = lesson.lay_on_piles(birds, middles)
+    np.testing.assert_array_equal(lesson.move_middles(birds, piles, middles), [[2, 4], middles[1]])
 
 
 def test_each_round_tightens_the_piles_until_nothing_moves(learning_paradigms):
@@ -292,7 +299,7 @@ def test_each_round_tightens_the_piles_until_nothing_moves(learning_paradigms):
     ]
     assert np.all(np.diff(gaps) < 0) and len(gaps) > 4
     piles, middles = lesson.history[-1]
-    np.testing.assert_allclose(lesson.move_middles(lesson.measurements, piles, 3), middles)
+    np.testing.assert_allclose(lesson.move_middles(lesson.measurements, piles, middles), middles)
 
 
 def test_found_groups_are_nearly_the_species(learning_paradigms):

@@ -233,7 +233,7 @@ for n in sizes:
     times["CPU"].append(seconds(lambda a=a, b=b: a @ b, cpu, rounds=3))  # (n, n) @ (n, n) -> (n, n)
     if on_gpu:
         times["away"].append(seconds(lambda a=a_there, b=b_there: a @ b, device))  # (n, n) @ (n, n) -> (n, n)
-        there_and_back = lambda a=a, b=b: (a.to(device) @ b.to(device)).cpu()  # noqa: E731
+        there_and_back = lambda a=a, b=b: (a.to(device) @ b.to(device)).cpu()
         times["away, with copies"].append(seconds(there_and_back, device))
         torch.testing.assert_close((a_there @ b_there).cpu(), a @ b, rtol=1e-3, atol=1e-3)  # (n, n) @ (n, n)
     else:

@@ -155,7 +155,7 @@ def seasonal(inputs):
 
 def least_squares(inputs, targets):
     """The linear prediction of the next change from all past months relative to the last, as a function."""
-    design = lambda x: np.column_stack([x[:, :-1] - x[:, -1:], np.ones(len(x))])  # noqa: E731
+    design = lambda x: np.column_stack([x[:, :-1] - x[:, -1:], np.ones(len(x))])
     weights = np.linalg.lstsq(design(inputs), targets - inputs[:, -1])[0]  # (width,)
     return lambda x: x[:, -1] + design(x) @ weights  # (n, width) @ (width,) -> (n,)
 

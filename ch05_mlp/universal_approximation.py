@@ -27,7 +27,7 @@ rng = np.random.default_rng(0)
 
 # %%
 x = np.array([-2.0, -0.5, 0.0, 3.0])
-relu = lambda z: np.maximum(z, 0)  # noqa: E731
+relu = lambda z: np.maximum(z, 0)
 print("two lines:", 3 * (2 * x + 1) - 4, "  two hinges:", relu(x) + relu(-x))
 np.testing.assert_array_equal(3 * (2 * x + 1) - 4, 6 * x - 1)
 np.testing.assert_array_equal(relu(x) + relu(-x), np.abs(x))

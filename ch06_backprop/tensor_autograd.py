@@ -117,13 +117,13 @@ class Tensor:
 
     def __add__(self, other):
         a, b = self, other if isinstance(other, Tensor) else Tensor(other)
-        vjp = lambda g, s=a.data.shape, t=b.data.shape: (unbroadcast(g, s), unbroadcast(g, t))  # noqa: E731
+        vjp = lambda g, s=a.data.shape, t=b.data.shape: (unbroadcast(g, s), unbroadcast(g, t))
         return Tensor(a.data + b.data, (a, b), vjp, "add")
 
     def __mul__(self, other):
         other = other if isinstance(other, Tensor) else Tensor(other)
         a, b = self.data, other.data
-        vjp = lambda g: (unbroadcast(g * b, a.shape), unbroadcast(g * a, b.shape))  # noqa: E731
+        vjp = lambda g: (unbroadcast(g * b, a.shape), unbroadcast(g * a, b.shape))
         return Tensor(a * b, (self, other), vjp, "mul")
 
     def __matmul__(self, other):
@@ -226,7 +226,7 @@ Tensor.__radd__, Tensor.__rmul__ = Tensor.__add__, Tensor.__mul__
 def tensor_sum(self, axis=None, keepdims=False):
     """Sum over `axis` (an int, a tuple, or None for all), as `np.sum`."""
     shape, kept = self.data.shape, np.sum(self.data, axis=axis, keepdims=True).shape
-    vjp = lambda g: (np.broadcast_to(g.reshape(kept), shape),)  # noqa: E731
+    vjp = lambda g: (np.broadcast_to(g.reshape(kept), shape),)
     return Tensor(np.sum(self.data, axis=axis, keepdims=keepdims), (self,), vjp, "sum")
 
 

@@ -133,7 +133,7 @@ def test_chain_of_vjps_matches_autograd(chain_rule, shape):
     w1, w2 = rng.normal(size=(4, 11)), rng.normal(size=(3, 4))
     hidden = np.tanh(x @ w1.T)
     ours = chain_rule.linear_vjp(w1, chain_rule.tanh_vjp(hidden, chain_rule.linear_vjp(w2, cotangent)))
-    function = lambda x: torch.tanh(x @ torch.from_numpy(w1).T) @ torch.from_numpy(w2).T  # noqa: E731
+    function = lambda x: torch.tanh(x @ torch.from_numpy(w1).T) @ torch.from_numpy(w2).T
     expected = torch.func.vjp(function, torch.from_numpy(x))[1](torch.from_numpy(cotangent))[0]
     np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
 
@@ -585,7 +585,7 @@ def test_forward_in_small_steps_matches_the_library(backprop_ninja, n):
     t = backprop_ninja.forward(backprop_ninja.parameters, x, y, np)
     p = {name: torch.from_numpy(value) for name, value in backprop_ninja.parameters.items()}
     z = F.linear(F.embedding(torch.from_numpy(x), p["embedding"]).flatten(1), p["weight1"], p["bias1"])
-    normed = lambda z: F.batch_norm(z, None, None, p["gamma"], p["beta"], training=True)  # noqa: E731
+    normed = lambda z: F.batch_norm(z, None, None, p["gamma"], p["beta"], training=True)
     z = normed(z) if n > 1 else p["beta"][None]  # it refuses a batch of one, whose normalized values are 0
     logits = F.linear(z.tanh(), p["weight2"], p["bias2"])
     np.testing.assert_allclose(t.logits, logits, rtol=1e-10, atol=1e-12)
@@ -926,7 +926,7 @@ def test_sum_and_mean_match_autograd(tensor_autograd, axis, keepdims):
     rng = np.random.default_rng(0)
     array = rng.normal(size=(2, 3, 4))
     for name in ("sum", "mean"):
-        function = lambda x, name=name: getattr(x, name)(axis=axis, keepdims=keepdims) * 2.0  # noqa: E731
+        function = lambda x, name=name: getattr(x, name)(axis=axis, keepdims=keepdims) * 2.0
         compare_tensors(tensor_autograd, function, [array], rng)
 
 
@@ -940,7 +940,7 @@ def test_indexing_matches_autograd_where_places_repeat(tensor_autograd, key):
 
 def test_shapes_move_as_in_pytorch(tensor_autograd):
     rng = np.random.default_rng(0)
-    function = lambda x, y: x.reshape(4, -1).T @ y.reshape(4, 1)  # noqa: E731
+    function = lambda x, y: x.reshape(4, -1).T @ y.reshape(4, 1)
     compare_tensors(tensor_autograd, function, [rng.normal(size=(2, 2, 3)), rng.normal(size=4)], rng)
 
 

@@ -314,7 +314,7 @@ def slice_of_loss(f, w, directions, span, n=31):
 # %%
 sharp = (0.2 * torch.randn(sum(sizes), dtype=torch.float64)).requires_grad_()
 optimizer = torch.optim.SGD([sharp], lr=0.5)
-relu_loss = lambda w: F.cross_entropy(scores(w, x, torch.relu), y)  # noqa: E731
+relu_loss = lambda w: F.cross_entropy(scores(w, x, torch.relu), y)
 for _ in range(600):
     loss = relu_loss(sharp)
     optimizer.zero_grad()
@@ -367,7 +367,7 @@ plt.show()
 # %%
 torch.manual_seed(1)
 w = 0.2 * torch.randn(sum(sizes), dtype=torch.float64)
-one_loss = lambda w, image, label: F.cross_entropy(scores(w, image[None])[0], label)  # noqa: E731  (1, 64)
+one_loss = lambda w, image, label: F.cross_entropy(scores(w, image[None])[0], label)  # (1, 64)
 each = torch.func.vmap(torch.func.grad(one_loss), in_dims=(None, 0, 0))(w, x, y).numpy()  # (n, P)
 full = each.mean(axis=0)  # (P,)
 np.testing.assert_allclose(full, gradient_at(lambda w: loss_at(w, strength=0.0), w), rtol=1e-10, atol=1e-12)
@@ -420,7 +420,7 @@ ours, largest = w.clone(), 0.0
 optimizer = torch.optim.SGD([theirs], lr=0.5)
 for _ in range(50):
     batch = torch.from_numpy(rng.choice(n, 32))
-    batch_loss = lambda w, batch=batch: F.cross_entropy(scores(w, x[batch]), y[batch])  # noqa: E731
+    batch_loss = lambda w, batch=batch: F.cross_entropy(scores(w, x[batch]), y[batch])
     ours = ours - 0.5 * gradient_at(batch_loss, ours)
     optimizer.zero_grad()
     batch_loss(theirs).backward()

@@ -64,7 +64,7 @@ def quadratic(n, seed=0):
 def test_products_match_the_hessian(loss_surface_and_sgd, n):
     torch.manual_seed(n)
     w, v = torch.randn(2, n, dtype=torch.float64)
-    f = lambda w: (torch.tanh(w).sum() ** 3 + (w * w * w).sum()).exp().log1p()  # noqa: E731
+    f = lambda w: (torch.tanh(w).sum() ** 3 + (w * w * w).sum()).exp().log1p()
     expected = torch.autograd.functional.hessian(f, w) @ v
     torch.testing.assert_close(
         loss_surface_and_sgd.hessian_vector_product(f, w, v), expected, rtol=1e-10, atol=1e-12
@@ -78,7 +78,7 @@ def test_power_iteration_matches_eigh(loss_surface_and_sgd, n):
     a, f = quadratic(n)
     values, vectors = torch.linalg.eigh(a)
     expected = values.abs().argmax()
-    product = lambda v: loss_surface_and_sgd.hessian_vector_product(f, torch.zeros(n, dtype=torch.float64), v)  # noqa: E731
+    product = lambda v: loss_surface_and_sgd.hessian_vector_product(f, torch.zeros(n, dtype=torch.float64), v)
     value, vector = loss_surface_and_sgd.power_iteration(
         product, torch.ones(n, dtype=torch.float64), tolerance=1e-9
     )
@@ -131,7 +131,7 @@ def test_directions_have_the_length_of_each_row(loss_surface_and_sgd):
 
 def test_slice_has_its_second_direction_upwards(loss_surface_and_sgd):
     w, first, second = torch.eye(3, dtype=torch.float64)
-    f = lambda w: w[1] + 10 * w[2] + 100 * w[0]  # noqa: E731
+    f = lambda w: w[1] + 10 * w[2] + 100 * w[0]
     offsets, values = loss_surface_and_sgd.slice_of_loss(f, w, (first, second), 2.0, n=3)
     np.testing.assert_allclose(offsets, [-2, 0, 2])
     np.testing.assert_allclose(values, 100 + offsets + 10 * offsets[:, None])
@@ -319,7 +319,7 @@ def test_schedules_match_their_schedulers(lr_schedules, lr, n_steps):
 
 
 def test_one_cycle_defaults_are_those_of_torch(lr_schedules):
-    theirs = lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.7, 50, cycle_momentum=False)  # noqa: E731
+    theirs = lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.7, 50, cycle_momentum=False)
     expected = lr_schedules.library_rates(theirs, 50)
     np.testing.assert_allclose([lr_schedules.one_cycle(t, 0.7, 50) for t in range(50)], expected, rtol=1e-10)
 
@@ -366,7 +366,7 @@ def test_rules_on_lists_match_torch_optim(lr_schedules, name, library):
 
 def test_stacked_training_matches_one_plain_network(lr_schedules):
     m = lr_schedules
-    schedule = lambda step: 1.0 - 0.1 * step  # noqa: E731
+    schedule = lambda step: 1.0 - 0.1 * step
     params, history = m.train(m.momentum_step, schedule, [0.05, 0.02], [3, 4], n_steps=8, batch_size=16)
     generator = torch.Generator().manual_seed(4)
     model = torch.nn.Sequential(torch.nn.Linear(196, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))

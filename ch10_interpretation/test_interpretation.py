@@ -469,7 +469,7 @@ def test_integrated_gradients_match_numpy(attribution_checks, batch_size):
 
 def test_smooth_grad_is_the_gradient_of_the_average(attribution_checks):
     torch.manual_seed(0)
-    cube = lambda x: x * x * x  # noqa: E731  its slope with noise: 3 (x² + spread²)
+    cube = lambda x: x * x * x  # its slope with noise: 3 (x² + spread²)
     x = torch.full((20_000, 1), 0.4, dtype=torch.float64)
     slopes = attribution_checks.smooth_grad(cube, x, torch.zeros(len(x)).long(), n_samples=2, spread=0.5)
     error = slopes.std().item() / len(x) ** 0.5
@@ -521,10 +521,10 @@ def test_curves_on_a_model_that_counts(attribution_checks):
     x = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
     shown = attribution_checks.reveal(x, torch.tensor([[3, 0, 1, 2]]), 2)
     assert shown.tolist() == [[[1, 0], [0, 4]]]
-    model = lambda z: torch.stack([z.flatten(1).sum(dim=1), torch.zeros(len(z))], dim=1)  # noqa: E731
+    model = lambda z: torch.stack([z.flatten(1).sum(dim=1), torch.zeros(len(z))], dim=1)
     twice, classes = torch.cat([x, x.flip(2)]), torch.tensor([0, 0])
     deletion, insertion = attribution_checks.curves(model, twice, classes, twice, n_points=5)
-    sigmoid = lambda total: 1 / (1 + np.exp(-total))  # noqa: E731
+    sigmoid = lambda total: 1 / (1 + np.exp(-total))
     np.testing.assert_allclose(deletion, [sigmoid(total) for total in (10, 6, 3, 1, 0)], rtol=1e-5)
     np.testing.assert_allclose(insertion, [sigmoid(total) for total in (0, 4, 7, 9, 10)], rtol=1e-5)
     with pytest.raises(ValueError, match=r"\(2, 2\) but the images \(1, 2, 2\)"):

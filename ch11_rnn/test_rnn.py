@@ -556,7 +556,7 @@ def test_training_stops_when_good_enough_or_out_of_steps(lstm):
     model = lstm.Reader(nn.RNN, 2, 3)
     for good_enough, wanted in ((1e9, 50), (0.0, 60)):
         generator = torch.Generator().manual_seed(0)
-        task = lambda g: lstm.adding_problem(4, 5, g)  # noqa: E731
+        task = lambda g: lstm.adding_problem(4, 5, g)
         assert len(lstm.train(model, task, F.mse_loss, 60, 0.01, good_enough, generator)) == wanted
 
 
