@@ -234,6 +234,19 @@ def test_pooling_forgives_small_shifts(pooling):
     assert pooling.still.shape == (1000, 4, 28, 28) and not pooling.still.lt(0).any()
 
 
+def test_the_middle_rate_suits_all_three(pooling):
+    assert list(pooling.tried) == list(pooling.networks)
+    assert all(row[1] > max(row) - 0.01 and row[1] > 0.75 for row in pooling.tried.values())
+
+
+def test_training_lowers_the_loss(pooling):
+    torch.manual_seed(0)
+    model = pooling.mlp()
+    inputs, labels = pooling.inputs[:200], pooling.train_labels[:200]
+    losses = [pooling.train(model, inputs, labels, 0, 8e-3, n_epochs=2, batch_size=30) for _ in range(3)]
+    assert losses[0] > losses[1] > losses[2] and 0 < losses[2] < 1
+
+
 def test_pooled_network_leads_on_still_images_and_more_on_moved_ones(pooling):
     means = {name: rows.mean(axis=0) for name, rows in pooling.accuracies.items()}
     assert all(mean[0] > 0.7 for mean in means.values()) and means["pooled CNN"][0] > 0.8
