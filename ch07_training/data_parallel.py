@@ -183,8 +183,8 @@ plt.show()
 # Now for real. Every process runs the same script and learns from its environment which *rank* it has and
 # how large the *world* is. All draw the same order of rows, and each takes its share of each batch. The
 # script saves a checkpoint every few steps, and can be told to crash, once. This text is what you would
-# copy to a cluster. A library carries the messages: gloo, or with GPUs NCCL, which the script picks by
-# itself.
+# copy to a cluster. A library carries the messages: gloo, or with a GPU for each process NCCL, which the
+# script picks by itself.
 
 # %%
 WORKER = """
@@ -199,7 +199,8 @@ from torch import nn
 from torch.nn import functional as F
 
 torch.set_num_threads(1)
-cuda, local_rank = torch.cuda.is_available(), int(os.environ["LOCAL_RANK"])
+local_rank, local_world = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+cuda = torch.cuda.device_count() >= local_world  # a GPU for each process on this machine, or none
 device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
 if cuda:
     torch.cuda.set_device(device)
