@@ -468,9 +468,9 @@ with torch.no_grad():
 print(f"test accuracy: NumPy {accuracy:.1%}, PyTorch {torch_accuracy:.1%}")
 assert accuracy > 0.7 and abs(accuracy - torch_accuracy) <= 0.01
 difference = np.abs(np.subtract(losses, torch_losses))
-print(f"losses differ by {difference[:10].max():.1e} in the first steps, by {difference.max():.1e} in all")
-assert difference[:10].max() < 1e-5 < difference.max() < 0.1
-assert difference[-100:].mean() > 3 * difference[:50].mean()  # it grows
+print(f"losses differ by {difference[:5].max():.1e} in five steps, by {difference.max():.1e} in all")
+assert difference[:5].max() < 1e-5 < difference.max() < 0.1
+assert difference[-100:].mean() > 3 * difference[:5].max()  # it grows
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
