@@ -245,9 +245,8 @@ np.testing.assert_array_equal(curvature, [[3, 1], [1, 3]])
 # %%
 # eigh: for tables that read the same by rows and by columns, as a Hessian does
 eigenvalues, eigenvectors = np.linalg.eigh(curvature)  # (2,) from small to large, (2, 2): one a column
-bends = np.array(
-    [direction @ curvature @ direction for direction in compass.T]
-)  # (2,) @ (2, 2) @ (2,), 360 times
+# (2,) @ (2, 2) @ (2,), 360 times
+bends = np.array([direction @ curvature @ direction for direction in compass.T])
 print(f"eigenvalues {eigenvalues}, most curved at {bends[:180].argmax()}°, least at {bends[:180].argmin()}°")
 np.testing.assert_allclose(curvature @ [1, 1], [4, 4])  # (2, 2) @ (2,) -> (2,)
 np.testing.assert_allclose(curvature @ eigenvectors, eigenvalues * eigenvectors)  # (2, 2) @ (2, 2) -> (2, 2)

@@ -265,9 +265,7 @@ n_trials, sizes = 20_000, (2, 5, 10, 20, 50)
 errors, ratios = [], {0: [], 1: []}  # correction -> mean of estimated over true variance
 print(f"{'n':>4s}{'error':>10s}{'σ / √n':>10s}{'variance, n':>14s}{'variance, n−1':>16s}{'(n−1) / n':>12s}")
 for n in sizes:
-    samples = rng.choice(
-        mass, size=(n_trials, n)
-    )  # (n_trials, n): with repeats, so that draws are independent
+    samples = rng.choice(mass, size=(n_trials, n))  # with repeats, so that draws are independent
     errors.append(samples.mean(axis=1).std())
     for correction, kept in ratios.items():
         estimates = samples.var(axis=1, ddof=correction) / mass.var()  # (n_trials,)

@@ -345,9 +345,8 @@ shear = np.array([[1, 1], [0, 1]])
 arrow = np.array([2, 1])
 print(f"turn, then shear {shear @ (turn @ arrow)}   shear, then turn {turn @ (shear @ arrow)}")
 assert np.array_equal((shear @ turn) @ arrow, shear @ (turn @ arrow))  # (2, 2) @ (2, 2) @ (2,) -> (2,)
-assert np.array_equal(
-    (shear @ turn)[:, 0], shear @ turn[:, 0]
-)  # (2, 2) @ (2,): where (1, 0) lands after both
+# (2, 2) @ (2,): where (1, 0) lands after both
+assert np.array_equal((shear @ turn)[:, 0], shear @ turn[:, 0])
 assert not np.array_equal(shear @ turn, turn @ shear)  # (2, 2) @ (2, 2) -> (2, 2)
 
 # %% [markdown]
@@ -481,9 +480,8 @@ def blocked(a, b, size):
 
 
 a, b = rng.normal(size=(37, 50)), rng.normal(size=(50, 23))
-np.testing.assert_allclose(
-    blocked(a, b, 16), a @ b, rtol=1e-10, atol=1e-12
-)  # (37, 50) @ (50, 23) -> (37, 23)
+# (37, 50) @ (50, 23) -> (37, 23)
+np.testing.assert_allclose(blocked(a, b, 16), a @ b, rtol=1e-10, atol=1e-12)
 n = 1024
 print(f"{'work':20s}{'operations':>16s}{'numbers in':>16s}{'uses of each':>16s}")
 for name, operations, numbers in (

@@ -245,9 +245,8 @@ def softmax_regression(weight, bias, x, y):
 
 weight, bias = rng.normal(size=(3, 2)), rng.normal(size=3)
 loss, weight_grad, bias_grad = softmax_regression(weight, bias, x_train, y_train)
-expected_loss = -np.mean(
-    np.log(softmax(x_train @ weight.T + bias)[np.arange(n_train), y_train])
-)  # (n, 2) @ (2, 3) -> (n, 3)
+probabilities = softmax(x_train @ weight.T + bias)  # (n, 2) @ (2, 3) -> (n, 3)
+expected_loss = -np.mean(np.log(probabilities[np.arange(n_train), y_train]))
 np.testing.assert_allclose(loss, expected_loss, rtol=1e-10)
 for grad, parameter in ((weight_grad, weight), (bias_grad, bias)):
     slopes = nudged_slope(lambda: softmax_regression(weight, bias, x_train, y_train)[0], parameter)
@@ -353,17 +352,15 @@ wrong = []
 for ax, step in zip(axes, shown):
     step_weight, step_bias = snapshots[step]
     region = (grid @ step_weight.T + step_bias).argmax(axis=-1)  # (300, 300, 2) @ (2, 3) -> (300, 300)
-    wrong.append(
-        np.sum((x_train @ step_weight.T + step_bias).argmax(axis=1) != y_train)
-    )  # (n, 2) @ (2, 3) -> (n, 3)
+    answers = (x_train @ step_weight.T + step_bias).argmax(axis=1)  # (n, 2) @ (2, 3) -> (n, 3) -> (n,)
+    wrong.append(np.sum(answers != y_train))
     mm_x, mm_y = center[0] + spread[0] * grid_x, center[1] + spread[1] * grid_y
     ax.contourf(mm_x, mm_y, region, levels=(-0.5, 0.5, 1.5, 2.5), cmap="RdBu", alpha=0.5)
     ax.contour(mm_x, mm_y, region, levels=(0.5, 1.5), colors="black", linewidths=1)
     for label, (name, marker) in enumerate((("Adélie", "o"), ("chinstrap", "^"), ("gentoo", "s"))):
         chosen = measurements[:n_train][y_train == label]
-        ax.plot(
-            *chosen.T, marker, color="0.2", markersize=3, fillstyle="none", label=name
-        )  # (m, 2) -> (2, m)
+        # (m, 2) -> (2, m)
+        ax.plot(*chosen.T, marker, color="0.2", markersize=3, fillstyle="none", label=name)
     ax.set(xlabel="bill length (mm)", title=f"step {step}: {wrong[-1]} wrong")
 axes[0].set_ylabel("flipper length (mm)")
 axes[0].legend(loc="upper left", fontsize=7)

@@ -239,9 +239,8 @@ def train_stack(parameters, x, y, n_steps, learning_rate, activation="tanh"):
     weight1, bias1, weight2, bias2 = parameters  # (S, H, 2), (S, H), (S, 1, H), (S, 1)
     for step in range(n_steps + 1):
         hidden = f(x @ weight1.swapaxes(-1, -2) + bias1[:, None])  # (n, 2) @ (S, 2, H) -> (S, n, H)
-        scores = (hidden @ weight2.swapaxes(-1, -2) + bias2[:, None])[
-            ..., 0
-        ]  # (S, n, H) @ (S, H, 1) -> (S, n)
+        # (S, n, H) @ (S, H, 1) -> (S, n, 1) -> (S, n)
+        scores = (hidden @ weight2.swapaxes(-1, -2) + bias2[:, None])[..., 0]
         if step == n_steps:
             return scores
         delta = ((sigmoid(scores) - y) / len(y))[..., None]  # (S, n, 1)

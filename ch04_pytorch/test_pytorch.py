@@ -612,6 +612,11 @@ def test_crossover_is_the_size_from_which_on_it_pays(gpu, home, away, expected):
     assert gpu.crossover([10, 20, 30], home, away) == expected
 
 
+def test_crossover_refuses_lists_of_two_lengths(gpu):
+    with pytest.raises(ValueError):
+        gpu.crossover([10, 20], [9.0, 9.0], [1.0, 1.0, 1.0])
+
+
 def test_assumed_gpu_by_hand(gpu):
     assert gpu.assumed_gpu(100, False, order=1.0, bus=1e3, peak=1e6) == pytest.approx(1 + 2)
     assert gpu.assumed_gpu(100, True, order=1.0, bus=1e3, peak=1e6) == pytest.approx(3 + 3 * (1 + 40))

@@ -144,9 +144,8 @@ def run(configs, seeds):
     for step in range(n_steps):
         picks = torch.stack([torch.randint(n_train, (batch_size,), generator=g) for g in generators])[which]
         rows = order.gather(1, picks)  # (S, B)
-        blur = torch.stack([torch.randn(batch_size, 64, generator=g) for g in generators])[
-            which
-        ]  # (S, B, 64)
+        # (S, B, 64)
+        blur = torch.stack([torch.randn(batch_size, 64, generator=g) for g in generators])[which]
         losses = losses_of(params, x_all[rows] + noise * blur, y_all[rows], smoothing[:, 0])
         grads = torch.autograd.grad(losses.sum(), params)
         cosine = (1 + math.cos(math.pi * step / n_steps)) / 2

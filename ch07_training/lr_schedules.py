@@ -361,9 +361,8 @@ torch.manual_seed(0)
 mean, squares, proposed, divisors = 0.0, 0.0, [], []
 for t in range(1, 201):
     rows = torch.randint(4000, (64, 64))
-    loss = 64 * F.cross_entropy(
-        scores(frozen, x_all[rows]).mT, y_all[rows]
-    )  # each copy: the mean of its batch
+    # each copy: the mean of its batch
+    loss = 64 * F.cross_entropy(scores(frozen, x_all[rows]).mT, y_all[rows])
     (g,) = torch.autograd.grad(loss, last)
     mean, squares = 0.9 * mean + 0.1 * g, 0.999 * squares + 0.001 * g * g
     divisors.append(1 / (squares / (1 - 0.999**t)).sqrt().flatten(1))  # (64, 320)

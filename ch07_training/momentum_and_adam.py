@@ -388,9 +388,8 @@ def train(rule, options, lrs, seeds, pixel_scale=1.0, n_steps=400):
     optimizer = Optimizer(rule, [{"params": params}], lr=rates, **options)
     history = []
     for _ in range(n_steps):
-        picks = torch.stack(
-            [torch.randint(n_train, (batch_size,), generator=g) for g in generators]
-        )  # (S, B)
+        # (S, B)
+        picks = torch.stack([torch.randint(n_train, (batch_size,), generator=g) for g in generators])
         rows = order.gather(1, picks)  # (S, B)
         out = scores(params, x_all[rows] * pixel_scale).mT  # (S, B, 10) -> (S, 10, B): classes second
         losses = F.cross_entropy(out, y_all[rows], reduction="none").mean(dim=1)  # (S,)

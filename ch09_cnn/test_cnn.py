@@ -766,9 +766,8 @@ def test_large_conv2d_speed(timed, device, implementation):
     x, weight = torch.randn(64, 64, 56, 56, device=device), torch.randn(64, 64, 3, 3, device=device)
 
     def explicit():
-        return (weight.flatten(1) @ F.unfold(x, 3, padding=1)).unflatten(
-            2, (56, 56)
-        )  # (64, 576) @ (N, 576, 3136)
+        # (64, 576) @ (N, 576, 3136)
+        return (weight.flatten(1) @ F.unfold(x, 3, padding=1)).unflatten(2, (56, 56))
 
     def library():
         return F.conv2d(x, weight, padding=1)

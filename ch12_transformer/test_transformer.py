@@ -1458,9 +1458,8 @@ def training_speed(language_model, timed, device, implementation, sizes, compile
     torch.testing.assert_close(first, expected, **({"rtol": 2e-2, "atol": 0.1} if compiled else {}))
     n_weights = n_layers * 12 * width * width + n_vocabulary * width
     n_tokens = batch_size * n_positions
-    flops = (
-        6 * n_tokens * n_weights + 6 * n_layers * n_tokens * n_positions * width
-    )  # causal: half the square
+    # causal: half the square
+    flops = 6 * n_tokens * n_weights + 6 * n_layers * n_tokens * n_positions * width
     timed(step, flops=flops, dtype=torch.bfloat16 if compiled else torch.float32)
 
 
