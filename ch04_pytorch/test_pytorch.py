@@ -541,6 +541,31 @@ def test_load_checkpoint_names_a_foreign_file(training_cycle, cycle_parts, tmp_p
         training_cycle.restore(path, model, optimizer, batches.generator)
 
 
+class Stowaway:
+    """Runs code of its own when a careless loader reads it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_load_checkpoint_runs_no_code(training_cycle, tmp_path):
+    torch.save({"model": Stowaway(tmp_path / "harm")}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="damaged, or was not written"):
+        training_cycle.load_checkpoint(tmp_path / "other.pt")
+    assert not (tmp_path / "harm").exists()
+
+
+def test_the_first_epoch_is_the_best_so_far(training_cycle, cycle_parts, tmp_path):
+    model, optimizer, batches = cycle_parts(0)
+    validation = training_cycle.TensorBatches(batches.images, batches.labels, 10)
+    training_cycle.fit(model, optimizer, batches, validation, 1, tmp_path / "last.pt")
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert all(torch.equal(best[name], w) for name, w in model.state_dict().items())
+
+
 def test_hidden_layer_beats_the_linear_baseline_by_a_point(training_cycle):
     assert training_cycle.test_accuracy["hidden layer"] - training_cycle.test_accuracy["linear"] > 0.01
     assert all(len(history) == 10 for history in training_cycle.histories.values())
