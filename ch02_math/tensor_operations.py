@@ -272,7 +272,7 @@ plt.show()
 
 # %%
 def three_loops(a, b):
-    """Matrix product of lists of rows, (n, m) by (m, p), one multiplication at a time."""
+    """Matrix product of lists of rows, (n, m) by (m, p), number by number; ValueError where m differs."""
     if len(a[0]) != len(b):
         raise ValueError(f"rows of {len(a[0])} numbers cannot meet columns of {len(b)}")
     n, m, p = len(a), len(b), len(b[0])

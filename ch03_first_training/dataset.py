@@ -431,7 +431,10 @@ np.testing.assert_array_equal(y.sum(axis=0), counts)
 
 # %%
 def minibatches(n, batch_size, rng):
-    """A list of index arrays of length batch_size (the last may be shorter) that deal out 0 … n-1 once."""
+    """A list of index arrays of length batch_size (the last may be shorter) that deal out 0 … n-1 once.
+
+    Raises ValueError for a batch_size below 1.
+    """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     order = rng.permutation(n)

@@ -352,14 +352,20 @@ np.testing.assert_allclose(jacobian, by_rows, rtol=1e-10, atol=1e-12)
 
 # %%
 def linear_vjp(weight, cotangent):
-    """From ∂L/∂y to ∂L/∂x for y = x @ weight.T; cotangent: (..., n_out), result: (..., n_in)."""
+    """From ∂L/∂y to ∂L/∂x for y = x @ weight.T; cotangent: (..., n_out), result: (..., n_in).
+
+    Raises ValueError where the cotangent does not end in n_out, the rows of weight.
+    """
     if cotangent.shape[-1] != len(weight):
         raise ValueError(f"the cotangent has shape {cotangent.shape} but the weight {weight.shape}")
     return cotangent @ weight  # (..., n_out) @ (n_out, n_in) -> (..., n_in)
 
 
 def tanh_vjp(h, cotangent):
-    """From ∂L/∂h to ∂L/∂z for h = tanh(z), both of h's shape; the diagonal is never written out."""
+    """From ∂L/∂h to ∂L/∂z for h = tanh(z), both of h's shape; the diagonal is never written out.
+
+    Raises ValueError where the shapes differ.
+    """
     if cotangent.shape != h.shape:
         raise ValueError(f"the cotangent has shape {cotangent.shape} but the output {h.shape}")
     return cotangent * (1 - h * h)

@@ -49,7 +49,10 @@ assert blocks.mean(axis=(1, 3)).tolist() == [[1, 1], [3, 2]]
 
 # %%
 def pool_windows(x, kernel_size, stride, padding, fill):
-    """Windows of x (N, C, H, W), each as one row: (N, C, H_out, W_out, kernel_size**2)."""
+    """Windows of x (N, C, H, W), each as one row: (N, C, H_out, W_out, kernel_size**2).
+
+    Raises ValueError where the padding exceeds half the kernel size.
+    """
     if 2 * padding > kernel_size:
         raise ValueError(f"padding {padding} is more than half of the kernel size {kernel_size}")
     x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=fill)
@@ -126,7 +129,7 @@ assert d_small[0, 0].tolist() == [[0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 1, 0], [0, 
 
 # %%
 def max_pool_2x2(x):
-    """`max_pool2d(x, 2, 2)` without the places; x: (N, C, H, W), H and W even."""
+    """`max_pool2d(x, 2, 2)` without the places; x: (N, C, H, W). Raises ValueError for an odd H or W."""
     if x.shape[2] % 2 or x.shape[3] % 2:
         raise ValueError(f"height and width must be even, got shape {x.shape}")
     top = np.maximum(x[:, :, ::2, ::2], x[:, :, ::2, 1::2])

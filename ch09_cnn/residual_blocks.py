@@ -172,7 +172,10 @@ assert largest < 1e-9
 
 # %%
 def padded_shortcut(x, n_out, stride):
-    """Option A of the paper: every stride-th pixel, and zeros for the channels that are missing."""
+    """Option A of the paper: every stride-th pixel, and zeros for the channels that are missing.
+
+    x: (B, C, H, W) -> (B, n_out, H / stride, W / stride); raises ValueError where n_out is below C.
+    """
     x = x[:, :, ::stride, ::stride]  # (B, C, H, W) -> (B, C, H / stride, W / stride)
     if n_out < x.shape[1]:
         raise ValueError(f"cannot pad {tuple(x.shape)} to {n_out} channels")

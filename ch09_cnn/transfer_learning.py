@@ -182,7 +182,10 @@ print([values.shape[1] for values in pool_features.values()])
 
 # %%
 def fit_head(features, labels, penalty=0.01, n_classes=10):
-    """An nn.Linear from raw features (n, D) to scores, by penalised softmax regression."""
+    """An nn.Linear from raw features (n, D) to scores, by penalised softmax regression on labels (n,).
+
+    Raises ValueError where there are not as many labels as features.
+    """
     if len(features) != len(labels):
         raise ValueError(f"features have shape {tuple(features.shape)} but labels {tuple(labels.shape)}")
     center, spread = features.mean(dim=0), features.std(dim=0) + 1e-3

@@ -181,7 +181,7 @@ assert largest < 1e-7
 
 # %%
 def rnn_forward_fast(p, x, state):
-    """As rnn_forward, with all inputs projected in one product before the loop."""
+    """As rnn_forward, shapes and ValueError included, with all inputs projected in one product at first."""
     if x.ndim != 3 or state.shape != (len(x), len(p["bias"])):
         raise ValueError(f"x {x.shape} and state {state.shape} for {len(p['bias'])} hidden units")
     steps = np.ascontiguousarray(x.swapaxes(0, 1))  # (B, T, D) -> (T, B, D)
