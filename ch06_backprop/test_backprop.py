@@ -339,6 +339,14 @@ def test_operation_matches_autograd(micrograd, name, seed):
     np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("x, y", [(0.5, -1.5), (-2.0, 3.5)])
+def test_the_expression_of_all_operations_has_its_value(micrograd, x, y):
+    expected = math.tanh((x * y + 2) / (math.exp(x) + 1) - (3 - y) ** 2) + max(x - y, 0)
+    expected += math.log(x * x + 1) - 1.5 / (2 + y * y) + 2**x
+    ours = micrograd.everything(micrograd.Value(x), micrograd.Value(y), micrograd.Value)
+    assert ours.data == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_random_expression_matches_autograd(micrograd, seed):
     """Thirty operations, each on results picked from all earlier ones: many nodes are used more than once."""
@@ -542,6 +550,8 @@ def test_score_map_and_accuracy_know_which_input_is_which(micrograd):
     np.testing.assert_allclose(scores, [[0.5, 2.5, 4.5], [-9.5, -7.5, -5.5]])
     inputs = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 9.0]]
     assert micrograd.accuracy(model, inputs, [1.0, -1.0, 1.0, 1.0]) == 0.75
+    with pytest.raises(ValueError):
+        micrograd.accuracy(model, inputs, [1.0, -1.0, 1.0])
 
 
 def test_training_step_moves_against_the_gradient(micrograd):
