@@ -410,9 +410,9 @@ print(f"in blocks {acc / total:.6f}, at once {at_once.item():.6f}")
 assert abs(acc / total - at_once.item()) < 1e-12
 
 # %% [markdown]
-# All heads go together, a block of queries against a block of keys. With the causal mask, blocks above
-# the diagonal are never visited, which saves nearly half of the work. On a GPU, FlashAttention (Dao et al.
-# 2022) does the same with blocks that fit into the small, fast memory beside the arithmetic units;
+# All heads go together, a block of queries against a block of keys. With the causal mask, blocks of later
+# keys are never visited, which saves nearly half of the work. On a GPU, FlashAttention (Dao et al. 2022)
+# does the same with blocks that fit into the small, fast memory beside the arithmetic units;
 # `scaled_dot_product_attention` calls such a kernel where it can.
 
 
