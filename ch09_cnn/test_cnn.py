@@ -234,6 +234,11 @@ def test_pooling_forgives_small_shifts(pooling):
     assert pooling.still.shape == (1000, 4, 28, 28) and not pooling.still.lt(0).any()
 
 
+def test_accuracy_is_the_share_of_right_names(pooling):
+    always_zero = lambda x: torch.tensor([[1.0, 0.0]]).expand(len(x), 2)
+    assert pooling.accuracy(always_zero, pooling.test_images[:4], torch.tensor([0, 1, 1, 1])) == 0.25
+
+
 def test_the_middle_rate_suits_all_three(pooling):
     assert list(pooling.tried) == list(pooling.networks)
     assert all(row[1] > max(row) - 0.01 and row[1] > 0.75 for row in pooling.tried.values())
