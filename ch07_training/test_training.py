@@ -420,7 +420,7 @@ def test_expected_table_is_the_computed_one(diagnostics):
 
 def test_cures_restore_every_patient(diagnostics):
     assert set(diagnostics.cured) == set(diagnostics.patients)
-    assert min(diagnostics.cured.values()) > 0.88
+    assert 0.88 < min(diagnostics.cured.values()) <= max(diagnostics.cured.values()) <= 1
 
 
 def test_step_matches_sgd(diagnostics):

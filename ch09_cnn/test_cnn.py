@@ -466,6 +466,7 @@ def test_one_block_less_hurts_the_plain_network_more(residual_blocks):
     lost = residual_blocks.share_lost
     assert lost["residual, 42"] < 0.15 < lost["plain, 18"]
     assert len(residual_blocks.without["residual, 42"]) == 20
+    assert all(np.all((0 <= shares) & (shares <= 1)) for shares in residual_blocks.without.values())
 
 
 def test_zeroed_last_norms_make_every_block_the_identity(residual_blocks):
