@@ -591,6 +591,12 @@ def test_linear_fgsm_is_exact_for_two_classes(adversarial_examples, n_pixels, ep
             assert abs(adversarial_examples.shortfall(weight, bias, x, target, epsilon)) < 1e-12
 
 
+def test_linear_fgsm_survives_large_logits(adversarial_examples):
+    weight, x = np.array([[1e4, -1e4], [-1e4, 1e4]]), np.array([0.4, 0.5])
+    moved = adversarial_examples.linear_fgsm(weight, np.zeros(2), x, 0, 0.1)
+    np.testing.assert_allclose(moved, [0.3, 0.6], rtol=1e-12)
+
+
 def test_linear_fgsm_names_the_shapes(adversarial_examples):
     with pytest.raises(ValueError, match=r"\(2, 3\).*\(4,\).*\(2,\)"):
         adversarial_examples.linear_fgsm(np.ones((2, 3)), np.ones(2), np.ones(4), 0, 0.1)
