@@ -708,6 +708,13 @@ def test_scores_match_pytorch_in_eval_mode(backprop_ninja):
     np.testing.assert_allclose(backprop_ninja.scores(x), expected, rtol=1e-10, atol=1e-10)
 
 
+def test_names_survive_large_logits(backprop_ninja, monkeypatch):
+    alphabet = lambda x: 1e4 * np.eye(27)[(x[:, -1] + 1) % 27]  # (n, context) -> (n, 27): the next letter
+    monkeypatch.setattr(backprop_ninja, "scores", alphabet)
+    names = backprop_ninja.sample_names(2, np.random.default_rng(0), longest=5)
+    assert names == ["abcde", "abcde"]
+
+
 def test_samples_follow_the_probabilities(backprop_ninja):
     n = 20_000
     samples = backprop_ninja.sample_names(n, np.random.default_rng(0), longest=2)

@@ -466,7 +466,7 @@ def test_one_block_less_hurts_the_plain_network_more(residual_blocks):
     lost = residual_blocks.share_lost
     assert lost["residual, 42"] < 0.15 < lost["plain, 18"]
     assert len(residual_blocks.without["residual, 42"]) == 20
-    assert all(np.all((0 <= shares) & (shares <= 1)) for shares in residual_blocks.without.values())
+    assert all(np.all((shares >= 0) & (shares <= 1)) for shares in residual_blocks.without.values())
 
 
 def test_zeroed_last_norms_make_every_block_the_identity(residual_blocks):
@@ -649,6 +649,18 @@ def test_layer_scale_is_that_of_he(convolution_backward):
     rng = np.random.default_rng(0)
     assert convolution_backward.Conv2d(64, 64, 3, rng).weight.var() == pytest.approx(2 / (64 * 9), rel=0.05)
     assert convolution_backward.Linear(500, 100, rng).weight.var() == pytest.approx(1 / 500, rel=0.05)
+
+
+def test_training_step_survives_large_logits(convolution_backward):
+    rng = np.random.default_rng(0)
+    layer, x, y = convolution_backward.Linear(3, 4, rng), rng.normal(size=(5, 3)), rng.integers(4, size=5)
+    layer.weight *= 1e4
+    weight, bias = (torch.tensor(array, requires_grad=True) for array in (layer.weight, layer.bias))
+    loss = F.cross_entropy(torch.from_numpy(x) @ weight.T + bias, torch.from_numpy(y))  # (5, 3) @ (3, 4)
+    loss.backward()
+    assert convolution_backward.training_step([layer], x, y, 0.5) == pytest.approx(loss.item(), rel=1e-12)
+    np.testing.assert_allclose(layer.weight, (weight - 0.5 * weight.grad).detach(), rtol=1e-12)
+    np.testing.assert_allclose(layer.bias, -0.5 * bias.grad, rtol=1e-10, atol=1e-12)
 
 
 def test_numpy_network_trains_as_pytorch_does(convolution_backward):
