@@ -197,6 +197,8 @@ def test_ascend_walks_along_the_gradient_and_stays_legal(activation_maximization
     assert found.min() >= -0.5 and found.max() <= 2.0
     with pytest.raises(ValueError, match=str(tuple(shape))[1:-1]):
         activation_maximization.ascend(torch.sum, start, 1, 0.1, 0.0, 1.0)
+    flat = activation_maximization.ascend(lambda x: 0 * x.sum(dim=(1, 2, 3)), start, 2, 0.1, -9.0, 9.0)
+    assert torch.equal(flat, start)  # nowhere to go
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.5, 1.0, 1.7])
