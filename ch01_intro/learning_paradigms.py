@@ -151,7 +151,10 @@ def lay_on_piles(birds, middles):
 
 
 def move_middles(birds, piles, middles):
-    """The centre of every pile; birds (n, 2), piles (n,), middles (k, 2) -> (k, 2). An empty pile stays."""
+    """The centre of every pile, or its old middle if it is empty.
+
+    birds (n, 2), piles (n,), middles (k, 2) -> (k, 2).
+    """
     members = [birds[piles == pile] for pile in range(len(middles))]
     return np.stack([group.mean(axis=0) if len(group) else old for group, old in zip(members, middles)])
 

@@ -183,8 +183,8 @@ plt.show()
 # Now for real. Every process runs the same script and learns from its environment which *rank* it has and
 # how large the *world* is. All draw the same order of rows, and each takes its share of each batch. The
 # script saves a checkpoint every few steps, and can be told to crash, once. This text is what you would
-# copy to a cluster. A library carries the messages: gloo, or with a GPU for each process NCCL, which the
-# script picks by itself.
+# copy to a cluster. A library carries the messages: gloo, or NCCL where every process has a GPU of its own.
+# The script picks by itself.
 
 # %%
 WORKER = """

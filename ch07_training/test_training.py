@@ -896,6 +896,17 @@ def test_alone_takes_the_steps_of_sgd(data_parallel):
         torch.testing.assert_close(m.alone[step], w, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "n_gpus, n_processes, wanted", [(0, 1, False), (1, 2, False), (1, 1, True), (2, 2, True)]
+)
+def test_workers_use_gpus_only_where_each_has_its_own(data_parallel, n_gpus, n_processes, wanted):
+    (line,) = [line for line in data_parallel.WORKER.splitlines() if line.startswith("cuda = ")]
+    gpus = SimpleNamespace(device_count=lambda: n_gpus)
+    scope = {"torch": SimpleNamespace(cuda=gpus), "local_world": n_processes}
+    exec(line, scope)
+    assert scope["cuda"] is wanted
+
+
 def traces_of(m, folder, n_processes, crash_at=-1, **options):
     torch.save(m.task, folder / "task.pt")
     m.launch(m.WORKER, folder, n_processes, crash_at, **options)

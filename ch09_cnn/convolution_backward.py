@@ -469,8 +469,8 @@ print(f"test accuracy: NumPy {accuracy:.1%}, PyTorch {torch_accuracy:.1%}")
 assert accuracy > 0.7 and abs(accuracy - torch_accuracy) <= 0.01
 difference = np.abs(np.subtract(losses, torch_losses))
 print(f"losses differ by {difference[:5].max():.1e} in five steps, by {difference.max():.1e} in all")
-assert difference[:5].max() < 1e-5 < difference.max() < 0.1
-assert difference[-100:].mean() > 3 * difference[:5].max()  # it grows
+assert max(difference[:5].max(), difference[:10].mean()) < 1e-5 < difference.max() < 0.1
+assert difference[-100:].mean() > 10 * difference[:10].mean()  # it grows
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")

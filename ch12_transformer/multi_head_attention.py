@@ -60,7 +60,7 @@ def attention(query, key, value, mask=None):
     # on their side, as in 12.2's fast form: (..., S, d) @ (..., d, T) -> (..., S, T)
     weights = key @ query.swapaxes(-1, -2)
     if mask is not None:
-        weights = np.where(mask.swapaxes(-1, -2), weights, weights.dtype.type(-np.inf))
+        weights = np.where(np.atleast_2d(mask).swapaxes(-1, -2), weights, weights.dtype.type(-np.inf))
     weights -= np.maximum(weights.max(axis=-2, keepdims=True), np.finfo(weights.dtype).min)
     np.exp(weights, out=weights)
     weights /= np.maximum(weights.sum(axis=-2, keepdims=True), 1)

@@ -410,10 +410,10 @@ print(f"in blocks {acc / total:.6f}, at once {at_once.item():.6f}")
 assert abs(acc / total - at_once.item()) < 1e-12
 
 # %% [markdown]
-# All heads go together, a block of queries against a block of keys. With the causal mask, blocks of later
-# keys are never visited, which saves nearly half of the work. On a GPU, FlashAttention (Dao et al. 2022)
-# does the same with blocks that fit into the small, fast memory beside the arithmetic units;
-# `scaled_dot_product_attention` calls such a kernel where it can.
+# All heads go together, a block of keys against a block of queries, the scores again on their side. With
+# the causal mask, blocks of later keys are never visited, which saves nearly half of the work. On a GPU,
+# FlashAttention (Dao et al. 2022) does the same with blocks that fit into the small, fast memory beside the
+# arithmetic units; `scaled_dot_product_attention` calls such a kernel where it can.
 
 
 # %%
@@ -427,27 +427,27 @@ def attention_blockwise(query, key, value, causal=False, query_block=64, key_blo
     query = (query * (1 / math.sqrt(d))).swapaxes(-1, -2)  # (..., d, T)
     value = value.swapaxes(-1, -2)  # (..., n, S)
     ones = np.ones((1, min(key_block, n_keys)), dtype)
-    for top in range(0, n_queries, query_block):
-        bottom = min(top + query_block, n_queries)
-        end = min(bottom, n_keys) if causal else n_keys
+    for left in range(0, n_queries, query_block):
+        right = min(left + query_block, n_queries)
+        end = min(right, n_keys) if causal else n_keys
         largest, total, acc = -math.inf, 0.0, 0.0  # soon (..., 1, cols), the same, and (..., n, cols)
-        for left in range(0, end, key_block):
-            right = min(left + key_block, end)
-            z = key[..., left:right, :] @ query[..., top:bottom]  # (..., rows, d) @ (..., d, cols)
-            if causal and right > top:  # the block touches the diagonal
-                first = max(left, top)
-                late = np.arange(first, right)[:, None] > np.arange(top, bottom)  # (rows from first, cols)
-                z[..., first - left :, :] += np.where(late, dtype.type(-np.inf), dtype.type(0))
+        for top in range(0, end, key_block):
+            bottom = min(top + key_block, end)
+            z = key[..., top:bottom, :] @ query[..., left:right]  # (..., rows, d) @ (..., d, cols)
+            if causal and bottom > left:  # the block touches the diagonal
+                first = max(top, left)
+                late = np.arange(first, bottom)[:, None] > np.arange(left, right)  # (rows from first, cols)
+                z[..., first - top :, :] += np.where(late, dtype.type(-np.inf), dtype.type(0))
             before, largest = largest, np.maximum(z.max(axis=-2, keepdims=True), largest)
             z -= largest
             np.exp(z, out=z)
-            if left:  # what the blocks before have summed, for the new largest score
+            if top:  # what the blocks before have summed, for the new largest score
                 factor = np.exp(before - largest)
                 total *= factor
                 acc *= factor
-            total = total + ones[:, : right - left] @ z  # (1, rows) @ (..., rows, cols)
-            acc = acc + value[..., left:right] @ z  # (..., n, rows) @ (..., rows, cols)
-        out[..., top:bottom, :] = (acc / total).swapaxes(-1, -2)  # (..., n, cols) -> (..., cols, n)
+            total = total + ones[:, : bottom - top] @ z  # (1, rows) @ (..., rows, cols)
+            acc = acc + value[..., top:bottom] @ z  # (..., n, rows) @ (..., rows, cols)
+        out[..., left:right, :] = (acc / total).swapaxes(-1, -2)  # (..., n, cols) -> (..., cols, n)
     return out
 
 
@@ -488,7 +488,7 @@ lengths, costs = [256, 512, 1024, 2048, 4096], {"whole": [], "blocks": []}
 print(f"{'positions':20s}{'MB, whole':>12s}{'MB, blocks':>12s}{'ms, whole':>12s}{'ms, blocks':>12s}")
 for n in lengths:
     arrays = rng.normal(size=(3, 1, 1, n, 32)).astype(np.float32)  # (B, H, T, d) each
-    mask = (np.arange(n)[:, None] <= np.arange(n)).T  # (T, S), in memory on its side like the scores
+    mask = (np.arange(n)[:, None] <= np.arange(n)).T  # (S, T) -> (T, S), cheap to turn back on its side
     costs["whole"].append(cost(attention_fast, *arrays, mask))
     costs["blocks"].append(cost(attention_blockwise, *arrays, True))
     (peak, seconds), (block_peak, block_seconds) = costs["whole"][-1], costs["blocks"][-1]

@@ -238,6 +238,18 @@ def test_self_attention_follows_a_permutation_and_hides_the_future(self_attentio
     np.testing.assert_array_equal(self_attention.self_attention(x, *weights, causal)[0][:, :4], out[:, :4])
 
 
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (3, 1), (2, 1, 1, 4), (2, 1, 3, 1), (3, 3, 4)])
+def test_masks_broadcast_alike_in_every_form(self_attention, multi_head_attention, shape):
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.normal(size=(2, 3, n, 5)) for n in (3, 4, 4))  # (B, H, T, d), (B, H, S, d)
+    mask = rng.random(shape) < 0.5
+    expected = self_attention.attention(query, key, value, mask)
+    fast, _ = self_attention.attention_fast(query, key, value, mask)
+    np.testing.assert_allclose(fast, expected[0], rtol=1e-10, atol=1e-12)
+    for ours, theirs in zip(multi_head_attention.attention(query, key, value, mask), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
 def test_attention_names_the_shapes_and_the_mask(self_attention):
     query, key = np.ones((2, 3, 4)), np.ones((1, 3, 4))
     with pytest.raises(ValueError, match=r"\(2, 3, 4\), \(1, 3, 4\)"):
