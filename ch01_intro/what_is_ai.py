@@ -450,7 +450,7 @@ assert sure_of_strangers > 0.4
 # %% [markdown]
 # Today's systems are this program grown a billion times larger. A chatbot is a network in many layers that
 # has learned, from a large part of the written internet, which word is likely to come next (you will build
-# a small one in lesson 12.7). That is enough to translate, to explain, to write programs. It is
+# a small one in lesson 12.8). That is enough to translate, to explain, to write programs. It is
 # astonishing, and it is still a learner of examples:
 #
 # - **It knows what its examples show.** What they lack it does not know, and what is wrong or unfair in

@@ -269,7 +269,7 @@ assert all(1 / 6 < measured / theory < 6 for measured, theory in best.values())
 
 # %% [markdown]
 # So $10^{-5}$ is the step for *central differences*, slopes from both sides, in float64, Python's own
-# kind of number (lesson 2.6 compares the kinds): next to the best for any well-behaved function, with
+# kind of number (lesson 2.7 compares the kinds): next to the best for any well-behaved function, with
 # about ten correct digits. In float32, which holds seven to begin with, even the best step loses digits
 # that a check needs. That is why checks in this course run in float64.
 

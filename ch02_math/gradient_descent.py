@@ -317,7 +317,7 @@ assert kappas["in decimetres"] > 100
 np.testing.assert_allclose(kappas["scaled"], 1, rtol=1e-10)
 
 # %% [markdown]
-# Scaling the input, minus its mean and divided by its spread (`std`, lesson 2.7), makes the bowl
+# Scaling the input, minus its mean and divided by its spread (`std`, lesson 2.8), makes the bowl
 # perfectly round. The model can still draw the same lines, but the walk to the best one is short. Each
 # walk gets four fifths of the best rate for its own bowl (the best itself would cross the round one in a
 # single step, and show nothing). It stops when the gradient has almost vanished: stopping needs a rule,

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 2.6 From NumPy to PyTorch: the same arrays, plus two things
+# # 2.7 From NumPy to PyTorch: the same arrays, plus two things
 #
 # Moving into a new house, you keep your furniture. You learn where the light switches are, and you get
 # two rooms you did not have before. PyTorch is such a house: its *tensor* is NumPy's array with a few
@@ -183,7 +183,7 @@ for (in_numpy, in_torch), (ours, theirs) in table.items():
 #
 # Five light switches are in other places. Python floats become `float32`, not `float64`. A method that
 # ends in `_` works *in place*, on the tensor itself. The matrix product refuses mixed dtypes. `std`
-# divides by $n - 1$ where NumPy divides by $n$ (lesson 2.7 asks who is right). And `max` along a `dim`
+# divides by $n - 1$ where NumPy divides by $n$ (lesson 2.8 asks who is right). And `max` along a `dim`
 # gives the places too.
 
 # %%

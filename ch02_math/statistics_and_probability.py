@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 2.7 Statistics and probability: what a handful of birds can tell
+# # 2.8 Statistics and probability: what a handful of birds can tell
 #
 # You want to know how heavy penguins are, and you have caught ten. Their average is not the average of
 # all penguins, and ten others would have given another one. How far off is it likely to be? And if a bird

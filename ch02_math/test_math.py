@@ -510,7 +510,7 @@ def test_scaling_shortens_the_walk(gradient_descent):
     assert gradient_descent.diverged
 
 
-# 2.6 numpy_to_pytorch
+# 2.7 numpy_to_pytorch
 
 
 @pytest.mark.parametrize("amount", [0, 100, -60, 255])
@@ -568,7 +568,7 @@ def test_the_table_pairs_name_the_same_thing(numpy_to_pytorch):
     assert numpy_to_pytorch.refused and numpy_to_pytorch.no_backward
 
 
-# 2.7 statistics_and_probability
+# 2.8 statistics_and_probability
 
 
 @pytest.mark.parametrize("n", [2, 7, 100])

@@ -6,7 +6,7 @@
 # the exam's cards beforehand. This lesson prepares such a box with care.
 #
 # **You will build** a reader that refuses broken rows, a fair split, scaling that does not peek, one-hot
-# labels and mini-batches. **You need** arrays (2.1, 2.2), mean and spread (2.7).
+# labels and mini-batches. **You need** arrays (2.1, 2.2), mean and spread (2.8).
 
 # %%
 import csv
@@ -285,7 +285,7 @@ plt.show()
 #
 # Millimetres and grams do not compare. Who is nearer to a bird: one with a bill 5 mm longer, or one that
 # is 100 g heavier? Measure each feature from its mean $\mu$ in steps of its spread $\sigma$, the standard
-# deviation of lesson 2.7; that is to *standardise*:
+# deviation of lesson 2.8; that is to *standardise*:
 #
 # $$z = \frac{x - \mu}{\sigma}, \qquad \mu = \frac1n \sum_i x_i, \qquad
 #   \sigma = \sqrt{\frac1n \sum_i (x_i - \mu)^2} .$$

@@ -6,7 +6,7 @@
 # a careful person asks before trusting a model, and the numbers that answer them.
 #
 # **You will build** every common measure of a classifier, an interval for its luck, and a predictor that
-# refuses nonsense. **You need** splits (3.1), the loop of logistic regression (3.3), probability (2.7).
+# refuses nonsense. **You need** splits (3.1), the loop of logistic regression (3.3), probability (2.8).
 
 # %%
 import csv

@@ -23,7 +23,7 @@ rng = np.random.default_rng(0)
 #
 # A model of the weather gave what then happened the probabilities $\frac12$, $\frac14$ and $\frac18$ on
 # three days. How surprised should it be? An event of $\frac18$ surprises like three heads in a row,
-# three times as much as one. So measure *surprise* (2.7) as $-\ln p$: nothing for what was certain, and
+# three times as much as one. So measure *surprise* (2.8) as $-\ln p$: nothing for what was certain, and
 # $\ln 2$ more for every halving. The unit is the *nat*, as the logarithm is natural.
 
 # %%

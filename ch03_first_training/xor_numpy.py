@@ -398,7 +398,7 @@ for value in (0.0, 0.7):
 #
 # Four points can be learned by heart. So shake them: each corner becomes a cloud of normal noise
 # $\sigma$, and the clouds overlap. The best anyone can do is to name the nearest corner. With $\Phi(z)$
-# the area under the normal curve (2.7) left of $z$, a coordinate stays on its side of the middle with
+# the area under the normal curve (2.8) left of $z$, a coordinate stays on its side of the middle with
 # probability $q = \Phi(\frac{1}{2\sigma})$, and the answer is right when both do or neither does:
 # $q^2 + (1 - q)^2$.
 

@@ -6,7 +6,7 @@
 # time, and after each we check that the seam is the same up to rounding.
 #
 # **You will build** the network of lesson 3.5 twice more, and a penguin classifier from file to saved
-# model. **You need** XOR in NumPy (3.5), tensors (2.6), splits (3.1). Chapter 4 explains the machine.
+# model. **You need** XOR in NumPy (3.5), tensors (2.7), splits (3.1). Chapter 4 explains the machine.
 
 # %%
 import csv

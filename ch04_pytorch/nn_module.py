@@ -435,7 +435,7 @@ for container, register in ((list, False), (nn.ModuleList, True)):
 
 # %% [markdown]
 # One parameter in two places is one parameter: language models use the same matrix to read words and to
-# write them (lesson 12.7). It is listed once, counted once, and receives the gradients of both uses.
+# write them (lesson 12.8). It is listed once, counted once, and receives the gradients of both uses.
 
 # %%
 tied = nn.Sequential(nn.Linear(6, 6, bias=False), nn.Tanh(), nn.Linear(6, 6, bias=False))

@@ -7,7 +7,7 @@
 #
 # **You will build** `StridedTensor`, which turns, cuts, reshapes and repeats without moving a number, and
 # a tour of what PyTorch puts on top: types, random generators, memory shared with NumPy. **You need**
-# tensors and their operations (2.1, 2.2) and a first look at PyTorch (2.6).
+# tensors and their operations (2.1, 2.2) and a first look at PyTorch (2.7).
 
 # %%
 import itertools

@@ -6,7 +6,7 @@
 # rule rewards.
 #
 # **You will build** the losses for numbers and for classes, each with its gradient, see which belief
-# about the world each of them holds, and try them on penguins and digits. **You need** probability (2.7),
+# about the world each of them holds, and try them on penguins and digits. **You need** probability (2.8),
 # measuring loss (3.2) and softmax (5.2).
 
 # %%
@@ -78,7 +78,7 @@ assert mse(row, row)[0] == 0 < np.mean((column - row) ** 2)
 # ## What squared error believes
 #
 # Why squares? Suppose the world is a line with noise: $y = \hat y + \varepsilon$, with $\varepsilon$
-# drawn from a bell curve, the normal curve of lesson 2.7, of width $\sigma$. The *likelihood* of a model
+# drawn from a bell curve, the normal curve of lesson 2.8, of width $\sigma$. The *likelihood* of a model
 # is the probability (here: the density) it gave to what was seen. Its negative logarithm, for $n$
 # independent observations, is
 #

@@ -7,7 +7,7 @@
 #
 # **You will build** an instrument that measures the three parts on a known truth, learning curves that
 # tell them apart where the truth is unknown, and a model with more weights than data that breaks the
-# rule. **You need** evaluation (3.4), statistics (2.7) and least squares (2.5).
+# rule. **You need** evaluation (3.4), statistics (2.8) and least squares (2.5).
 
 # %%
 import csv

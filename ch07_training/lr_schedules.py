@@ -420,7 +420,7 @@ plt.show()
 
 # %% [markdown]
 # The jolt is real, and this small network recovers from it: at the end the two are close. Deeper ones may
-# not, which is why transformers (lesson 12.4) are usually warmed up.
+# not, which is why transformers (lesson 12.5) are usually warmed up.
 #
 # ## The comparison
 #

@@ -447,7 +447,7 @@ for version, pixel_scale in versions.items():
 # %% [markdown]
 # Then both run on fresh seeds. Seed by seed they share start, rows and batches, so we look at the *paired*
 # difference in test accuracy, with a 95 % interval: mean $\pm\, t \cdot s / \sqrt n$. The last factor, $s
-# / \sqrt n$, is the standard error (2.7). *Student's* $t$ comes from a table: about two, and more for few
+# / \sqrt n$, is the standard error (2.8). *Student's* $t$ comes from a table: about two, and more for few
 # seeds, which know $s$ badly. It goes by $n - 1$, the *degrees of freedom*.
 
 # %%

@@ -422,7 +422,7 @@ assert wrong_mode < right_mode and 0.02 < changed < 0.5
 # ## The mistake, put to use
 #
 # If the crowd disagrees about an image, the image is hard. *Monte-Carlo dropout* leaves the coins on, asks
-# fifty times and looks at the spread. We measure it by the entropy (2.7) of the mean probabilities: zero
+# fifty times and looks at the spread. We measure it by the entropy (2.8) of the mean probabilities: zero
 # where all networks are sure of the same class. If it means anything, the network must err more often
 # where it is large.
 

@@ -372,7 +372,7 @@ assert last > replay[8][1] + 0.06
 # %% [markdown]
 # Impatience is the expensive mistake, and beyond some patience only epochs are spent. For the eye, smooth
 # a curve before judging it, with the running average that Adam uses (7.2), and draw the band of one
-# standard error (2.7) around it. If two curves' bands overlap, the set is too small to tell them apart
+# standard error (2.8) around it. If two curves' bands overlap, the set is too small to tell them apart
 # that way.
 
 

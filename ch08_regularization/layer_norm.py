@@ -428,7 +428,7 @@ plt.show()
 
 # %% [markdown]
 # The first Transformers were post-norm and needed a warm-up of the learning rate (7.3); most newer ones
-# are pre-norm. Lesson 12.4 builds both.
+# are pre-norm. Lesson 12.5 builds both.
 #
 # ## What to remember
 #

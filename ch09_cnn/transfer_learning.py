@@ -366,7 +366,7 @@ for name in ("head only", "last blocks", "frozen, [:11]", "everything, [:11]"):
 
 # %% [markdown]
 # With so few labels and rates this careful, tuning ends close to where it started. Hold what is left
-# between two rows against the standard error below (2.7): how much a thousand test images can tell. Frozen
+# between two rows against the standard error below (2.8): how much a thousand test images can tell. Frozen
 # features are the cheap first try. Through all of it the frozen original has not moved: copies were
 # trained.
 

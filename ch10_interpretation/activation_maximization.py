@@ -165,7 +165,7 @@ plt.show()
 
 # %% [markdown]
 # These pictures win, and show little. The space of images is vast, and most directions that raise a score
-# leave the images that the network was trained on. Lesson 10.5 makes a weapon of that. Here we want to
+# leave the images that the network was trained on. Lesson 10.6 makes a weapon of that. Here we want to
 # learn what the network knows, so we must keep the ascent near images.
 #
 # ## Three rules
@@ -371,7 +371,7 @@ plt.show()
 #
 # To see $32$ dimensions we need two. *Principal component analysis* looks from the side where the cloud is
 # widest: the direction of largest variance, then the largest at right angles to it. They are eigenvectors
-# (2.4) of the covariance matrix (2.7)
+# (2.4) of the covariance matrix (2.8)
 #
 # $$C = \frac{1}{n} \sum_i (x_i - \bar x)(x_i - \bar x)^\top, \qquad C v = \lambda v ,$$
 #
@@ -410,7 +410,7 @@ assert 0.3 < kept < 0.95
 # $$p_{j|i} \propto e^{-\beta_i \lVert x_i - x_j \rVert^2}, \qquad p_{ij} = \frac{p_{j|i} + p_{i|j}}{2n} .$$
 #
 # Each point chooses its own $\beta_i$ so that it has about equally many neighbours. That number, $e^{H}$
-# for the entropy $H$ of its probabilities (2.7), is the *perplexity*. A larger $\beta$ means fewer, so
+# for the entropy $H$ of its probabilities (2.8), is the *perplexity*. A larger $\beta$ means fewer, so
 # halving an interval finds it, for all points side by side.
 
 
@@ -453,7 +453,7 @@ np.testing.assert_allclose(np.exp(entropies), 30, rtol=1e-6)
 # On the flat map nearness has a longer tail, that of *Student's t* (7.7), hence the name: in a plane
 # there is less room for neighbours, and the tail lets the others move away. With
 # $w_{ij} = 1 / (1 + \lVert y_i - y_j \rVert^2)$ and $q_{ij} = w_{ij} / \sum w$, move the points to make
-# $q$ like $p$. The gap is the *Kullback-Leibler divergence*, cross-entropy less entropy (2.7):
+# $q$ like $p$. The gap is the *Kullback-Leibler divergence*, cross-entropy less entropy (2.8):
 #
 # $$L = \sum_{i \ne j} p_{ij} \log \frac{p_{ij}}{q_{ij}}, \qquad
 #   \frac{\partial L}{\partial y_i} = 4 \sum_j (p_{ij} - q_{ij})\, w_{ij}\, (y_i - y_j) .$$

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 12.4 The encoder block: listen, think, and keep your notes
+# # 12.5 The encoder block: listen, think, and keep your notes
 #
 # In a good meeting two things alternate. Everybody listens to the others. Then everybody goes back to
 # their own desk and thinks about what they heard. Nobody tears up their notes: each round adds a few

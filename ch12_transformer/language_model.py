@@ -1,13 +1,13 @@
 # %% [markdown]
-# # 12.7 A language model: guess the next token, then the next
+# # 12.8 A language model: guess the next token, then the next
 #
 # Two friends tell a story together, one word each in turn. Neither knows the end. Each looks at everything
 # said so far and adds what fits. A machine that plays this game well enough, with itself, writes letters,
 # programs and answers. The game is lesson 11.6's, the player is now made of the blocks of this chapter.
 #
-# **You will build** a causal Transformer that reads *Moby-Dick* in the tokens of lesson 12.5; a log of
+# **You will build** a causal Transformer that reads *Moby-Dick* in the tokens of lesson 12.6; a log of
 # what each trick in its recipe is worth; the same model in three widths; and a writer that does not read
-# its own text again for every word. **You need** the encoder block (12.4), byte-pair encoding (12.5), and
+# its own text again for every word. **You need** the encoder block (12.5), byte-pair encoding (12.6), and
 # n-grams and sampling (11.6). **It takes** about a minute.
 
 # %%
@@ -48,7 +48,7 @@ assert per_byte == [1, 1]
 # %% [markdown]
 # ## The book as tokens
 #
-# Lesson 12.5 explains byte-pair encoding, and its tokenizer is the one to copy. Here is the short form
+# Lesson 12.6 explains byte-pair encoding, and its tokenizer is the one to copy. Here is the short form
 # that this lesson needs: merges are learned from the different chunks and their counts, and the text is
 # encoded by doing one merge after another everywhere. A token is a character of a Python string.
 
@@ -58,7 +58,7 @@ BETWEEN = chr(0x10FFFF)  # stands between chunks, so that no merge reaches acros
 
 
 def learn_merges(text, vocab_size):
-    """The merges of byte-pair encoding (12.5): strings of two tokens, in the order learned."""
+    """The merges of byte-pair encoding (12.6): strings of two tokens, in the order learned."""
     chunks = Counter(CHUNK.findall(text))
     words, weights = [chunk.encode("utf-8").decode("latin-1") for chunk in chunks], list(chunks.values())
     counts, where, merges = defaultdict(int), defaultdict(set), []
@@ -79,7 +79,7 @@ def learn_merges(text, vocab_size):
 
 
 # %% [markdown]
-# Doing the merges in the order learned, each one everywhere, gives what 12.5's encoder gives chunk by
+# Doing the merges in the order learned, each one everywhere, gives what 12.6's encoder gives chunk by
 # chunk: a merge can only join tokens that are older than itself.
 
 
@@ -186,9 +186,9 @@ torch.testing.assert_close((ours, *gradients[0]), (theirs, *gradients[1]), rtol=
 # %% [markdown]
 # ## The model
 #
-# The block is lesson 12.4's, pre-norm, with three changes: it is causal, GELU (5.2) takes the place of
+# The block is lesson 12.5's, pre-norm, with three changes: it is causal, GELU (5.2) takes the place of
 # ReLU, and it can keep the keys and values of what it has read in a `memory`, which we need for writing
-# (in 12.4 the encoder's output had that name; here there is no encoder). A token's vector and its
+# (in lesson 12.5 the encoder's output had that name; here there is no encoder). A token's vector and its
 # position's vector are added; after the blocks, a layer norm and a linear layer give a score for each
 # token that may come next.
 
@@ -425,7 +425,7 @@ if on_cpu:
 # One idea carries the recipe, at this size and for so short a training: let the tokens in at full size.
 # Starting from what can be counted buys a little more, with each of the four seeds that we tried. What
 # wide layers buy changes sign with the seed, and warm-up changes next to nothing: pre-norm already looks
-# after what they are for (12.4). And a log also tells what to leave out. Tying helps where the table is
+# after what they are for (12.5). And a log also tells what to leave out. Tying helps where the table is
 # most of a model, but here the one table must both move fast, to be read, and score with care. We keep
 # the first four.
 #

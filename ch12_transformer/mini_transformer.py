@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 12.6 Mini-Transformer: a network learns to read dates
+# # 12.7 Mini-Transformer: a network learns to read dates
 #
 # *3 May 1987*, *5/3/1987*, *03.05.1987* and *the 3rd of May 1987* are one and the same day. You see that
 # at a glance, and you would have some work to write down all the rules by which you see it. A translator
@@ -7,7 +7,7 @@
 #
 # **You will build** a Transformer that translates dates into the international form, 1987-05-03, whole:
 # data, model, checks, training, two ways to decode, and a look at what it reads. **You need** encoder and
-# decoder blocks (12.4), warm-up (7.3), and cross-entropy (5.5). **It takes** about a minute.
+# decoder blocks (12.5), warm-up (7.3), and cross-entropy (5.5). **It takes** about a minute.
 
 # %%
 import datetime
@@ -126,7 +126,7 @@ else:
 # %% [markdown]
 # ## The model
 #
-# The parts are those of lesson 12.4, pre-norm only, and without dropout: there are far more texts than the
+# The parts are those of lesson 12.5, pre-norm only, and without dropout: there are far more texts than the
 # network will see, so it cannot learn them by heart.
 
 
@@ -194,7 +194,7 @@ def sinusoids(length, width):
 
 # %% [markdown]
 # Encoding happens once a text, decoding once a character, so the model offers both apart. `nn.Embedding`
-# starts with a spread of one, as large as the sines need; lesson 12.4's factor $\sqrt D$ made up for a
+# starts with a spread of one, as large as the sines need; lesson 12.5's factor $\sqrt D$ made up for a
 # shared matrix, which we do not have.
 
 

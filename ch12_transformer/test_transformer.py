@@ -415,7 +415,7 @@ def test_only_distances_reach_beyond_the_trained_length(multi_head_attention):
     assert len(multi_head_attention.accuracy["none"]) == 125
 
 
-# 12.4 encoder_block
+# 12.5 encoder_block
 
 
 def copied(ours, theirs):
@@ -598,7 +598,7 @@ def test_the_base_model_has_the_published_size(encoder_block):
     assert 0.96 * 65e6 < encoder_block.total < 1.04 * 65e6
 
 
-# 12.5 tokenization_bpe
+# 12.6 tokenization_bpe
 
 
 @pytest.mark.parametrize("alphabet", ["ab", "abc ", "aé 1", "the  \n.,_9"])
@@ -754,7 +754,7 @@ def test_new_words_keep_coming(tokenization_bpe):
     assert 0.35 < t.once < 0.5
 
 
-# 12.6 mini_transformer
+# 12.7 mini_transformer
 
 
 def test_dates_are_written_as_told(mini_transformer):
@@ -946,7 +946,7 @@ def test_new_days_are_read_and_a_new_form_is_not(mini_transformer):
     assert (m.read_from.argmax(axis=1) == range(3)).all() and (m.read_from.sum(axis=1) <= 1).all()
 
 
-# 12.7 language_model
+# 12.8 language_model
 
 
 def test_each_learned_merge_is_of_a_most_frequent_pair(language_model):
@@ -1348,7 +1348,7 @@ def test_multi_head_forward_speed(multi_head_attention, timed, device, implement
     np.testing.assert_allclose(out, expected, rtol=1e-3, atol=1e-4)
 
 
-# benchmarks: 12.4 and 12.6
+# benchmarks: 12.5 and 12.7
 
 
 @pytest.mark.benchmark(group="encoder block forward and backward, (8, 128, 128), 4 heads, float32")
@@ -1372,7 +1372,7 @@ def test_encoder_block_speed(encoder_block, timed, device, implementation):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
-# benchmarks: 12.5 and 12.7
+# benchmarks: 12.6 and 12.8
 
 
 @pytest.mark.benchmark(group="BPE training, 100,000 characters, 24 merges")
@@ -1397,7 +1397,7 @@ def test_bpe_encoding_speed(tokenization_bpe, timed, implementation):
 
 
 class ListOfHeads(nn.Module):
-    """A block of lesson 12.7 whose heads are separate modules, one after another."""
+    """A block of lesson 12.8 whose heads are separate modules, one after another."""
 
     def __init__(self, block):
         super().__init__()
@@ -1426,7 +1426,7 @@ class ListOfHeads(nn.Module):
 
 
 class LibraryBlock(nn.Module):
-    """nn.TransformerEncoderLayer with a causal mask, in the place of a block of lesson 12.7."""
+    """nn.TransformerEncoderLayer with a causal mask, in the place of a block of lesson 12.8."""
 
     def __init__(self, block, n_positions):
         super().__init__()

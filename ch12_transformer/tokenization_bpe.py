@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 12.5 Tokenization: an alphabet that learns its own letters
+# # 12.6 Tokenization: an alphabet that learns its own letters
 #
 # Open a drawer of metal type from an old printing shop. There is a piece for every letter, and also a few
 # for letters that often stand together: *fi*, *th*, sometimes a whole *and*. Such pieces save work, and
