@@ -1,18 +1,24 @@
 # %% [markdown]
-# # 4.1 Tensors: one strip of memory, many ways to walk it
+# # 4.1 Tensors: one block of memory, seen through shape and strides
 #
-# A warehouse keeps its boxes in one long row. To find the box for shelf 2, place 5, nobody moves a box: a
-# slip of paper says how many steps a shelf is, and how many a place. A tensor is that row and that slip.
-# Most of what looks like work on a tensor, turning it, cutting it, repeating it, only writes a new slip.
+# A photo of twelve million pixels is transposed, and PyTorch needs a few microseconds for it, no longer
+# than for a picture of six pixels. How can twelve million numbers change places so fast? The answer is
+# that they stay where they are. A tensor is a block of memory together with a few numbers that say how to
+# walk through it, and transposing changes only the walk.
 #
-# **You will build** `StridedTensor`, which turns, cuts, reshapes and repeats without moving a number, and
-# a tour of what PyTorch puts on top: types, random generators, memory shared with NumPy. **You need**
-# tensors and their operations (2.1, 2.2) and a first look at PyTorch (2.7).
+# If you know this, you can tell which lines of a program are free and which copy gigabytes, why a change
+# in one tensor shows up in another, and where a wrong shape goes unnoticed. In a real project these are
+# among the most frequent faults, before any network is involved.
+#
+# **You will build** `StridedTensor`, which slices, transposes, broadcasts and reshapes without moving a
+# number, and you will try the operations that every later lesson uses. **You need** arrays and
+# broadcasting (2.2) and a first look at PyTorch (2.7).
 
 # %%
 import itertools
 import math
 import platform
+import time
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -20,52 +26,58 @@ import numpy as np
 import torch
 
 HERE = Path(globals().get("__file__", "")).parent
-
-# %% [markdown]
-# ## Is everything there?
-#
-# Before the first lesson of a library comes the question whether it is installed and what it can use. A
-# GPU, or any other *accelerator*, is welcome and not needed: the fallback is the processor. The last line
-# is a real test, a product computed where the work will happen.
-
-# %%
 device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 print(f"Python {platform.python_version()}, PyTorch {torch.__version__}, NumPy {np.__version__}")
-print(f"CPU threads {torch.get_num_threads()}, tensors will live on: {device}")
-twos, halves = torch.full((2, 3), 2.0, device=device), torch.full((3, 2), 0.5, device=device)
-product = twos @ halves  # (2, 3) @ (3, 2) -> (2, 2)
-assert product.tolist() == [[3.0, 3.0], [3.0, 3.0]]
+print(f"an accelerator would be used from lesson 4.4 on; here that is: {device}")
+
+large = torch.zeros(3000, 4000)
+first_call = large.T  # what is called for the first time takes longer, so we time the second call
+started = time.perf_counter()
+transposed = large.T  # (3000, 4000) -> (4000, 3000)
+view_seconds = time.perf_counter() - started
+started = time.perf_counter()
+moved = transposed.contiguous()  # the same numbers, really moved to their new places
+copy_seconds = time.perf_counter() - started
+print(f"transposed in {1e6 * view_seconds:.0f} microseconds, moved in {1e6 * copy_seconds:,.0f} microseconds")
 
 # %% [markdown]
 # ## On paper first
 #
-# Memory has no rows and columns. The matrix below is stored as the strip $0, 1, 2, 3, 4, 5$. One step
-# down the rows skips three numbers, one step along a row skips one: these are its *strides*, $(3, 1)$. So
-# row 1, column 2 is found at $1 \cdot 3 + 2 \cdot 1 = 5$. Its transpose walks the same strip with the
-# strides swapped.
+# Memory has no rows and columns, only addresses one after the other. The matrix with the rows $0, 1, 2$
+# and $3, 4, 5$ is stored as six numbers in a row. To get from one row to the next we skip three numbers,
+# and to get from one column to the next we skip one. These two numbers are the *strides* of the tensor,
+# here $(3, 1)$. To find an element, we multiply each of its indices by the stride of its axis and add.
+#
+# $$\begin{aligned}
+#   \text{address of } (i, j) &= i \cdot 3 + j \cdot 1 \\
+#   \text{address of } (1, 2) &= 1 \cdot 3 + 2 \cdot 1 = 5 \\
+#   \text{transposed, address of } (2, 1) &= 2 \cdot 1 + 1 \cdot 3 = 5
+# \end{aligned}$$
+#
+# The transposed matrix has the strides $(1, 3)$ and finds the same number at the same address, so nothing
+# has to move. PyTorch shows the strides of a tensor when we ask for them.
 
 # %%
 matrix = torch.tensor([[0, 1, 2], [3, 4, 5]])
-strip = matrix.untyped_storage()
-print(f"shape {tuple(matrix.shape)}   strides {matrix.stride()}   bytes in memory {strip.nbytes()}")
+print(f"shape {tuple(matrix.shape)}   strides {matrix.stride()}   element (1, 2) is {matrix[1, 2].item()}")
 print(f"transposed: shape {tuple(matrix.T.shape)}   strides {matrix.T.stride()}")
 assert matrix.stride() == (3, 1) and matrix.T.stride() == (1, 3)
-assert matrix[1, 2] == 1 * 3 + 2 * 1 == matrix.T[2, 1]
-assert matrix.T.untyped_storage().data_ptr() == strip.data_ptr()  # the same strip
+assert matrix.T.data_ptr() == matrix.data_ptr()  # both begin at the same address
 
 # %% [markdown]
-# ## From scratch: a slip of paper
+# ## A tensor from scratch
 #
-# A tensor laid out row by row, with no gaps, is called *contiguous*. Its last axis has stride one, and
-# every other axis steps over all that lies to its right:
+# A tensor that is stored row by row without gaps is called *contiguous*. Its last axis has stride one,
+# and every other axis skips all that lies to its right, which is the product of the sizes there:
 #
-# $$s_k = \prod_{j > k} n_j .$$
+# $$s_k = n_{k+1} \cdot n_{k+2} \cdots n_{K} .$$
 
 
 # %%
 def contiguous_strides(shape):
     """Strides, in elements, of a tensor of this shape stored row by row without gaps."""
-    strides, step = [], 1
+    strides = []
+    step = 1
     for size in reversed(shape):
         strides.append(step)
         step *= max(size, 1)  # an empty axis must not wipe out the others
@@ -76,28 +88,43 @@ print(contiguous_strides((2, 3)), contiguous_strides((5, 28, 28)))
 assert contiguous_strides((5, 28, 28)) == torch.empty(5, 28, 28).stride()
 
 # %% [markdown]
-# Now the class: a storage that may be shared, an offset where the walk begins, a shape and the strides.
-# Element $(i_0, i_1, \dots)$ lives at
+# The class below holds a flat list, the *storage*, which several tensors may share, an *offset*, which is
+# the address where the walk begins, a shape and strides. Element $(i_0, i_1, \dots)$ is found at
+# $\text{offset} + i_0 s_0 + i_1 s_1 + \dots$
 #
-# $$\text{offset} + \sum_k i_k\, s_k .$$
+# A tensor that uses the storage of another is a *view* of it. Each method below makes a view by changing
+# offset, shape and strides:
 #
-# An index fixes one axis, which then disappears; a slice moves the start and lengthens the step. Neither
-# touches the storage.
+# - A whole number as index fixes one axis. The offset moves there, and the axis disappears.
+# - A slice moves the offset to its start and multiplies the stride by its step.
+# - Transposing exchanges two sizes and two strides.
+# - Broadcasting (2.2) repeats an axis of size one. A stride of zero does that, because then every index
+#   leads to the same address.
+#
+# A reshape keeps the elements in their order. If they lie in memory in that order and without gaps, the
+# strides of a fresh tensor of the new shape will do. If they do not, our class copies them into a new
+# storage. (When a view would still be possible is a question for the end of this lesson.)
 
 
 # %%
 class StridedTensor:
     """A view of a flat list, with torch's meaning of shape, strides (in elements) and offset.
 
-    Without strides the storage is read row by row, and ValueError is raised where it does not have as many
-    numbers as the shape.
+    Without strides the storage is read row by row; ValueError if it does not have as many numbers as the
+    shape.
     """
 
     def __init__(self, storage, shape, strides=None, offset=0):
-        self.storage, self.shape, self.offset = storage, tuple(shape), offset
+        self.storage = storage
+        self.shape = tuple(shape)
+        self.offset = offset
         self.strides = contiguous_strides(self.shape) if strides is None else tuple(strides)
         if strides is None and len(storage) != math.prod(self.shape):
             raise ValueError(f"a storage of {len(storage)} numbers cannot have shape {self.shape}")
+
+    def view(self, shape, strides, offset):
+        """Another tensor of the same class on the same storage."""
+        return type(self)(self.storage, shape, strides, offset)
 
     def __getitem__(self, key):
         """The view at `key`: an integer, a slice, or a tuple of them.
@@ -108,7 +135,9 @@ class StridedTensor:
         if len(key) > len(self.shape):
             raise IndexError(f"{len(key)} indices for shape {self.shape}")
         key += (slice(None),) * (len(self.shape) - len(key))  # axes not mentioned are taken whole
-        shape, strides, offset = [], [], self.offset
+        shape = []
+        strides = []
+        offset = self.offset
         for index, size, stride in zip(key, self.shape, self.strides):
             if isinstance(index, slice):
                 start, stop, step = index.indices(size)
@@ -121,14 +150,62 @@ class StridedTensor:
                 offset += index % size * stride
             else:
                 raise IndexError(f"index {index} for an axis of size {size}")
-        return StridedTensor(self.storage, shape, strides, offset)
+        return self.view(shape, strides, offset)
 
     def transpose(self, i, j):
         """The view with axes i and j exchanged."""
-        shape, strides = list(self.shape), list(self.strides)
+        shape = list(self.shape)
+        strides = list(self.strides)
         shape[i], shape[j] = shape[j], shape[i]
         strides[i], strides[j] = strides[j], strides[i]
-        return StridedTensor(self.storage, shape, strides, self.offset)
+        return self.view(shape, strides, self.offset)
+
+    def broadcast_to(self, *shape):
+        """The view of this shape in which axes of size one, and new ones in front, repeat.
+
+        As `torch.Tensor.expand`. Raises ValueError if an axis of another size would have to change.
+        """
+        missing = len(shape) - len(self.shape)
+        if missing < 0 or any(old not in (1, new) for old, new in zip(self.shape, shape[missing:])):
+            raise ValueError(f"shape {self.shape} does not broadcast to {shape}")
+        strides = []
+        for k in reversed(range(len(shape))):
+            if k >= missing:
+                old_size = self.shape[k - missing]
+                stride = self.strides[k - missing]
+            else:  # a new axis in front has size one; its stride is only seen if it stays so
+                old_size = 1
+                stride = shape[k + 1] * strides[-1] if strides else 0
+            strides.append(stride if old_size == shape[k] else 0)
+        return self.view(shape, reversed(strides), self.offset)
+
+    def is_contiguous(self):
+        """Whether the elements lie in the storage row by row without gaps."""
+        fresh = contiguous_strides(self.shape)
+        same = [self.strides[k] == fresh[k] for k, size in enumerate(self.shape) if size != 1]
+        return 0 in self.shape or all(same)  # along an axis of size one no step is ever taken
+
+    def strides_for(self, shape):
+        """Strides that read this tensor as `shape` without a copy, or None: found if it is contiguous."""
+        return contiguous_strides(shape) if self.is_contiguous() else None
+
+    def reshape(self, *shape):
+        """The same elements in another shape: a view if `strides_for` finds one, else a copy.
+
+        Raises ValueError if the number of elements would change.
+        """
+        if math.prod(shape) != math.prod(self.shape):
+            raise ValueError(f"cannot reshape {self.shape} to {shape}")
+        strides = self.strides_for(shape)
+        if strides is None:
+            return type(self)(self.flat(), shape)
+        return self.view(shape, strides, self.offset)
+
+    def flat(self):
+        """The elements as one new list, in the order of their indices."""
+        indices = itertools.product(*(range(size) for size in self.shape))
+        steps = [sum(i * stride for i, stride in zip(index, self.strides)) for index in indices]
+        return [self.storage[self.offset + step] for step in steps]
 
     def tolist(self):
         """The elements as nested lists, a single number for an empty shape."""
@@ -138,66 +215,20 @@ class StridedTensor:
 
 
 # %% [markdown]
-# The paper example, then the proof that nothing was copied: a number changed in the strip shows up in
-# every view of it.
+# We try the class on the six numbers, in four ways. Before you run the cell, write down the strides that
+# each of the four tensors should have. In the figure each square shows the address of its number.
 
 # %%
-ours = StridedTensor(list(range(6)), (2, 3))
-turned = ours.transpose(0, 1)
-corner = ours[1:, ::2]
-print(f"transposed {turned.tolist()}   strides {turned.strides}")
-print(f"corner     {corner.tolist()}   strides {corner.strides}   offset {corner.offset}")
-assert turned.tolist() == [[0, 3], [1, 4], [2, 5]] and corner.tolist() == [[3, 5]]
-
-ours.storage[5] = 50
-assert turned.tolist()[2][1] == corner.tolist()[0][1] == 50
-
-# %% [markdown]
-# ## Repeating for free
-#
-# *Broadcasting* lets a row be added to every row of a matrix. Nobody writes the row down again and again:
-# a stride of zero stays where it is, however far we walk. Sizes are compared from the right, and only an
-# axis of size one can be stretched.
-
-
-# %%
-def broadcast_to(self, *shape):
-    """The view of this shape in which axes of size one, and new ones in front, repeat; as `torch.expand`.
-
-    Raises ValueError where an axis of another size would have to change.
-    """
-    missing = len(shape) - len(self.shape)
-    if missing < 0 or any(old not in (1, new) for old, new in zip(self.shape, shape[missing:])):
-        raise ValueError(f"shape {self.shape} does not broadcast to {shape}")
-    strides = []
-    for k in reversed(range(len(shape))):
-        if k < missing:  # a new axis: one step would be as long as everything to its right
-            old_size, stride = 1, shape[k + 1] * strides[-1] if strides else 0
-        else:
-            old_size, stride = self.shape[k - missing], self.strides[k - missing]
-        strides.append(stride if old_size == shape[k] else 0)
-    return StridedTensor(self.storage, shape, reversed(strides), self.offset)
-
-
-StridedTensor.broadcast_to = broadcast_to
-row = StridedTensor([10, 20, 30], (3,))
-print(row.broadcast_to(4, 3).tolist(), "strides", row.broadcast_to(4, 3).strides)
-assert row.broadcast_to(4, 3).strides == (0, 1) == torch.zeros(3).expand(4, 3).stride()
-
-# %% [markdown]
-# Six numbers, and four of the tensors they can be. The colour of a cell is its place in the strip.
-
-# %%
-six = StridedTensor(list(range(6)), (6,))
+six = StridedTensor(list(range(6)), (6,))  # each number is its own address
 views = {
-    "the strip": StridedTensor(six.storage, (1, 6)),
-    "rows of three": StridedTensor(six.storage, (2, 3)),
-    "its transpose": StridedTensor(six.storage, (2, 3)).transpose(0, 1),
+    "the storage": six.reshape(1, 6),
+    "rows of three": six.reshape(2, 3),
+    "its transpose": six.reshape(2, 3).transpose(0, 1),
     "first half, repeated": six[:3].broadcast_to(4, 3),
 }
 fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
 for ax, (name, view) in zip(axes, views.items()):
-    cells = np.array(view.tolist())  # (rows, columns): each element is its own address
+    cells = np.array(view.tolist())  # (rows, columns)
     ax.imshow(cells, cmap="viridis", vmin=-2, vmax=5, alpha=0.75)
     for (i, j), address in np.ndenumerate(cells):
         ax.text(j, i, address, ha="center", va="center", fontsize=13)
@@ -206,33 +237,277 @@ for ax, (name, view) in zip(axes, views.items()):
     ax.set_title(f"{name}\nshape {view.shape}, strides {view.strides}", loc="left")
     ax.set(xlim=(-0.6, 5.6), ylim=(3.6, -0.6))
     ax.axis("off")
-fig.suptitle("One strip in memory, four tensors: only the walk differs")
+fig.suptitle("Four tensors on one storage of six numbers, which differ in shape and strides")
 plt.show()
 
 # %% [markdown]
-# ## When must reshape copy?
+# All four tensors read the same six numbers in memory. In the transpose, one step to the right skips
+# three addresses. In the last tensor a step down skips none, so three numbers in memory look like twelve.
+# A change in the storage must therefore show up in every view, and a reshape of the transpose cannot be a
+# view of ours:
+
+# %%
+turned = views["its transpose"]
+lined_up = turned.reshape(6)
+six.storage[5] = 50
+print(f"the transpose sees the change: {turned.tolist()}")
+print(f"its reshape is a copy:         {lined_up.tolist()}")
+assert turned[2, 1].tolist() == 50 and lined_up.tolist() == [0, 3, 1, 4, 2, 5]
+six.storage[5] = 5  # as it was
+
+# %% [markdown]
+# ## The same in PyTorch
 #
-# A reshape keeps the order of the elements and cuts it into other lengths. Where neighbouring axes make
-# one even walk, that is, one step of the outer equals the whole of the inner, they merge into a *run*,
-# and a run can be cut anywhere. Across two runs there is no single step, and no slip of paper will do.
+# Our methods have PyTorch's names, so one function serves both libraries. We compare shape, strides,
+# offset, contiguity and all elements. (The tests of this lesson add some thousand random views.)
+
+# %%
+recipes = {
+    "one plane": lambda t: t[1],
+    "every second row": lambda t: t[:, ::2],
+    "last column": lambda t: t[:, :, -1],
+    "planes last": lambda t: t.transpose(0, 2),
+    "flattened": lambda t: t.reshape(96),
+    "repeated": lambda t: t[:, :1].broadcast_to(2, 4, 6, 4),
+    "transposed, flattened": lambda t: t.transpose(0, 1).reshape(96),
+}
+ours = StridedTensor(list(range(96)), (4, 6, 4))
+theirs = torch.arange(96).reshape(4, 6, 4)  # (96,) -> (4, 6, 4)
+print(f"{'view':24s}{'shape':>16s}{'strides':>20s}")
+for name, recipe in recipes.items():
+    our_view = recipe(ours)
+    their_view = recipe(theirs)
+    print(f"{name:24s}{our_view.shape!s:>16s}{our_view.strides!s:>20s}")
+    assert (our_view.shape, our_view.strides) == (tuple(their_view.shape), their_view.stride()), name
+    assert our_view.offset == their_view.storage_offset() and our_view.tolist() == their_view.tolist(), name
+    assert our_view.is_contiguous() == their_view.is_contiguous(), name
+
+# %% [markdown]
+# Our next tensor is a real one. Fashion-MNIST holds small grey pictures of clothes, 28 by 28 pixels, in
+# ten classes; they will be with us for the rest of this chapter. Transposing a picture mirrors it along
+# its diagonal, a step of two thins it out, and a reshape with a transpose cuts it into sixteen patches.
+# Which of the three will have to copy pixels?
+
+# %%
+CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
+    train_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
+    train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
+
+image = train_images[0]  # (28, 28)
+mirrored = image.T  # (28, 28)
+thinned = image[::2, ::2]  # (28, 28) -> (14, 14)
+patches = image.view(4, 7, 4, 7).transpose(1, 2)  # (28, 28) -> (4, 7, 4, 7) -> (4, 4, 7, 7)
+pictures = {"image": image, "mirrored": mirrored, "thinned": thinned, "patches": patches}
+for name, view in pictures.items():
+    place = "the same memory" if view.data_ptr() == image.data_ptr() else "a copy"
+    print(f"{name:12s}shape {tuple(view.shape)!s:16s}strides {view.stride()!s:20s}{place}")
+
+fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
+sheet = np.full((31, 31), np.nan)  # the patches, laid out with gaps between them
+for i, j in itertools.product(range(4), range(4)):
+    sheet[8 * i : 8 * i + 7, 8 * j : 8 * j + 7] = patches[i, j].numpy()
+for ax, (name, view) in zip(axes, pictures.items()):
+    ax.imshow(sheet if name == "patches" else view.numpy(), cmap="gray_r")
+    ax.set(title=f"{name}\nstrides {view.stride()}", xticks=[], yticks=[], facecolor="C0")
+fig.suptitle("One picture in memory, read in four ways")
+plt.show()
+
+# %% [markdown]
+# No pixel is copied in any of them. The four strides in the last panel lead 196 addresses further to the
+# patch below, 7 to the patch on the right, and inside a patch 28 down and 1 to the right, as in the
+# picture itself. Lesson 9.6 cuts the windows of a convolution in the same way.
+#
+# PyTorch has three methods for a change of shape. `view` refuses if it would have to copy, `reshape`
+# copies without a word, and `contiguous()` copies what is not contiguous yet.
+
+# %%
+listed = patches.reshape(16, 7, 7)  # (4, 4, 7, 7) -> (16, 7, 7): there is no single stride from 4 to 4
+try:
+    patches.view(16, 7, 7)
+    refusal = "none"
+except RuntimeError as error:
+    refusal = str(error).split(". ")[0]
+print("view says:", refusal)
+assert "not compatible" in refusal and listed.data_ptr() != image.data_ptr()
+
+# %% [markdown]
+# ## Which lines share memory?
+#
+# An operation whose name ends in an underscore works *in place*: it changes its tensor and, with it,
+# every view of the same memory. An assignment to a slice does that, too. Which of the indexings below
+# give a view, so that a change of `grid` shows in the result? Decide for each line before you run the
+# cell.
+
+# %%
+grid = torch.arange(12.0).reshape(3, 4)  # (12,) -> (3, 4)
+array = np.zeros(3)
+results = {
+    "grid[1:]": grid[1:],
+    "grid[:, None]": grid[:, None],  # (3, 4) -> (3, 1, 4)
+    "grid[..., -1]": grid[..., -1],
+    "grid[[0, 2]]": grid[[0, 2]],
+    "grid[grid > 4]": grid[grid > 4],
+    "grid.clone()": grid.clone(),
+    "torch.from_numpy(a)": torch.from_numpy(array),
+    "torch.tensor(a)": torch.tensor(array),
+}
+grid.add_(100)
+array += 100
+shares_memory = {}
+for name, result in results.items():
+    shares_memory[name] = bool((result >= 100).all())  # it has seen the change
+    print(f"{name:24s}shape {tuple(result.shape)!s:12s}{'view' if shares_memory[name] else 'copy'}")
+
+# %% [markdown]
+# Numbers, slices, `None` (a new axis of size one) and `...` (all axes not mentioned) only change offset
+# and strides. A list of positions or a mask of booleans picks elements that no regular step connects, so
+# they have to be copied. `from_numpy` and `.numpy()` pass on the memory of the array, while
+# `torch.tensor` always copies. If you want a copy of a tensor, say so with `clone()`.
+#
+# ## Ten operations on a table of scores
+#
+# A classifier returns a *score* for each picture and class, and the class with the largest score is its
+# answer. Three pictures and four classes are enough to meet the operations of the coming chapters. Say
+# first what each line will print, shape and numbers.
+
+# %%
+scores = torch.tensor([[2.0, 0.5, 1.0, 0.0], [0.1, 0.2, 3.0, 0.3], [1.0, 4.0, 1.5, 3.5]])  # (3, 4)
+labels = torch.tensor([0, 3, 1])  # (3,): the right class of each picture
+best, answers = scores.max(dim=1)  # (3, 4) -> (3,) and (3,): the largest of each row, and where it is
+top_scores, top_classes = scores.topk(2, dim=1)  # (3, 4) -> (3, 2) and (3, 2): the two largest
+right_scores = scores.gather(1, labels[:, None])  # (3, 4) at (3, 1) -> (3, 1): the column of each label
+hits = answers == labels  # (3,): booleans
+without_class_1 = scores.masked_fill(torch.arange(4) == 1, -torch.inf)  # (3, 4) with (4,) -> (3, 4)
+positive = torch.where(scores > 1, scores, 0.0)  # (3, 4): the score where the condition holds, else 0
+stacked = torch.stack([scores, scores])  # two (3, 4) -> (2, 3, 4): a new axis
+joined = torch.cat([scores, scores])  # two (3, 4) -> (6, 4): an old axis gets longer
+channels_last = stacked.permute(1, 2, 0)  # (2, 3, 4) -> (3, 4, 2): the axes in a new order
+print(f"answers {answers.tolist()}   right {hits.tolist()}   scores of the labels {right_scores.tolist()}")
+print(f"two best classes {top_classes.tolist()}")
+print(f"without class 1, the answers are {without_class_1.argmax(dim=1).tolist()}")
+print(f"where a score exceeds 1: {positive.tolist()}")
+print(f"stack {tuple(stacked.shape)}   cat {tuple(joined.shape)}   permute {tuple(channels_last.shape)}")
+
+# %% [markdown]
+# The operation that takes most practice is `gather`. Here `scores.gather(1, index)[i, j]` is
+# `scores[i, index[i, j]]`, so the index says for each row which columns to take. A score of $-\infty$ can
+# never be the largest, which is how a forbidden answer is ruled out (12.2). `stack` makes a new axis and
+# `cat` does not. The result of `permute` is a view, as with `transpose`, because only the strides change.
+#
+# ## Reductions, and a trap
+#
+# A *reduction* such as `sum`, `mean` or `max` makes an axis disappear, the one that `dim` names. With
+# `keepdim=True` the axis stays, with size one. Suppose we want to take away from each row of a matrix its
+# own mean, so that every row has mean zero. The cell does it with and without `keepdim`. What do you
+# expect without it, an error or a result?
+
+# %%
+square = torch.tensor([[1.0, 3.0], [10.0, 30.0]])
+kept = square.mean(dim=1, keepdim=True)  # (2, 2) -> (2, 1)
+dropped = square.mean(dim=1)  # (2, 2) -> (2,)
+means_with = (square - kept).mean(dim=1)  # (2, 2) - (2, 1) -> (2, 2) -> (2,)
+means_without = (square - dropped).mean(dim=1)  # (2, 2) - (2,) -> (2, 2) -> (2,)
+print(f"row means with keepdim {means_with.tolist()}, without {means_without.tolist()}")
+
+# %% [markdown]
+# Without `keepdim` the two means have shape $(2,)$, and broadcasting lines up shapes from the right. So
+# they are subtracted from the _columns_, and because the matrix is square nothing complains. A matrix
+# with three rows would have raised an error. Write the shapes beside such a line, and test it with sizes
+# that all differ.
+#
+# ## Types, and three more traps
+#
+# A Python float becomes float32, a NumPy array of floats stays float64, and a Python integer becomes
+# int64. If two types meet, the result takes the higher kind (boolean, integer, float) and within a kind
+# usually the wider type. A plain Python number only decides the kind, so `x * 0.1` keeps a float32
+# network in float32. Before you run the cell, predict its last three rows.
+
+# %%
+single = torch.ones(2)
+double = torch.ones(2, dtype=torch.float64)
+integers = torch.ones(2, dtype=torch.int64)
+pixels = torch.full((2,), 200, dtype=torch.uint8)
+edge = torch.full((2,), 2.0**24)
+mixtures = {
+    "float32 + float64": single + double,
+    "float32 + 0.1": single + 0.1,
+    "int64 + float32": integers + single,
+    "int64 / int64": integers / integers,
+    "uint8: 200 + 100": pixels + 100,
+    "float32: 2**24 + 1": edge + 1,
+    "float32: 1e8 + 1 - 1e8": single * 1e8 + 1 - 1e8,
+}
+for name, result in mixtures.items():
+    print(f"{name:28s}{str(result.dtype).removeprefix('torch.'):10s}{result[0].item():.10g}")
+
+# %% [markdown]
+# Eight bits hold the numbers up to 255, so $300$ becomes $44$ without a warning: turn pixels into floats
+# before you calculate with them. A float32 has about seven digits, so beyond $2^{24}$ it cannot count one
+# by one, and a small number that is added to a large one is lost. For the same reason a sum depends, in
+# its last digits, on the order of its terms. This is why two libraries or two machines agree only up to a
+# tolerance.
+#
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+same_memory = [view.data_ptr() == image.data_ptr() for view in pictures.values()]
+assert len(same_memory) == 4 and all(same_memory), "mirrored, thinned and cut pictures copy no pixel"
+assert six[:3].broadcast_to(4, 3).strides == (0, 1), "broadcasting is a stride of zero"
+copies = [name for name, shared in shares_memory.items() if not shared]
+assert copies == ["grid[[0, 2]]", "grid[grid > 4]", "grid.clone()", "torch.tensor(a)"], "lists and masks copy"
+assert stacked.ndim == scores.ndim + 1 and joined.ndim == scores.ndim, "stack makes a new axis, cat does not"
+assert means_with.abs().max() < 1e-6, "with keepdim each row loses its own mean"
+assert means_without.abs().max() > 1, "without keepdim a square matrix gives a wrong answer, and no error"
+assert mixtures["uint8: 200 + 100"][0] == 300 - 256, "bytes wrap around without a warning"
+assert mixtures["float32: 2**24 + 1"][0] == 2**24, "beyond 2**24, float32 cannot count one by one"
+
+# %% [markdown]
+# ## Going further
+#
+# This part answers the question that was left open, when a reshape must copy, and adds two tools:
+# `einsum`, one notation for all products, and random generators, which lesson 4.4 needs to resume a run.
+#
+# ### When must a reshape copy?
+#
+# Our class copies whatever is not contiguous, and PyTorch copies less often. Its rule looks at
+# neighbouring axes. If the stride of the outer one equals size times stride of the inner one, the two
+# form one regular walk, and we call it a run. A run can be cut anywhere, but no single stride leads
+# across the border of two runs. Two examples:
+#
+# $$\begin{aligned}
+#   \text{shape } (4, 6, 4), \text{ strides } (24, 4, 1):&\quad 24 = 6 \cdot 4,\; 4 = 4 \cdot 1
+#     &&\text{one run of } 96 \text{ in steps of } 1 \\
+#   \text{shape } (3, 2), \text{ strides } (1, 3):&\quad 1 \ne 2 \cdot 3
+#     &&\text{two runs, of } 3 \text{ and of } 2
+# \end{aligned}$$
+#
+# The first can take any shape. The second cannot become $(6,)$, because one stride would have to serve
+# both runs. The function first collects the runs, from the last axis to the first. Then it fills each run
+# with axes of the new shape, again from the last. If the sizes do not fill a run exactly, there is no
+# view.
 
 
 # %%
 def view_strides(shape, strides, new_shape):
-    """Strides that read a tensor as `new_shape` without moving a number, or None where there are none.
+    """Strides that read a tensor as `new_shape` without moving a number, or None if there are none.
 
     Both shapes must have the same, positive number of elements. The rule is that of `torch.Tensor.view`.
     """
     runs = [] if shape else [[1, 1]]  # [length, step], the last axis first
     for size, stride in zip(reversed(shape), reversed(strides)):
         if runs and (size == 1 or stride == runs[-1][0] * runs[-1][1]):
-            runs[-1][0] *= size
+            runs[-1][0] *= size  # this axis continues the run
         else:
-            runs.append([size, stride])
-    sizes, new_strides = list(new_shape), []
+            runs.append([size, stride])  # a new run begins
+    sizes = list(new_shape)
+    new_strides = []
     for length, step in runs:
         filled = 1
-        while sizes and (filled < length or sizes[-1] == 1):
+        while sizes and (filled < length or sizes[-1] == 1):  # the run has room, or the axis needs none
             new_strides.append(filled * step)
             filled *= sizes.pop()
         if filled != length:
@@ -240,332 +515,107 @@ def view_strides(shape, strides, new_shape):
     return tuple(reversed(new_strides))
 
 
-print("six in a row as (2, 3):      ", view_strides((6,), (1,), (2, 3)))
-print("the transpose as six in a row:", view_strides((3, 2), (1, 3), (6,)))
-assert view_strides((6,), (1,), (2, 3)) == (3, 1)
-assert view_strides((3, 2), (1, 3), (6,)) is None
+class ViewTensor(StridedTensor):
+    """A `StridedTensor` that copies only where `torch.reshape` does."""
 
-# %% [markdown]
-# With that, `reshape` is a view where one exists and a copy where none does; `is_contiguous` compares the
-# strides with those of a fresh tensor, except along axes of size one, where no step is ever taken.
-
-
-# %%
-def is_contiguous(self):
-    """Whether the elements lie in the storage row by row without gaps."""
-    pairs = zip(self.shape, self.strides, contiguous_strides(self.shape))
-    return 0 in self.shape or all(stride == fresh for size, stride, fresh in pairs if size != 1)
+    def strides_for(self, shape):
+        return (
+            view_strides(self.shape, self.strides, shape) if math.prod(shape) else contiguous_strides(shape)
+        )
 
 
-def flat(self):
-    """The elements as one new list, in the order of their indices."""
-    steps = [
-        range(0, size * stride, stride) if stride else [0] * size
-        for size, stride in zip(self.shape, self.strides)
-    ]
-    return [self.storage[self.offset + sum(step)] for step in itertools.product(*steps)]
-
-
-def reshape(self, *shape):
-    """The same elements in another shape: a view if there is one, else a copy.
-
-    Raises ValueError where the number of elements would change.
-    """
-    if math.prod(shape) != math.prod(self.shape):
-        raise ValueError(f"cannot reshape {self.shape} to {shape}")
-    strides = view_strides(self.shape, self.strides, shape) if math.prod(shape) else contiguous_strides(shape)
-    if strides is None:
-        return StridedTensor(self.flat(), shape)
-    return StridedTensor(self.storage, shape, strides, self.offset)
-
-
-StridedTensor.is_contiguous, StridedTensor.flat, StridedTensor.reshape = is_contiguous, flat, reshape
-
-# %% [markdown]
-# ## The same in PyTorch
-#
-# The methods have the names that PyTorch gave them, so one function serves both. In all the views below,
-# shape, strides, offset, contiguity and values must agree, and ours must copy exactly where `torch` does.
-# (The test of this lesson adds some thousand random ones.)
-
-# %%
-recipes = {
-    "as it is": lambda t: t,
-    "one plane": lambda t: t[1],
-    "every second row": lambda t: t[:, ::2],
-    "last column": lambda t: t[:, :, -1],
-    "planes last": lambda t: t.transpose(0, 2),
-    "flattened": lambda t: t.reshape(96),
-    "split": lambda t: t.reshape(4, 3, 2, 4),
+cuts = {
     "merge two": lambda t: t.reshape(24, 4),
-    "turn, merge": lambda t: t.transpose(0, 1).reshape(24, 4),
-    "turn, merge elsewhere": lambda t: t.transpose(1, 2).reshape(16, 6),
-    "turn, split": lambda t: t.transpose(0, 2).reshape(2, 2, 6, 4),
+    "transpose, merge": lambda t: t.transpose(0, 1).reshape(24, 4),
+    "transpose, split": lambda t: t.transpose(0, 2).reshape(2, 2, 6, 4),
     "cut, then split": lambda t: t[:, 1:5].reshape(4, 2, 2, 4),
     "cut, then flatten": lambda t: t[:, 1:5].reshape(64),
-    "repeat": lambda t: t[:, :1].broadcast_to(2, 4, 6, 4),
     "repeat, then flatten": lambda t: t[:1].broadcast_to(3, 6, 4).reshape(72),
 }
-ours = StridedTensor(list(range(96)), (4, 6, 4))
-theirs = torch.arange(96).reshape(4, 6, 4)  # (96,) -> (4, 6, 4)
-start = theirs.untyped_storage().data_ptr()
-for name, recipe in recipes.items():
-    a, b = recipe(ours), recipe(theirs)
-    assert (a.shape, a.strides, a.offset) == (tuple(b.shape), b.stride(), b.storage_offset()), name
-    assert a.is_contiguous() == b.is_contiguous() and a.tolist() == b.tolist(), name
-    copied = a.storage is not ours.storage
-    assert copied == (b.untyped_storage().data_ptr() != start), name
-    print(f"{name:24s}{'copy' if copied else 'view':8s}shape {str(a.shape):16s}strides {a.strides}")
+exact = ViewTensor(list(range(96)), (4, 6, 4))
+for name, cut in cuts.items():
+    copied = cut(exact).storage is not exact.storage
+    assert copied == (cut(theirs).untyped_storage().data_ptr() != theirs.data_ptr()), name
+    assert cut(exact).tolist() == cut(theirs).tolist(), name
+    print(f"{name:24s}{'copy' if copied else 'view':8s}strides {cut(exact).strides}")
 
 # %% [markdown]
-# PyTorch has two words for it. `view` refuses where it would have to copy, `reshape` copies without a
-# word. `contiguous` copies only what is not contiguous yet.
-
-# %%
-theirs = torch.arange(6).reshape(2, 3)  # (6,) -> (2, 3)
-try:
-    theirs.T.view(6)  # (3, 2) has no walk of six even steps
-    refusal = "none"
-except RuntimeError as error:
-    refusal = str(error)
-print("view says:", refusal)
-assert "not compatible" in refusal
-assert theirs.contiguous() is theirs and theirs.T.contiguous().stride() == (2, 1)
-
-# %% [markdown]
-# ## A picture mirrored, thinned and cut
+# A cut tensor can still be split, because splitting stays inside one run. Flattening it has to copy.
 #
-# Fashion-MNIST holds small pictures of clothes: $28 \times 28$ shades of grey, ten kinds. One picture is
-# a strip of 784 numbers. Transposing it, which mirrors it along its diagonal, taking every second pixel
-# and cutting it into sixteen patches are three slips of paper. (Lesson 9.6 cuts windows for a convolution
-# in the same way.)
-
-# %%
-with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
-    train_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
-    train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
-
-image = train_images[0]  # (28, 28)
-mirrored, thinned = image.T, image[::2, ::2]  # (28, 28) and (14, 14)
-patches = image.view(4, 7, 4, 7).transpose(1, 2)  # (4, 7, 4, 7) -> (4, 4, 7, 7): a grid of 7 × 7 patches
-for name, view in {"image": image, "mirrored": mirrored, "thinned": thinned, "patches": patches}.items():
-    even = "contiguous" if view.is_contiguous() else "not contiguous"
-    print(f"{name:10s}shape {str(tuple(view.shape)):16s}strides {str(view.stride()):20s}{even}")
-    assert view.data_ptr() == image.data_ptr()  # no pixel was moved
-listed = patches.reshape(16, 7, 7)  # (4, 4, 7, 7) -> (16, 7, 7): as a list they have to be copied
-assert listed.data_ptr() != image.data_ptr()
-
-# %%
-fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
-sheet = np.full((31, 31), np.nan)  # the patches, laid out with gaps
-for i, j in itertools.product(range(4), range(4)):
-    sheet[8 * i : 8 * i + 7, 8 * j : 8 * j + 7] = patches[i, j].numpy()
-titles = {
-    "stored: (28, 1)": image.numpy(),
-    "transposed: (1, 28)": mirrored.numpy(),
-    "thinned: (56, 2)": thinned.numpy(),
-}
-for ax, (title, picture) in zip(axes, {**titles, "cut: (196, 7, 28, 1)": sheet}.items()):
-    ax.imshow(picture, cmap="gray_r")
-    ax.set(title=title, xticks=[], yticks=[], facecolor="C0")
-fig.suptitle("Four pictures from one strip of memory: only the strides differ")
-plt.show()
-
-# %% [markdown]
-# ## In place: convenient and shared
+# ### One notation for all products
 #
-# A name that ends in an underscore changes the tensor instead of making a new one, and with it every view
-# of the same strip. Assigning to a slice does so too. Adding to a broadcast view is refused: one number in
-# memory cannot hold four answers.
+# `einsum` gives a letter to every axis. A letter that occurs in both inputs is matched, and a letter that
+# is missing on the right of the arrow is summed over. Matrix products, batches of them, transposes and
+# traces are all written in this way. Below, the mean picture of each class is one product of a table of
+# memberships with all the pictures.
 
 # %%
-board = torch.zeros(3, 4)
-column = board[:, 1]  # (3,): a view
-column.add_(7)
-board[2, :] = 1
-print(board)
-assert board[:, 1].tolist() == [7, 7, 1] and column.tolist() == [7, 7, 1]
-try:
-    torch.zeros(3).expand(4, 3).add_(1)
-    refusal = "none"
-except RuntimeError as error:
-    refusal = str(error)
-print("on a broadcast view:", refusal)
-assert "single memory location" in refusal
-
-# %% [markdown]
-# Some indexing makes a view and some a copy. Integers, slices, `None` and `...` only change the slip; a
-# list of positions or a mask of booleans picks numbers that no even step connects, and copies them.
-
-# %%
-grid = torch.arange(12.0).reshape(3, 4)  # (12,) -> (3, 4)
-kinds = {
-    "slice": grid[1:],
-    "new axis": grid[:, None],  # (3, 4) -> (3, 1, 4)
-    "last column": grid[..., -1],
-    "list of rows": grid[[0, 2]],
-    "boolean mask": grid[grid > 4],
-}
-start, end = grid.data_ptr(), grid.data_ptr() + grid.numel() * grid.element_size()
-for name, result in kinds.items():
-    shares = start <= result.data_ptr() < end
-    print(f"{name:20s}shape {str(tuple(result.shape)):12s}{'view' if shares else 'copy'}")
-    assert shares == (name in ("slice", "new axis", "last column"))
-
-# %% [markdown]
-# ## Memory shared with NumPy
-#
-# `from_numpy` and `.numpy()` hand over the strip itself: no copy, and a change on one side shows on the
-# other. `torch.tensor` always copies. Note the type, too: a NumPy array of floats is float64, and stays
-# so.
-
-# %%
-array = np.array([1.0, 2.0, 3.0])
-shared, copied = torch.from_numpy(array), torch.tensor(array)
-array[0] = 100
-print(f"shared {shared.tolist()}   copied {copied.tolist()}   both {shared.dtype}")
-assert shared[0] == 100 and copied[0] == 1
-shared.mul_(2)
-assert array[0] == 200 and shared.numpy() is not array and np.shares_memory(shared.numpy(), array)
-
-# %% [markdown]
-# ## Types and their traps
-#
-# A Python float becomes float32, a Python integer int64. When types meet, the result takes the higher
-# *kind*: bool, integer, float, complex. Within a kind the wider type wins, but a plain Python number, or
-# a tensor with no axes, only decides the kind. That is why `x * 0.1` does not turn a float32 network into
-# a float64 one.
-
-# %%
-half, single, double = (torch.ones(2, dtype=dtype) for dtype in (torch.float16, torch.float32, torch.float64))
-integers = torch.ones(2, dtype=torch.int64)
-mixtures = {
-    "int64 + float16": (integers + half, torch.float16),
-    "float32 + float64": (single + double, torch.float64),
-    "float32 + 0.1": (single + 0.1, torch.float32),
-    "float32 + a float64 number": (single + torch.tensor(0.1, dtype=torch.float64), torch.float32),
-    "int64 / int64": (integers / integers, torch.float32),
-    "int64 // int64": (integers // integers, torch.int64),
-    "uint8 + 300": (torch.ones(2, dtype=torch.uint8) + 300, torch.uint8),
-}
-for name, (result, dtype) in mixtures.items():
-    print(f"{name:28s}{str(result.dtype).removeprefix('torch.'):10s}{result[0].item():g}")
-    assert result.dtype == dtype
-
-# %% [markdown]
-# The last row went wrong in silence: 301 does not fit in eight bits. Pixels are stored in such bytes, so
-# turn them into floats before calculating. Floats have an edge too: beyond $2^{24}$ a float32 cannot
-# count one by one. And the order of a sum changes its last digits, which is why two machines, or two
-# libraries, agree only to a tolerance.
-
-# %%
-light, dark = torch.tensor([200, 100], dtype=torch.uint8)
-print("200 + 100 in bytes:", (light + dark).item())
-assert (light + dark).item() == (200 + 100) % 256
-
-edge = torch.tensor(2.0**24, dtype=torch.float32)
-assert edge + 1 == edge and edge.double() + 1 != edge.double()
-
-large, one = torch.tensor([1e8, 1.0], dtype=torch.float32)
-print(f"1e8 + 1 - 1e8 = {(large + one) - large:.0f}, but 1e8 - 1e8 + 1 = {(large - large) + one:.0f}")
-assert (large + one) - large == 0 and (large - large) + one == 1
-
-# %% [markdown]
-# ## Reductions
-#
-# A reduction folds an axis away: `dim` names the axis that disappears. With `keepdim=True` it stays as
-# size one, and the result broadcasts against what it came from. Forget it, and a square matrix gives the
-# wrong answer without an error.
-
-# %%
-brightness = train_images.mean(dim=(1, 2))  # (5000, 28, 28) -> (5000,)
-mean_image = train_images.mean(dim=0)  # (5000, 28, 28) -> (28, 28)
-inkiest = train_labels[brightness.argmax()].item()
-print(f"mean ink of a picture: {brightness.min():.3f} to {brightness.max():.3f}, the most in class {inkiest}")
-torch.testing.assert_close(mean_image.mean(), brightness.mean())
-
-square = torch.tensor([[1.0, 3.0], [10.0, 30.0]])
-centered = square - square.mean(dim=1, keepdim=True)  # (2, 2) - (2, 1): each row loses its own mean
-mixed_up = square - square.mean(dim=1)  # (2, 2) - (2,): each column loses some row's mean
-print(f"row means with keepdim {centered.mean(dim=1).tolist()}, without {mixed_up.mean(dim=1).tolist()}")
-assert centered.mean(dim=1).tolist() == [0, 0] != mixed_up.mean(dim=1).tolist()
-
-# %% [markdown]
-# ## One notation for all products
-#
-# `einsum` names the axes: letters that are repeated in the inputs are matched, letters missing on the
-# right are summed over. It spells matrix products, batches of them, transposes and traces alike. Below,
-# the mean picture of each class is one product of a table of memberships with all images.
-
-# %%
-membership = torch.nn.functional.one_hot(train_labels, 10).float()  # (5000, 10)
+membership = torch.nn.functional.one_hot(train_labels, 10).float()  # (5000, 10): 1 where it belongs
 totals = torch.einsum("nc,nhw->chw", membership, train_images)  # (5000, 10), (5000, 28, 28) -> (10, 28, 28)
 class_means = totals / membership.sum(dim=0)[:, None, None]  # (10, 28, 28) / (10, 1, 1)
 for label in range(10):
     torch.testing.assert_close(class_means[label], train_images[train_labels == label].mean(dim=0))
+ink = class_means.mean(dim=(1, 2))  # (10, 28, 28) -> (10,)
+print(f"most ink: {CLASSES[ink.argmax()]}, least ink: {CLASSES[ink.argmin()]}")
 
 torch.manual_seed(0)
-a, b = torch.randn(5, 2, 3, dtype=torch.float64), torch.randn(5, 3, 4, dtype=torch.float64)
+a = torch.randn(5, 2, 3, dtype=torch.float64)
+b = torch.randn(5, 3, 4, dtype=torch.float64)
 torch.testing.assert_close(torch.einsum("bij,bjk->bik", a, b), a @ b)  # (5, 2, 3) @ (5, 3, 4) -> (5, 2, 4)
 torch.testing.assert_close(torch.einsum("bij->bji", a), a.transpose(1, 2))  # (5, 2, 3) -> (5, 3, 2)
 
 # %% [markdown]
-# ## Random, and the same every time
+# ### Random, and the same every time
 #
-# A *generator* is a machine with a state: every number drawn moves it on. Seeding sets the state, so the
-# same seed and the same draws give the same numbers. Two generators do not disturb each other, and a
-# saved state lets a run continue where it stopped, which lesson 4.4 will need.
+# A *random generator* is a small machine with a state, and every number that is drawn moves the state on.
+# A seed sets the state, so the same seed and the same draws give the same numbers. A generator of one's
+# own is not disturbed by draws elsewhere, and its state can be saved and put back.
 
 # %%
 generator = torch.Generator().manual_seed(0)
 first = torch.rand(3, generator=generator)
 state = generator.get_state()
 second = torch.rand(3, generator=generator)
-assert not torch.equal(first, second)
-
-torch.rand(1000)  # the global generator moves, ours does not
+disturbance = torch.rand(1000)  # drawn from the global generator
 generator.set_state(state)
-assert torch.equal(torch.rand(3, generator=generator), second)
-assert torch.equal(torch.rand(3, generator=torch.Generator().manual_seed(0)), first)
-print("first ", first.tolist(), "\nsecond", second.tolist())
+second_again = torch.rand(3, generator=generator)
+numpy_draw = np.random.default_rng(0).random(3)
+print("first        ", first.numpy().round(4))
+print("second       ", second.numpy().round(4))
+print("second again ", second_again.numpy().round(4))
+print("NumPy, seed 0", numpy_draw.round(4))
+assert torch.equal(second, second_again) and not torch.equal(first, second)
 
 # %% [markdown]
 # A seed promises the same numbers for the same program, the same version of the library and the same kind
-# of device, no more. NumPy and PyTorch with the same seed differ, and so do a CPU and a GPU.
-
-# %%
-ours = np.random.default_rng(0).random(3)
-print("NumPy, seed 0:", ours.round(4), "  PyTorch, seed 0:", first.numpy().round(4))
-assert not np.allclose(ours, first)
-if device.type != "cpu":
-    there = torch.rand(3, generator=torch.Generator(device).manual_seed(0), device=device)
-    print(f"{device}, seed 0:", there.cpu().numpy().round(4))
-
-# %% [markdown]
+# of device, and no more. NumPy and PyTorch differ, as the last line shows, and so do a CPU and a GPU.
+#
 # ## What to remember
 #
-# - A tensor is a strip of memory with an offset, a shape and strides. Transposing, slicing and
-#   broadcasting write new strides; no number moves.
-# - `reshape` is free where axes merge into one even walk, and copies where they do not; `view` refuses to
-#   copy.
+# - A tensor is a storage with an offset, a shape and strides. Transposing, slicing and broadcasting make
+#   views: new strides, the same memory.
+# - `view` refuses to copy, `reshape` copies if it must, `clone` and `contiguous` say so.
 # - Views, in-place operations and NumPy share memory. Lists and masks as indices copy.
-# - Write the dtype where it matters. Bytes wrap around, float32 rounds, and the order of a sum shows.
-# - Give randomness its own seeded generator; its state can be saved.
+# - Keep the reduced axis with `keepdim=True` if the result goes back to what it came from.
+# - Bytes wrap around, float32 rounds, and the order of a sum shows in its last digits.
 #
 # ## Try it
 #
-# Predict first, then change the code and run again.
+# Predict first, then change the code and run the file from the top.
 #
-# 1. Let `reshape` accept one `-1`, the size that the others leave open. What must it refuse?
-# 2. Which strides give all overlapping windows of length three of a strip of ten? Make them with
-#    `StridedTensor`, then with `torch.as_strided`.
-# 3. A step of $-1$ would turn a picture upside down for free. NumPy has it, PyTorch refuses it. Allow it
-#    in `__getitem__`: what else must change?
+# 1. In `views`, let the last tensor be `six[:3].broadcast_to(3, 3).transpose(0, 1)`. Which strides will
+#    stand above the fourth panel of the first figure, and how will its addresses run?
+# 2. Give `square` a third row, `[5.0, 7.0]`. What do the two lines of the reduction say now, and why is
+#    that better than before?
+# 3. From a blank cell: all windows of three neighbours of the numbers 0 to 9 are a tensor of shape
+#    $(8, 3)$ that needs no copy. Build it as a `StridedTensor`, and compare it with
+#    `torch.arange(10).unfold(0, 3, 1)`: shape, strides and elements.
 #
 # ## Sources
 #
-# - E. Yang, *PyTorch internals*, 2019: storage, offset and strides.
+# - E. Yang, _PyTorch internals_, 2019: storage, offset and strides.
 # - S. van der Walt, S. C. Colbert, G. Varoquaux, "The NumPy array: a structure for efficient numerical
-#   computation", *Computing in Science & Engineering* 13, 2011: views and strides.
-# - PyTorch documentation, *Tensor views* and *Tensor attributes: type promotion*.
-# - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017: the pictures.
+#   computation", _Computing in Science & Engineering_ 13, 2011: views and strides. Reproduced: "mirrored,
+#   thinned and cut pictures copy no pixel".
+# - PyTorch documentation, _Tensor views_ and _Tensor attributes_ (type promotion).
+# - H. Xiao, K. Rasul, R. Vollgraf, _Fashion-MNIST_, 2017: the pictures.

@@ -47,6 +47,37 @@ def pytorch_project(lesson):
     return lesson("pytorch_project")
 
 
+TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "tensor_basics": [
+        {
+            "change": {
+                '"first half, repeated": six[:3].broadcast_to(4, 3),': (
+                    '"first half, repeated": six[:3].broadcast_to(3, 3).transpose(0, 1),'
+                )
+            },
+            "figure": 1,
+        },
+        {
+            "change": {
+                "square = torch.tensor([[1.0, 3.0], [10.0, 30.0]])": (
+                    "square = torch.tensor([[1.0, 3.0], [10.0, 30.0], [5.0, 7.0]])"
+                )
+            },
+            "raises": "must match the size of tensor b (3)",
+        },
+        {
+            "add": (
+                "windows = StridedTensor(list(range(10)), (8, 3), strides=(1, 1))\n"
+                "unfolded = torch.arange(10).unfold(0, 3, 1)\n"
+                "assert windows.tolist() == unfolded.tolist()\n"
+                "print('windows', windows.shape, windows.strides, unfolded.stride())"
+            ),
+            "prints": "windows (8, 3) (1, 1) (1, 1)",
+        },
+    ],
+}
+
+
 # 4.1 tensor_basics: random chains of views, the same for our class and for torch
 
 
@@ -84,7 +115,7 @@ def random_view(shape, rng):
 def test_strided_tensor_matches_torch(tensor_basics, shape):
     rng, size, n_copies = np.random.default_rng(len(shape)), math.prod(shape), 0
     for _ in range(100):
-        ours = tensor_basics.StridedTensor(list(range(size)), shape)
+        ours = tensor_basics.ViewTensor(list(range(size)), shape)
         theirs = torch.arange(size).reshape(shape)
         for _ in range(5):
             view = random_view(ours.shape, rng)
@@ -95,6 +126,25 @@ def test_strided_tensor_matches_torch(tensor_basics, shape):
                 assert (ours.storage is before) == (theirs.untyped_storage().data_ptr() == same)
                 n_copies += ours.storage is not before
     assert n_copies > 5 or size < 6
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (2, 3), (4, 6, 4), (3, 1, 5), (1, 1), (2, 0, 3)])
+def test_the_plain_tensor_has_the_same_elements_and_never_shares_less_than_it_says(tensor_basics, shape):
+    """Its reshape copies more often than torch's, and is a view exactly if the tensor is contiguous."""
+    rng, size, n_views = np.random.default_rng(len(shape)), math.prod(shape), 0
+    for _ in range(50):
+        ours = tensor_basics.StridedTensor(list(range(size)), shape)
+        theirs = torch.arange(size).reshape(shape)
+        for _ in range(4):
+            view = random_view(ours.shape, rng)
+            before = ours
+            ours, theirs = view(ours), view(theirs)
+            assert type(ours) is tensor_basics.StridedTensor
+            assert ours.tolist() == theirs.tolist() and ours.flat() == theirs.flatten().tolist()
+            assert ours.shape == tuple(theirs.shape)
+            n_views += ours.storage is before.storage
+            assert ours.storage is before.storage or not before.is_contiguous()
+    assert n_views > 50
 
 
 @pytest.mark.parametrize("new_shape", [(12,), (2, 6), (6, 2), (3, 4), (1, 12), (2, 2, 3), (12, 1, 1), (4, 3)])
@@ -132,6 +182,27 @@ def test_strided_tensor_names_the_shapes(tensor_basics):
         with pytest.raises(IndexError):
             ours[key]
     assert ours[-1, -3].tolist() == 3
+
+
+def test_the_tour_of_operations_says_what_numpy_says(tensor_basics):
+    t = tensor_basics
+    scores, labels = t.scores.numpy(), t.labels.numpy()
+    np.testing.assert_array_equal(t.answers, scores.argmax(axis=1))
+    np.testing.assert_array_equal(t.top_classes, np.argsort(-scores, axis=1)[:, :2])
+    np.testing.assert_array_equal(t.top_scores, np.sort(scores, axis=1)[:, :1:-1])
+    np.testing.assert_array_equal(t.right_scores, np.take_along_axis(scores, labels[:, None], axis=1))
+    np.testing.assert_array_equal(t.without_class_1, np.where(np.arange(4) == 1, -np.inf, scores))
+    np.testing.assert_array_equal(t.positive, np.where(scores > 1, scores, 0))
+    np.testing.assert_array_equal(t.stacked, np.stack([scores, scores]))
+    np.testing.assert_array_equal(t.joined, np.concatenate([scores, scores]))
+    np.testing.assert_array_equal(t.channels_last, t.stacked.numpy().transpose(1, 2, 0))
+    np.testing.assert_allclose(t.class_means.mean(dim=(1, 2)), t.ink, rtol=1e-5)
+
+
+def test_a_view_sees_a_change_and_a_copy_does_not(tensor_basics):
+    expected = ["grid[1:]", "grid[:, None]", "grid[..., -1]", "torch.from_numpy(a)"]
+    assert [name for name, shared in tensor_basics.shares_memory.items() if shared] == expected
+    assert len(tensor_basics.shares_memory) == 8
 
 
 def test_views_of_a_picture_share_its_memory(tensor_basics):
