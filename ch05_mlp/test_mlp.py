@@ -7,6 +7,31 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "perceptron": [
+        {
+            "change": {"weight = (weight + y * x)": "weight = (weight + 0.1 * y * x)"},
+            "figure": 1,
+            "prints": "mistakes in each pass: [4, 2, 0]",
+        },
+        {
+            "change": {"[points, np.ones(len(points))]": "[points, np.zeros(len(points))]"},
+            "figure": 1,
+            "prints": "0]",
+        },
+        {
+            "add": """
+products = corners[:, :1] * corners[:, 1:]  # (4, 1)
+three_inputs = np.column_stack([with_bias(corners), products])  # (4, 4)
+solved_history, _, solved_mistakes = perceptron(three_inputs, xor, n_epochs=1000)
+print(f"with the product {len(solved_history) - 1} updates, in the last pass {solved_mistakes[-1]}")
+assert np.all(xor * (three_inputs @ solved_history[-1]) > 0)
+""",
+            "prints": "in the last pass 0",
+        },
+    ],
+}
+
 
 @pytest.fixture
 def perceptron(lesson):
@@ -152,6 +177,46 @@ def test_perceptron_names_the_fault(perceptron):
         perceptron.perceptron(np.ones((2, 2)), np.array([0, 1]), 1)
     with pytest.raises(ValueError, match=r"\(3, 2\).*\(1,\)"):
         perceptron.widest_margin(np.ones((3, 2)), np.ones(1), 1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
+def test_perceptron_takes_whole_numbers_and_keeps_float32(perceptron, dtype):
+    x, y = np.array([[3, 0, 1], [0, 2, 1], [1, 1, 1]], dtype=dtype), np.array([1, -1, 1])
+    kept = x.copy()
+    history, updated_by, _ = perceptron.perceptron(x, y, n_epochs=20)
+    expected, expected_updated_by, _ = perceptron.perceptron(x.astype(float), y, n_epochs=20)
+    np.testing.assert_array_equal(history, expected)
+    assert updated_by == expected_updated_by
+    assert history.dtype == (np.float32 if dtype in (np.float32, np.uint8) else np.float64)
+    np.testing.assert_array_equal(x, kept)
+    np.testing.assert_allclose(
+        perceptron.widest_margin(x, y, 100)[1], perceptron.widest_margin(x.astype(float), y, 100)[1]
+    )
+
+
+def test_no_examples_no_mistakes(perceptron):
+    history, updated_by, mistakes = perceptron.perceptron(np.zeros((0, 3)), np.zeros(0), n_epochs=5)
+    assert history.shape == (1, 3) and updated_by == [] and mistakes == [0]
+    with pytest.raises(ValueError, match=r"\(0, 3\)"):
+        perceptron.widest_margin(np.zeros((0, 3)), np.zeros(0), 1)
+
+
+def test_rule_finds_what_random_directions_find(perceptron):
+    """The margin of the lesson's random search is a margin, and not above the exact one's ceiling."""
+    vectors = perceptron.features * perceptron.signs[:, None]
+    assert np.linalg.norm(perceptron.best_direction) == pytest.approx(1)
+    assert perceptron.margin == pytest.approx(np.min(vectors @ perceptron.best_direction))
+    assert 0.9 * perceptron.exact_margin < perceptron.margin <= perceptron.ceiling
+    assert perceptron.mixed_ceiling < 1e-12 < perceptron.exact_margin
+    assert {name: int(np.sum(perceptron.labels == i)) for i, name in enumerate(perceptron.SPECIES)} == {
+        "Adelie": 151,
+        "Chinstrap": 68,
+        "Gentoo": 123,
+    }
+    points, signs = perceptron.two_species("Adelie", "Chinstrap")
+    assert (signs > 0).sum() == 68 and (signs < 0).sum() == 151
+    np.testing.assert_allclose(points.mean(axis=0), 0, atol=1e-12)
+    assert points[signs > 0, 0].mean() > points[signs < 0, 0].mean() + 5  # chinstraps have the longer bills
 
 
 def test_linear_layer_decides_the_same(perceptron):
