@@ -5,6 +5,30 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "dataset": [
+        {
+            "add": "measurements = measurements * [1, 1, 1000, 1]",
+            "after": "train, validation, test = stratified_split(labels, shares, rng)",
+            "prints": "standardised        right on the validation set: 97.0%",
+            "figure": 3,
+        },
+        {
+            "change": {"shares = (0.6, 0.2, 0.2)": "shares = (0.98, 0.01, 0.01)"},
+            "raises": "class 1 has 68 examples, too few",
+        },
+        {
+            "add": """
+for name, part in (("validation", validation), ("training", train)):
+    distances = np.linalg.norm(x[part][:, None, :] - x[train], axis=2)  # (m, 1, 4) - (n, 4) -> (m, n)
+    neighbors = labels[train][distances.argmin(axis=1)]
+    print(f"nearest neighbour, {name}: {np.mean(neighbors == labels[part]):.1%}")
+""",
+            "prints": "nearest neighbour, training: 100.0%",
+        },
+    ],
+}
+
 
 @pytest.fixture
 def dataset(lesson):
@@ -126,6 +150,26 @@ def test_scale_matches_numpy_and_names_a_constant_column(dataset):
         dataset.fit_scale(x)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_column_that_varies_by_rounding_only_is_constant(dataset, dtype):
+    for value in np.arange(-99.9, 100, 0.1):
+        with pytest.raises(ValueError, match=r"\[0\] are constant"):
+            dataset.fit_scale(np.full((10, 1), value, dtype=dtype))
+    small = np.array([[1e-9], [2e-9], [3e-9]], dtype=dtype)  # small numbers, and by no means constant
+    center, spread = dataset.fit_scale(small)
+    assert center.dtype == spread.dtype == dtype
+    np.testing.assert_allclose(spread, small.std(axis=0), rtol=1e-6)
+
+
+def test_scale_takes_whole_numbers_and_refuses_no_rows(dataset):
+    x = np.array([[1, 10], [2, 30], [4, 20]])
+    for given in (x, np.asfortranarray(x)):
+        for ours, theirs in zip(dataset.fit_scale(given), (x.mean(axis=0), x.std(axis=0))):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    with pytest.raises(ValueError, match="no rows"):
+        dataset.fit_scale(np.zeros((0, 2)))
+
+
 def test_no_statistic_of_the_test_set_is_used(dataset):
     x = dataset.x[dataset.train]
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-12)
@@ -166,6 +210,25 @@ def test_nearest_mean_matches_a_hand_made_case(dataset):
     x_train, y_train = np.array([[0.0, 0], [2, 0], [10, 0], [5, 8]]), np.array([0, 0, 1, 2])
     predictions = dataset.nearest_mean(x_train, y_train, np.array([[1.0, 0], [9, 1], [5, 5], [4, 0]]))
     np.testing.assert_array_equal(predictions, [0, 1, 2, 0])
+    others = dataset.nearest_mean(x_train, np.array([7, 7, 2, 4]), np.array([[1.0, 0], [9, 1], [5, 5]]))
+    np.testing.assert_array_equal(others, [7, 2, 4])  # the classes, not their places
+    assert dataset.nearest_mean(x_train, y_train, np.zeros((0, 2))).shape == (0,)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_raw_units_and_a_scale_of_their_own_do_harm_on_every_split(dataset, seed):
+    labels = dataset.labels
+    train, validation, test = dataset.stratified_split(labels, dataset.shares, np.random.default_rng(seed))
+    x = dataset.scaled(dataset.measurements, train)
+    right = [
+        np.mean(dataset.nearest_mean(values[train], labels[train], values[validation]) == labels[validation])
+        for values in (dataset.measurements, x)
+    ]
+    assert right[0] < 0.8 < 0.9 < right[1]
+    gentoos = dataset.measurements[test][labels[test] == 2]
+    own = dataset.scaled(gentoos, np.arange(len(gentoos)))
+    assert np.mean(dataset.nearest_mean(x[train], labels[train], own) == 2) < 0.5
+    assert np.mean(dataset.nearest_mean(x[train], labels[train], x[test][labels[test] == 2]) == 2) > 0.9
 
 
 # 3.2 measuring_loss
