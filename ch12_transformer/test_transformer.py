@@ -29,6 +29,11 @@ def multi_head_attention(lesson):
 
 
 @pytest.fixture
+def positional_encoding(lesson):
+    return lesson("positional_encoding")
+
+
+@pytest.fixture
 def encoder_block(lesson):
     return lesson("encoder_block")
 
@@ -46,6 +51,75 @@ def mini_transformer(lesson):
 @pytest.fixture
 def language_model(lesson):
     return lesson("language_model")
+
+
+TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "multi_head_attention": [
+        {
+            "change": {
+                "y = torch.cat([vectors[rows, hunter], vectors[rows, prey]], dim=1)": (
+                    "y = vectors[rows, prey].repeat(1, 2)"
+                )
+            },
+            "raises": "with one head the error stays at a half",
+        },
+        {
+            "change": {
+                "self.read_out = nn.Linear(n_features, n_out)": (
+                    "self.read_out = nn.Linear(n_features, n_out)\n"
+                    "        self.attention.project_out = nn.Identity()"
+                )
+            },
+            "prints": "heads 2   parameters 3884",
+        },
+        {
+            "after": "def look_up_loss(model, generator):",
+            "add": """def three_look_ups(batch_size, generator, n_items=8, size=6):
+    vectors = torch.randn(batch_size, n_items, size, generator=generator)
+    order = torch.rand(batch_size, n_items, generator=generator).argsort(dim=1)
+    rows = torch.arange(batch_size)
+    x = torch.zeros(batch_size, n_items + 1, size + 4)
+    x[:, :-1, :size] = vectors
+    for k in range(3):
+        x[rows, order[:, k], size + k] = 1.0
+    x[:, -1, size + 3] = 1.0
+    return x, torch.cat([vectors[rows, order[:, k]] for k in range(3)], dim=1)
+
+
+def three_loss(model, generator):
+    x, y = three_look_ups(64, generator)
+    return F.mse_loss(model(x), y)
+
+
+three_errors = []
+for n_heads in (1, 2, 4):
+    torch.manual_seed(0)
+    three_model = LookUp(n_heads, 10, 32, 18)
+    fit(three_model, three_loss, 0, 200)
+    with torch.no_grad():
+        x, y = three_look_ups(2000, torch.Generator().manual_seed(99))
+        three_errors.append(F.mse_loss(three_model(x), y).item())
+print("three answers:", [round(error, 1) for error in three_errors])""",
+            "prints": "three answers: [0.7, 0.3, 0.0]",
+        },
+    ],
+    "positional_encoding": [
+        {"change": {"LAG = 3  #": "LAG = 6  #"}, "figure": 2},
+        {"change": {"10000.0 ** (-np.arange(": "10.0 ** (-np.arange("}, "figure": 1},
+        {
+            "add": """order = torch.randperm(TRAINED - 1, generator=torch.Generator().manual_seed(0))
+mixed = torch.cat([short_letters[:, order], short_letters[:, -1:]], dim=1)
+changed_answers = {}
+for name, trained in readers.items():
+    with torch.no_grad():
+        before, after = (trained[0](x)[:, -1].argmax(dim=-1) for x in (short_letters, mixed))
+    changed_answers[name] = (before != after).sum().item()
+print(changed_answers)
+assert min(changed_answers[name] for name in ("sines", "learned", "rotary")) > 40""",
+            "prints": "{'none': 0, ",
+        },
+    ],
+}
 
 
 # 12.1 why_attention
@@ -246,8 +320,11 @@ def test_masks_broadcast_alike_in_every_form(self_attention, multi_head_attentio
     expected = self_attention.attention(query, key, value, mask)
     fast, _ = self_attention.attention_fast(query, key, value, mask)
     np.testing.assert_allclose(fast, expected[0], rtol=1e-10, atol=1e-12)
-    for ours, theirs in zip(multi_head_attention.attention(query, key, value, mask), expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+    with np.errstate(invalid="ignore"):  # 12.3's plain form has NaN where a row may attend to nothing
+        plain = multi_head_attention.attention(query, key, value, mask)
+    empty = np.broadcast_to(~mask.any(axis=-1, keepdims=True), (*query.shape[:-1], 1))  # (B, H, T, 1)
+    for ours, theirs in zip(plain, expected, strict=True):
+        np.testing.assert_allclose(ours, np.where(empty, np.nan, theirs), rtol=1e-10, atol=1e-12)
 
 
 def test_attention_names_the_shapes_and_the_mask(self_attention):
@@ -273,16 +350,27 @@ def test_only_blocks_escape_the_square(self_attention):
 # 12.3 multi_head_attention
 
 
+def input_layers(module):
+    """The three projections whose weights the library keeps stacked."""
+    return module.project_query, module.project_key, module.project_value
+
+
 def multi_head_pair(multi_head_attention, n_features, n_heads, seed=0):
     """Random parameters, our module and `nn.MultiheadAttention` with the same ones, in float64."""
     rng, n = np.random.default_rng(seed), n_features
     parameters = [rng.normal(size=shape) for shape in ((3 * n, n), 3 * n, (n, n), n)]
     ours = multi_head_attention.MultiHeadAttention(n, n_heads).double()
     reference = nn.MultiheadAttention(n, n_heads, batch_first=True, dtype=torch.float64)
+    in_weight, in_bias, out_weight, out_bias = map(torch.from_numpy, parameters)
     with torch.no_grad():
-        for module in (ours, reference):
-            for theirs, value in zip(module.parameters(), parameters, strict=True):
-                theirs.copy_(torch.from_numpy(value))
+        for theirs, value in zip(reference.parameters(), parameters, strict=True):
+            theirs.copy_(torch.from_numpy(value))
+        for layer, weight, bias in zip(input_layers(ours), in_weight.chunk(3), in_bias.chunk(3), strict=True):
+            layer.weight.copy_(weight)
+            layer.bias.copy_(bias)
+        ours.project_out.weight.copy_(out_weight)
+        ours.project_out.bias.copy_(out_bias)
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in reference.parameters())
     return parameters, ours, reference
 
 
@@ -311,16 +399,23 @@ def test_multi_head_attention_matches_the_library(
         }
     out, weights = multi_head_attention.multi_head_attention(x, parameters, n_heads, mask, context)
     sources = [torch.tensor(a, requires_grad=True) for a in ([x, context] if crossed else [x])]
-    ours = module(*sources, mask=None if mask is None else torch.from_numpy(mask))
+    ours, our_weights = module(*sources, mask=None if mask is None else torch.from_numpy(mask))
     theirs, their_weights = reference(
         sources[0], sources[-1], sources[-1], average_attn_weights=False, **blocked
     )
     cotangent = torch.from_numpy(rng.normal(size=out.shape))
-    gradients = [
-        torch.autograd.grad(result, [*sources, *model.parameters()], cotangent)
-        for result, model in ((ours, module), (theirs, reference))
+    our_grads = torch.autograd.grad(ours, [*sources, *module.parameters()], cotangent)
+    their_grads = torch.autograd.grad(theirs, [*sources, *reference.parameters()], cotangent)
+    n_sources = len(sources)
+    by_name = dict(zip((name for name, _ in module.named_parameters()), our_grads[n_sources:], strict=True))
+    stacked = [
+        torch.cat([by_name[f"project_{part}.{kind}"] for part in ("query", "key", "value")])
+        for kind in ("weight", "bias")
     ]
-    pairs = [(out, theirs), (ours.detach(), theirs), (weights, their_weights), *zip(*gradients)]
+    stacked += [by_name["project_out.weight"], by_name["project_out.bias"]]
+    gradients = [*our_grads[:n_sources], *stacked]
+    pairs = [(out, theirs), (ours.detach(), theirs), (weights, their_weights)]
+    pairs += [(our_weights.detach(), their_weights), *zip(gradients, their_grads, strict=True)]
     for mine, other in pairs:
         np.testing.assert_allclose(mine, other.detach().numpy(), rtol=1e-9, atol=1e-11)
 
@@ -330,19 +425,42 @@ def test_a_list_of_heads_is_multi_head_attention(multi_head_attention):
     heads, out_weight = rng.normal(size=(2, 3, 4, 8)), rng.normal(size=(8, 8))
     x, mask = rng.normal(size=(2, 5, 8)), np.tri(5, dtype=bool)
     in_weight = heads.swapaxes(0, 1).reshape(24, 8)  # (H, 3, d, D) -> (3, H, d, D) -> (3D, D)
-    fused, _ = multi_head_attention.multi_head_attention(x, (in_weight, 0.0, out_weight, 0.0), 2, mask)
+    parameters = in_weight, np.zeros(24), out_weight, np.zeros(8)
+    fused, _ = multi_head_attention.multi_head_attention(x, parameters, 2, mask)
     listed = multi_head_attention.list_of_heads(x, heads, out_weight, mask)
     np.testing.assert_allclose(listed, fused, rtol=1e-10, atol=1e-12)
 
 
-def test_an_empty_row_brings_home_the_bias_alone(multi_head_attention):
-    parameters, module, _ = multi_head_pair(multi_head_attention, 4, 2)
+def test_heads_are_split_and_joined_in_order(multi_head_attention):
+    for x in (np.arange(2 * 3 * 8).reshape(2, 3, 8), torch.arange(2 * 3 * 8).reshape(2, 3, 8)):
+        split = multi_head_attention.split_heads(x, 4)
+        assert tuple(split.shape) == (2, 4, 3, 2)
+        for h in range(4):
+            assert (split[:, h] == x[:, :, 2 * h : 2 * h + 2]).all()
+        assert (multi_head_attention.join_heads(split) == x).all()
+
+
+def test_an_empty_row_is_nan_as_in_the_library(multi_head_attention):
+    parameters, module, reference = multi_head_pair(multi_head_attention, 4, 2)
     x, mask = np.random.default_rng(0).normal(size=(1, 3, 4)), np.tri(3, k=-1, dtype=bool)
-    out, weights = multi_head_attention.multi_head_attention(x, parameters, 2, mask)
-    np.testing.assert_array_equal(out[0, 0], parameters[3])
-    assert not weights[0, :, 0].any()
-    ours = module(torch.from_numpy(x), mask=torch.from_numpy(mask))
-    np.testing.assert_allclose(ours.detach(), out, rtol=1e-10, atol=1e-12)
+    with np.errstate(invalid="ignore"):
+        out, weights = multi_head_attention.multi_head_attention(x, parameters, 2, mask)
+    assert np.isnan(out[0, 0]).all() and np.isnan(weights[0, :, 0]).all()
+    assert np.isfinite(out[0, 1:]).all() and np.isfinite(weights[0, :, 1:]).all()
+    ours, _ = module(torch.from_numpy(x), mask=torch.from_numpy(mask))
+    tensor = torch.from_numpy(x)
+    theirs, _ = reference(tensor, tensor, tensor, attn_mask=torch.from_numpy(~mask))
+    for other in (ours, theirs):
+        np.testing.assert_allclose(out, other.detach().numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_features, n_heads, n_batch, n", [(1, 1, 1, 1), (6, 3, 2, 5), (8, 1, 3, 4)])
+def test_the_faster_form_is_the_same(multi_head_attention, n_features, n_heads, n_batch, n):
+    _, module, reference = multi_head_pair(multi_head_attention, n_features, n_heads)
+    x = torch.from_numpy(np.random.default_rng(1).normal(size=(n_batch, n, n_features)))
+    fast = multi_head_attention.fast_self_attention(module, x)
+    for expected in (module(x)[0], reference(x, x, x)[0]):
+        torch.testing.assert_close(fast, expected, rtol=1e-9, atol=1e-11)
 
 
 def test_multi_head_attention_names_the_faults(multi_head_attention):
@@ -351,68 +469,204 @@ def test_multi_head_attention_names_the_faults(multi_head_attention):
         multi_head_attention.multi_head_attention(np.ones((1, 2, 4)), parameters, 3)
     with pytest.raises(ValueError, match="3 heads cannot share 4 features"):
         multi_head_attention.MultiHeadAttention(4, 3)
+    additive = np.where(np.tri(2, dtype=bool), 0.0, -np.inf)  # a mask of another convention
+    for mask in (additive, np.tri(2, dtype=np.int64)):
+        with pytest.raises(ValueError, match=rf"boolean, got {mask.dtype} of shape \(2, 2\)"):
+            multi_head_attention.multi_head_attention(np.ones((1, 2, 4)), parameters, 2, mask)
+        with pytest.raises(TypeError):
+            multi_head_attention.MultiHeadAttention(4, 2)(torch.ones(1, 2, 4), mask=torch.tensor(additive))
+
+
+def test_plain_attention_takes_what_users_bring(multi_head_attention):
+    attention = multi_head_attention.attention
+    whole = np.array([[1, 2], [3, 4], [0, 1]])
+    np.testing.assert_allclose(attention(whole, whole, whole)[0], attention(*3 * [whole * 1.0])[0])
+    single = whole.astype(np.float32)
+    assert attention(single, single, single, np.tri(3, dtype=bool))[0].dtype == np.float32
+    x = np.random.default_rng(0).normal(size=(2, 3, 5, 4))
+    column_order = np.asfortranarray(x)
+    np.testing.assert_allclose(attention(*3 * [column_order])[0], attention(x, x, x)[0], rtol=1e-12)
+    assert attention(x[:0], x[:0], x[:0])[0].shape == (0, 3, 5, 4)
+
+
+def test_only_several_heads_keep_two_answers(multi_head_attention):
+    errors = multi_head_attention.test_errors
+    assert min(errors[1]) > 0.4 and max(errors[1]) < 0.6
+    assert max(errors[2]) < 0.02 and max(errors[4]) < 0.02
+    assert [len(models) for models in multi_head_attention.look_up_models.values()] == [4, 4, 4]
+    assert [len(curves) for curves in multi_head_attention.look_up_curves.values()] == [4, 4, 4]
+    x, y, hunter, prey = multi_head_attention.two_look_ups(50, torch.Generator().manual_seed(3))
+    for mark, part in ((6, y[:, :6]), (7, y[:, 6:])):
+        torch.testing.assert_close((x[:, :, mark, None] * x[:, :, :6]).sum(dim=1), part)
+    assert (x[:, :, 6] * x[:, :, 7]).sum() == 0 and x[:, :-1, 8].sum() == 0 and x[:, -1, 8].sum() == 50
+    assert torch.equal(x[:, :, 6].argmax(dim=1), hunter) and torch.equal(x[:, :, 7].argmax(dim=1), prey)
+    assert len(hunter.unique()) == len(prey.unique()) == 8
+
+
+def test_two_heads_divide_the_work(multi_head_attention):
+    x, _, hunter, prey = multi_head_attention.two_look_ups(300, torch.Generator().manual_seed(5))
+    for model in multi_head_attention.look_up_models[2]:
+        with torch.no_grad():
+            _, weights = model.attend(x)
+        best = weights[:, :, -1].argmax(dim=-1)  # (300, 2): the position that each head attends to most
+        shares = torch.stack([(best == marked[:, None]).float().mean(dim=0) for marked in (hunter, prey)])
+        assert shares.max(dim=0).values.min() > 0.9 and shares.min(dim=0).values.max() < 0.1
+        assert sorted(shares.argmax(dim=0).tolist()) == [0, 1]
+
+
+# 12.4 positional_encoding
+
+
+@pytest.mark.parametrize("n_features, n_heads, n_batch, n", [(1, 1, 1, 1), (6, 3, 2, 5), (8, 1, 3, 4)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_with_scores_of_its_own_matches_the_library(
+    positional_encoding, n_features, n_heads, n_batch, n, masked
+):
+    torch.manual_seed(0)
+    ours = positional_encoding.MultiHeadAttention(n_features, n_heads).double()
+    reference = nn.MultiheadAttention(n_features, n_heads, batch_first=True, dtype=torch.float64)
+    layers = ours.project_query, ours.project_key, ours.project_value
+    with torch.no_grad():
+        reference.in_proj_weight.copy_(torch.cat([layer.weight for layer in layers]))
+        reference.in_proj_bias.copy_(torch.cat([layer.bias for layer in layers]))
+        reference.out_proj.load_state_dict(ours.project_out.state_dict())
+    x = torch.randn(n_batch, n, n_features, dtype=torch.float64)
+    mask = torch.ones(n, n, dtype=torch.bool).tril() if masked else None
+    expected = reference(x, x, x, attn_mask=None if mask is None else ~mask, average_attn_weights=False)
+    for found, wanted in zip(ours(x, mask), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-11)
+    with pytest.raises(ValueError, match="3 heads cannot share 4 features"):
+        positional_encoding.MultiHeadAttention(4, 3)
+
+
+def test_rotary_attention_rotates_queries_and_keys_only(positional_encoding):
+    torch.manual_seed(0)
+    ours = positional_encoding.RotaryAttention(8, 2).double()
+    x, mask = torch.randn(2, 5, 8).double(), torch.ones(5, 5, dtype=torch.bool).tril()
+    query, key, value = (
+        ours.split(layer(x)) for layer in (ours.project_query, ours.project_key, ours.project_value)
+    )
+    rotate = positional_encoding.rotate
+    expected = F.scaled_dot_product_attention(rotate(query), rotate(key), value, mask)
+    out, weights = ours(x, mask)
+    torch.testing.assert_close(out, ours.project_out(expected.transpose(1, 2).flatten(2)))
+    assert weights.shape == (2, 2, 5, 5)
+    plain = positional_encoding.MultiHeadAttention(8, 2).double()
+    plain.load_state_dict(ours.state_dict())
+    assert (plain(x, mask)[0] - out).abs().max() > 1e-3
+
+
+def test_encodings_name_the_faults(positional_encoding):
     with pytest.raises(ValueError, match="got 5 features"):
-        multi_head_attention.sinusoidal(3, 5)
+        positional_encoding.sinusoidal(3, 5)
     with pytest.raises(ValueError, match="in pairs, got 3 of them"):
-        multi_head_attention.rotate(torch.ones(2, 3))
+        positional_encoding.rotate(torch.ones(2, 3))
 
 
 @pytest.mark.parametrize("k", [-4, 0, 1, 17])
 @pytest.mark.parametrize("n_features", [2, 10])
-def test_a_shift_of_the_sines_is_a_rotation(multi_head_attention, n_features, k):
+def test_a_shift_of_the_sines_is_a_rotation(positional_encoding, n_features, k):
     encoding, matrix = (
-        multi_head_attention.sinusoidal(60, n_features),
-        multi_head_attention.shift_matrix(k, n_features),
+        positional_encoding.sinusoidal(60, n_features),
+        positional_encoding.shift_matrix(k, n_features),
     )
     places = np.arange(10, 40)
     np.testing.assert_allclose(encoding[places] @ matrix.T, encoding[places + k], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(n_features), atol=1e-12)
-    angle = 7 * 10000.0 ** (-(n_features - 2) / n_features)  # the slowest hand at position seven
+    angle = 7 * 10000.0 ** (-(n_features - 2) / n_features)  # the slowest pair at position seven
     np.testing.assert_allclose(encoding[7, -2:], [math.sin(angle), math.cos(angle)], rtol=1e-12)
+    layer = positional_encoding.SinusoidalPositions(60, n_features)
+    added = layer(torch.ones(2, 9, n_features))
+    np.testing.assert_allclose(added - 1, np.stack([encoding[:9]] * 2), atol=1e-6)
+    assert not list(layer.parameters()) and "table" in layer.state_dict()  # follows .to, is not trained
 
 
-def test_rotary_is_a_product_of_complex_numbers(multi_head_attention):
+def test_rotary_is_a_product_of_complex_numbers(positional_encoding):
     x = torch.randn(2, 3, 11, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     places, pairs = torch.arange(11, dtype=torch.float64), torch.arange(3, dtype=torch.float64)
     angles = torch.outer(places, 10000.0 ** (-pairs / 3))
     turned = torch.view_as_complex(x.unflatten(-1, (3, 2))) * torch.polar(torch.ones_like(angles), angles)
     expected = torch.view_as_real(turned).flatten(-2)
-    torch.testing.assert_close(multi_head_attention.rotate(x), expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(positional_encoding.rotate(x), expected, rtol=1e-10, atol=1e-12)
+    assert positional_encoding.rotate(x.float()).dtype == torch.float32
 
 
-def test_stretches_are_runs_of_the_book(multi_head_attention):
+def test_rotary_scores_depend_on_the_distance_alone(positional_encoding):
+    query, key = torch.randn(2, 1, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    rotate = positional_encoding.rotate
+    scores = (rotate(query.expand(20, -1)) @ rotate(key.expand(20, -1)).T).numpy()
+    means = [np.diagonal(scores, distance).mean() for distance in range(-10, 11)]
+    assert max(np.ptp(np.diagonal(scores, distance)) for distance in range(-10, 11)) < 1e-12
+    assert len(set(np.round(means, 6))) == 21  # each distance has a score of its own, before and after
+    assert abs(scores[0, 0] - (query @ key.T).item()) < 1e-12  # position 0 is not rotated
+
+
+def test_stretches_are_runs_of_the_book(positional_encoding):
     alphabet = " abcdefghijklmnopqrstuvwxyz"
-    letters = "".join(alphabet[i] for i in multi_head_attention.ids.tolist())
-    assert letters.strip() == re.sub("[^a-z]+", " ", multi_head_attention.book).strip()
-    for row in multi_head_attention.stretches(20, 30, torch.Generator().manual_seed(0)).tolist():
+    letters = "".join(alphabet[i] for i in positional_encoding.ids.tolist())
+    assert letters.strip() == re.sub("[^a-z]+", " ", positional_encoding.book).strip()
+    for row in positional_encoding.stretches(20, 30, torch.Generator().manual_seed(0)).tolist():
         assert "".join(alphabet[i] for i in row) in letters
 
 
-def test_causal_heads_do_not_see_the_future_with_any_encoding(multi_head_attention):
-    torch.manual_seed(0)
+@pytest.mark.parametrize("name", ["none", "learned", "sines", "rotary"])
+def test_a_reader_sees_its_window_and_no_more(positional_encoding, name):
+    model = positional_encoding.make_reader(name, 0).double()
+    x = torch.randint(27, (2, 12), generator=torch.Generator().manual_seed(0))
+    changed = x.clone()
+    changed[:, 5] = (x[:, 5] + 1) % 27
+    for window, seen in ((128, range(5, 12)), (4, range(5, 9))):
+        moved = (model(x, window) - model(changed, window)).abs().amax(dim=(0, 2))  # (T,)
+        assert [t for t in range(12) if moved[t] > 1e-9] == list(seen)
+
+
+def test_encodings_know_positions_in_their_own_way(positional_encoding):
+    x = positional_encoding.test_letters[:4, :9]
+    order = [2, 0, 1, 3, 4, 5, 6, 7, 8]
     for name in ("none", "learned", "sines", "rotary"):
-        model = multi_head_attention.LagReader(name).double()
-        x = torch.randint(27, (2, 9))
-        changed = x.clone()
-        changed[:, 5:] = (x[:, 5:] + 1) % 27
-        before, after = model(x), model(changed)
-        torch.testing.assert_close(before[:, :5], after[:, :5])
-        assert (before[:, 5:] - after[:, 5:]).abs().amax(dim=-1).min() > 1e-6
+        model = positional_encoding.make_reader(name, 0).double()
+        moved = (model(x)[:, -1] - model(x[:, order])[:, -1]).abs().max().item()
+        assert (moved > 1e-6) == (name != "none")
+        assert (name == "learned") == ("positions.table" in dict(model.named_parameters()))
 
 
-def test_only_several_heads_keep_two_answers(multi_head_attention):
-    errors = multi_head_attention.test_errors
-    assert errors[1] > 0.3 and errors[2] < 0.02 and errors[4] < 0.02
-    x, y = multi_head_attention.two_look_ups(50, torch.Generator().manual_seed(3))
-    for mark, part in ((6, y[:, :6]), (7, y[:, 6:])):
-        torch.testing.assert_close((x[:, :, mark, None] * x[:, :, :6]).sum(dim=1), part)
-    assert (x[:, :, 6] * x[:, :, 7]).sum() == 0 and x[:, :-1, 8].sum() == 0 and x[:, -1, 8].sum() == 50
+def test_the_heads_of_the_letter_task_look_three_back(positional_encoding):
+    letters = positional_encoding.stretches(50, 32, torch.Generator().manual_seed(7))
+    for name in ("sines", "learned", "rotary"):
+        for reader in positional_encoding.readers[name]:
+            with torch.no_grad():
+                _, weights = reader.attend(letters)  # (50, H, T, T)
+            back = [torch.diagonal(weights, -k, 2, 3).mean() for k in range(7)]
+            assert np.argmax(back) == 3
+    for reader in positional_encoding.readers["none"]:
+        with torch.no_grad():
+            assert torch.diagonal(reader.attend(letters)[1], -3, 2, 3).mean() < 0.2
 
 
-def test_only_distances_reach_beyond_the_trained_length(multi_head_attention):
-    table = multi_head_attention.table
-    assert table["rotary"][1] > 0.7 > 0.2 > table["learned"][1]
-    assert len(multi_head_attention.accuracy["none"]) == 125
+def test_accuracy_by_position_counts_right_letters(positional_encoding):
+    letters = torch.randint(27, (6, 10), generator=torch.Generator().manual_seed(0))
+
+    def oracle(x, window):
+        """Right at every position but the last, where it names another letter."""
+        answers = x.roll(3, dims=1)
+        answers[:, -1] = (answers[:, -1] + 1) % 27
+        return F.one_hot(answers, 27).float()
+
+    shares = positional_encoding.accuracy_by_position(oracle, letters)
+    np.testing.assert_array_equal(shares, [1, 1, 1, 1, 1, 1, 0])
+
+
+def test_only_the_window_carries_rotary_beyond_the_trained_length(positional_encoding):
+    letters = positional_encoding.stretches(40, 128, torch.Generator().manual_seed(8))
+    far = {}
+    for name, window in (("rotary", 128), ("rotary", 32), ("sines", 32), ("none", 128)):
+        readers = positional_encoding.readers[name]
+        assert len(readers) == 4
+        shares = [positional_encoding.accuracy_by_position(reader, letters, window) for reader in readers]
+        far[name, window] = np.mean(shares, axis=0)[61:].mean()
+    assert far["rotary", 32] > 0.95 and far["sines", 32] < 0.6
+    assert far["rotary", 128] < far["none", 128] < 0.3
+    assert positional_encoding.accuracy["rotary"].shape == (4, 125)
 
 
 # 12.5 encoder_block
@@ -1319,9 +1573,8 @@ def test_multi_head_forward_speed(multi_head_attention, timed, device, implement
     x = rng.normal(size=(n_batch, n, n_features)).astype(np.float32)
     _, module, reference = multi_head_pair(multi_head_attention, n_features, n_heads)
     with torch.no_grad():
-        for weights in zip(module.parameters(), reference.parameters()):
-            for weight in weights:
-                weight /= math.sqrt(n_features)
+        for parameter in (*module.parameters(), *reference.parameters()):
+            parameter /= math.sqrt(n_features)
     parameters = [p.detach().numpy().astype(np.float32) for p in reference.parameters()]
     heads = parameters[0].reshape(3, n_heads, -1, n_features).swapaxes(0, 1)  # (3D, D) -> (H, 3, d, D)
     module, reference = module.float().to(device), reference.float().to(device).eval()
@@ -1333,7 +1586,7 @@ def test_multi_head_forward_speed(multi_head_attention, timed, device, implement
     rows = {
         "loops": lambda: multi_head_attention.list_of_heads(x, heads, parameters[2]),
         "numpy": lambda: multi_head_attention.multi_head_attention(x, parameters, n_heads)[0],
-        "torch, explicit": lambda: module(torch_x),
+        "torch, explicit": lambda: module(torch_x)[0],
         "torch, library": library,
     }
     if implementation == "loops":  # it has no biases
