@@ -1,36 +1,51 @@
 # %% [markdown]
-# # 4.2 The computational graph: a recording you can play backward
+# # 4.2 The computational graph: where gradients come from
 #
-# A cook who notes every step while cooking can walk back through the notes when the soup is too salty:
-# which step added salt, and how much? PyTorch takes such notes. Whatever you compute from a marked tensor
-# is recorded, and `backward()` plays the recording in reverse: that is *autograd*. Most surprises with
-# gradients come from not knowing what is on the tape.
+# A weather model, a chat assistant and a network that reads X-ray pictures have in common that somebody
+# wrote down how to compute a loss, and nobody wrote down its derivatives. After one call of
+# `loss.backward()` every one of perhaps a billion parameters has its gradient. How is that possible, when
+# the program is ordinary Python with loops and conditions?
 #
-# **You will build** a player for PyTorch's own recording, a picture of it, and an operation with a
-# backward of its own; then you make the four classic mistakes on purpose. **You need** gradients (2.4),
-# the training loop (3.3) and tensors (4.1). How such a recorder is made is the subject of lessons 6.3 and
-# 6.6.
+# PyTorch writes down each operation while it is carried out. The record is called the *computational
+# graph*, and the part of PyTorch that keeps it and computes derivatives from it is *autograd*. Most
+# surprises with gradients, such as missing ones, doubled ones and memory that fills up, come from not
+# knowing what is in the graph.
+#
+# **You will build** your own `backward`, which walks through PyTorch's graph, and a picture of the graph;
+# you will find out what is recorded and for how long, and make the classic mistakes on purpose. **You
+# need** gradients and the chain rule (2.3, 2.4), the training loop (3.3) and tensors (4.1). How the
+# recorder itself is made is the subject of lessons 6.3 and 6.6.
 
 # %%
-import warnings
+import weakref
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-HERE = Path(globals().get("__file__", "")).parent
 torch.manual_seed(0)
-rng = np.random.default_rng(0)
+HERE = Path(globals().get("__file__", "")).parent
 
 # %% [markdown]
 # ## On paper first
 #
-# A scale shows $w \cdot x$, and it should show 3. The error is $L = (wx - 3)^2$. At $w = 2$, $x = -1$ the
-# product is $z = -2$ and $L = 25$. Backward: $\partial L / \partial z = 2(z - 3) = -10$, and the product
-# hands each factor the other one: $\partial L / \partial w = -10 \cdot x = 10$,
-# $\partial L / \partial x = -10 \cdot w = -20$.
+# A scale should show $3$ and shows the product $z = w x$. The loss is $L = (z - 3)^2$, with $w = 2$ and
+# $x = -1$. We compute forward first, and then backward, from the loss to the inputs. Going backward, each
+# step multiplies the gradient that has arrived by the derivative of the operation.
+#
+# $$\begin{aligned}
+#   \text{forward} \quad z &= w x = 2 \cdot (-1) = -2 \\
+#   L &= (z - 3)^2 = (-5)^2 = 25 \\
+#   \text{backward} \quad \frac{\partial L}{\partial z} &= 2 (z - 3) = -10 \\
+#   \frac{\partial L}{\partial w} &= \frac{\partial L}{\partial z} \cdot x = (-10) \cdot (-1) = 10 \\
+#   \frac{\partial L}{\partial x} &= \frac{\partial L}{\partial z} \cdot w = (-10) \cdot 2 = -20
+# \end{aligned}$$
+#
+# In PyTorch we mark the tensors whose gradient we want with `requires_grad=True`, and one call does the
+# rest.
 
 # %%
 w = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
@@ -42,35 +57,41 @@ print(f"loss {loss.item():.0f}   dL/dw {w.grad.item():.0f}   dL/dx {x.grad.item(
 assert (loss, w.grad, x.grad) == (25, 10, -20)
 
 # %% [markdown]
-# ## Leaves, and what grows from them
+# ## Leaves and nodes
 #
-# A tensor that you made is a *leaf*; a tensor that was computed carries a note on how, its `grad_fn`.
-# Only leaves that asked for it with `requires_grad=True` keep a gradient in `.grad`. What lies between
-# passes its gradient on and forgets it, unless you say `retain_grad()` beforehand.
+# A tensor that we made ourselves is called a *leaf*. A tensor that was computed from a marked one has a
+# *node* of the graph in its attribute `grad_fn`, which remembers the operation and what is needed for its
+# derivative. After `backward`, the gradient is kept in `.grad` of those leaves that asked for it. What
+# lies between, like $z$, passes its gradient on and forgets it, unless we call `retain_grad()`
+# beforehand.
 
 # %%
-constant = torch.tensor(3.0, dtype=torch.float64)
+target = torch.tensor(3.0, dtype=torch.float64)
 z = w * x
 z.retain_grad()
-loss = (z - constant) ** 2
-print(f"{'tensor':20s}{'is_leaf':>12s}{'requires_grad':>16s}   grad_fn")
-for name, tensor in {"w": w, "constant": constant, "z": z, "loss": loss}.items():
-    note = type(tensor.grad_fn).__name__ if tensor.grad_fn else "none"
-    print(f"{name:20s}{tensor.is_leaf!s:>12s}{tensor.requires_grad!s:>16s}   {note}")
+loss = (z - target) ** 2
 loss.backward()
-assert z.grad == -10 and not z.is_leaf and constant.is_leaf and constant.grad is None
+print(f"{'tensor':20s}{'is_leaf':>12s}{'requires_grad':>16s}{'grad_fn':>20s}{'grad':>10s}")
+for name, tensor in {"w": w, "target": target, "z": z}.items():
+    node_name = tensor.grad_fn.name() if tensor.grad_fn else "none"
+    grad = "none" if tensor.grad is None else f"{tensor.grad.item():.0f}"
+    print(f"{name:20s}{tensor.is_leaf!s:>12s}{tensor.requires_grad!s:>16s}{node_name:>20s}{grad:>10s}")
 
 # %% [markdown]
-# ## Walking the recording
+# The target is a leaf, too, but nobody asked for its gradient, so it has none and nothing is recorded for
+# it. In the last column, $w$ has $20$ and not $10$, because we have called `backward` twice and each call
+# _adds_ to `.grad`, a point to which we will come back.
 #
-# Each note names the notes it depends on in `next_functions`. Following them from the loss reaches
-# everything that was recorded. The walk ends at `AccumulateGrad` notes, one a leaf: there the gradient is
-# stored. A constant has no note.
+# ## Running backward ourselves
+#
+# Each node names the nodes that it depends on in `next_functions`. If we follow them from the loss, we
+# reach everything that was recorded. The walk ends at nodes called `AccumulateGrad`, one for each marked
+# leaf, which add to the leaf's `.grad`.
 
 
 # %%
 def graph_nodes(tensor):
-    """The `grad_fn` notes that `tensor` was computed through, each after those it depends on."""
+    """The nodes that `tensor` was computed through, each after those that it depends on."""
     nodes = []
 
     def visit(node):
@@ -83,57 +104,66 @@ def graph_nodes(tensor):
     return nodes
 
 
-loss = (w * x - constant) ** 2
+loss = (w * x - target) ** 2
 print(" -> ".join(node.name() for node in graph_nodes(loss)))
-assert [node.name() for node in graph_nodes(loss)][-3:] == ["MulBackward0", "SubBackward0", "PowBackward0"]
 
 # %% [markdown]
-# ## Playing it backward ourselves
+# A node can be called. We hand it the gradient of the loss with respect to its output, and it returns the
+# gradients with respect to its inputs, which is the chain rule for one operation. So a `backward` of our
+# own is short:
 #
-# A note can be called: given the slope of the loss along its output, it returns the slope along each of
-# its inputs. That is the chain rule for one step. So `backward` is short: start with one, go through the
-# notes in reverse, *add* what arrives at the same place, and hand it on. The last notes add to `.grad`.
+# 1. Start at the loss with $\partial L / \partial L = 1$.
+# 2. Go through the nodes in reverse order, so that a node comes after all nodes that used its result.
+# 3. Call each node with the gradient that has arrived. If a result was used several times, several
+#    gradients arrive, and they are added.
 
 
 # %%
-def play_backward(tensor):
-    """What `tensor.backward()` does, for a tensor of one element whose notes each have one output.
+def our_backward(tensor):
+    """What `tensor.backward()` does, for a tensor of one element whose nodes each have one output.
 
-    Raises ValueError where the tensor has more elements: its slope along itself would not be one number.
+    Raises ValueError if the tensor has more elements, because its derivative would not be one number.
     """
     if tensor.numel() != 1:
-        raise ValueError(
-            f"only a tensor of one element can be played backward, got shape {tuple(tensor.shape)}"
-        )
-    received = {tensor.grad_fn: torch.ones_like(tensor)}
+        raise ValueError(f"only a tensor of one element has a gradient here, got {tuple(tensor.shape)}")
+    arrived = {tensor.grad_fn: torch.ones_like(tensor)}
     for node in reversed(graph_nodes(tensor)):
-        slopes = node(received[node])  # calling an AccumulateGrad note adds to its leaf's .grad
-        slopes = slopes if isinstance(slopes, tuple) else (slopes,)
-        for (parent, _), slope in zip(node.next_functions, slopes):
-            if parent is not None:
-                received[parent] = received[parent] + slope if parent in received else slope
+        grads = node(arrived[node])  # calling an AccumulateGrad node adds to its leaf's .grad
+        grads = grads if isinstance(grads, tuple) else (grads,)
+        for (parent, _), grad in zip(node.next_functions, grads):
+            if parent is not None:  # None stands for an input that needs no gradient
+                arrived[parent] = arrived[parent] + grad if parent in arrived else grad
 
 
-w.grad = x.grad = None
-hidden = torch.tanh(w * x + w / 3)
-loss = (hidden * x - constant) ** 2 + hidden.exp() * w  # w is used three times, x twice
-play_backward(loss)
-ours, w.grad, x.grad = (w.grad, x.grad), None, None
-loss.backward()
-print(f"our player {[round(grad.item(), 6) for grad in ours]}")
-torch.testing.assert_close(ours, (w.grad, x.grad), rtol=1e-10, atol=1e-12)
+def branching_loss(w, x):
+    """A loss that uses w three times and x twice."""
+    hidden = torch.tanh(w * x + w / 3)
+    return (hidden * x - 3) ** 2 + hidden.exp() * w
+
+
+w.grad = None
+x.grad = None
+our_backward(branching_loss(w, x))
+our_grads = (w.grad, x.grad)
+w.grad = None
+x.grad = None
+branching_loss(w, x).backward()
+print(f"ours   {our_grads[0].item():.6f} {our_grads[1].item():.6f}")
+print(f"torch  {w.grad.item():.6f} {x.grad.item():.6f}")
+torch.testing.assert_close(our_grads, (w.grad, x.grad), rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# ## A picture of it
-#
-# One column for each step away from the leaves. A node stands level with the middle of those it depends
-# on.
+# The two agree. To see a graph, we draw it, with one column for each step away from the leaves. A node
+# stands at the middle height of those that it depends on.
 
 
 # %%
 def draw_graph(tensor, names, ax):
-    """Draw the notes of `tensor` on `ax`; names: what to call the leaves, a dict from name to tensor."""
-    column, row, boxes, n_leaves = {}, {}, {}, 0
+    """Draw the graph of `tensor` on `ax`; names: what to call the leaves, a dict from name to tensor."""
+    column = {}
+    row = {}
+    boxes = {}
+    n_leaves = 0
     for node in graph_nodes(tensor):
         parents = [parent for parent, _ in node.next_functions if parent is not None]
         column[node] = 1 + max((column[parent] for parent in parents), default=-1)
@@ -142,8 +172,8 @@ def draw_graph(tensor, names, ax):
         leaf = [name for name, leaf in names.items() if getattr(node, "variable", None) is leaf]
         text = f"leaf {leaf[0]}" if leaf else node.name().removesuffix("0").removesuffix("Backward")
         look = {"boxstyle": "round", "facecolor": "0.9" if leaf else "white", "edgecolor": "0.4"}
-        place = {"ha": "center", "va": "center", "bbox": look}
-        boxes[node] = ax.text(column[node], row[node], text, **place).get_bbox_patch()
+        label = ax.text(column[node], row[node], text, ha="center", va="center", bbox=look)
+        boxes[node] = label.get_bbox_patch()
         for parent in parents:
             ends = {"xy": (column[node], row[node]), "xytext": (column[parent], row[parent])}
             arrow = {"arrowstyle": "-|>", "color": "0.6", "patchA": boxes[parent], "patchB": boxes[node]}
@@ -152,317 +182,274 @@ def draw_graph(tensor, names, ax):
     ax.axis("off")
 
 
-# %% [markdown]
-# A layer with a tanh and its loss, as autograd sees it. The input and the target are constants:
-# they are used, and nothing is recorded for them. `Mm` is the matrix product, `Permute` the transpose in
-# front of it; the cross-entropy is two notes, `LogSoftmax` and `NllLoss`.
-
-# %%
 weight = torch.randn(4, 3, requires_grad=True)
 bias = torch.zeros(4, requires_grad=True)
-features, y = torch.randn(2, 3), torch.tensor([0, 3])
-loss = F.cross_entropy(torch.tanh(features @ weight.T + bias), y)  # (2, 3) @ (3, 4) -> (2, 4)
-names = [node.name() for node in graph_nodes(loss)]
-print(names)
-assert sum(name.endswith("AccumulateGrad") for name in names) == 2
+features = torch.randn(2, 3)
+classes = torch.tensor([0, 3])
+layer_loss = F.cross_entropy(torch.tanh(features @ weight.T + bias), classes)  # (2, 3) @ (3, 4) -> (2, 4)
+layer_nodes = [node.name() for node in graph_nodes(layer_loss)]
 
 fig, ax = plt.subplots(figsize=(10, 2.8), layout="constrained")
-draw_graph(loss, {"weight": weight, "bias": bias}, ax)
-ax.set_title("Two leaves want a gradient: the tape holds only what leads from them to the loss")
+draw_graph(layer_loss, {"weight": weight, "bias": bias}, ax)
+ax.set_title("The graph of a layer with tanh and its cross-entropy")
 plt.show()
 
 # %% [markdown]
-# ## Does it know our formulas?
+# The arrows show the way forward, and `backward` goes against them. `Mm` is the matrix product and
+# `Permute` the transpose in front of it; the cross-entropy became two nodes, `LogSoftmax` and `NllLoss`
+# (negative log-likelihood, 3.2). The features and the labels were used as well, but no gradient was asked
+# of them, so they have no node. Only what leads from a marked leaf to the loss is recorded.
 #
-# A bowl like that of lesson 2.4, $f(x) = \frac12 x^\top A x$, has the gradient $Ax$ and the curvatures in
-# $A$ itself. Autograd must find both. A second derivative is the derivative of a recorded gradient:
-# `create_graph=True` puts the first backward pass on tape as well. `autograd.grad` returns gradients
-# instead of storing them.
+# ## Loops and conditions
+#
+# What happens to an `if` or a `while`? Heron's rule for square roots replaces a guess $g$ by
+# $(g + a/g)/2$ until $g^2$ is close enough to $a$. How often that is depends on $a$. The derivative of
+# $\sqrt a$ is $1 / (2 \sqrt a)$. Can autograd know that from a loop, and how many nodes do you expect for
+# a small and for a large $a$?
+
 
 # %%
-A = torch.tensor([[3.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
-point = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
-f = 0.5 * point @ A @ point  # (2,) @ (2, 2) @ (2,) -> ()
-(gradient,) = torch.autograd.grad(f, point, create_graph=True)
-rows = [torch.autograd.grad(slope, point, retain_graph=True)[0] for slope in gradient]
-hessian = torch.stack(rows)  # (2, 2)
-print(f"gradient {gradient.tolist()}   second derivatives {hessian.tolist()}")
-torch.testing.assert_close(gradient, A @ point)  # (2, 2) @ (2,) -> (2,)
-torch.testing.assert_close(hessian, A)
+def heron(a):
+    """The square root of a positive tensor of one element, by a loop whose length depends on a."""
+    guess = a if a > 1 else torch.ones_like(a)
+    while abs(guess * guess - a) > 1e-12 * a:
+        guess = (guess + a / guess) / 2
+    return guess
+
+
+heron_nodes = {}
+print(f"{'a':>8s}{'root':>12s}{'nodes':>8s}{'gradient':>12s}{'formula':>12s}")
+for value in (0.25, 2.0, 100.0, 1e6):
+    a = torch.tensor(value, dtype=torch.float64, requires_grad=True)
+    root = heron(a)
+    root.backward()
+    formula = 1 / (2 * value**0.5)
+    heron_nodes[value] = len(graph_nodes(root))
+    print(f"{value:8g}{root.item():12.6f}{heron_nodes[value]:8d}{a.grad.item():12.6f}{formula:12.6f}")
+    torch.testing.assert_close(a.grad.item(), formula, rtol=1e-8, atol=0)
 
 # %% [markdown]
-# Lesson 3.3 derived the gradient of softmax regression by hand. With probabilities $P$ and one-hot
-# targets $Y$, one row an example,
+# The gradients are right, and the larger numbers, which take more rounds, have more nodes. The graph does
+# not contain the program. It contains the operations that were really carried out in this run, so a loop
+# is written out as often as it ran, and of an `if` only the branch that was taken is there. For the next
+# input the graph is made again. The condition itself has no derivative, so autograd never learns that
+# another $a$ would have taken another branch.
 #
-# $$\frac{\partial L}{\partial W} = \frac1n (P - Y)^\top X, \qquad
-#   \frac{\partial L}{\partial b} = \frac1n \sum_i (P_i - Y_i) .$$
+# ## If the result is not a scalar
 #
-# The same on pictures of clothes, thinned to every second pixel.
+# `backward` starts from one number. What should it do with a vector $y$, which has a gradient for each of
+# its elements? It asks for a vector $v$ of the same shape and returns the gradient of the sum
+# $\sum_i v_i y_i$. Such a $v$ is called a *cotangent*. In a network it is what arrives from the layers
+# above, $v_i = \partial L / \partial y_i$, and in a test it is a vector of random numbers, which makes
+# sure that every element of $y$ is looked at.
+
+# %%
+inputs = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64, requires_grad=True)
+cotangent = torch.tensor([10.0, 0.0, 1.0], dtype=torch.float64)
+squares = inputs**2
+try:
+    squares.backward()
+    vector_error = "none"
+except RuntimeError as error:
+    vector_error = str(error)
+print("without a cotangent:", vector_error)
+squares.backward(cotangent)
+print("with one:           ", inputs.grad.tolist())
+
+# %% [markdown]
+# The derivative of each square is $2x_i$, and each is multiplied by its $v_i$: $10 \cdot 2$, $0 \cdot 4$
+# and $1 \cdot 6$. That is also why a loss has to be a sum or a mean over the examples. It must be a
+# single number before `backward` can begin.
+#
+# ## Gradients add up
+#
+# That each `backward` adds to `.grad` can be useful. If a batch is too large for the memory, one can walk
+# through it in pieces, call `backward` for each, and step once. Each piece must count with its share of
+# the examples. Is the result the gradient of the whole batch? We take 500 pictures of clothes (4.1),
+# thinned to 14 by 14 pixels, and a linear classifier.
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     train_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
     train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
 
-x = train_images[:500, ::2, ::2].flatten(1).double()  # (500, 14, 14) -> (500, 196)
-y = train_labels[:500]  # (500,)
-weight = torch.randn(10, 196, dtype=torch.float64).mul(0.1).requires_grad_()
-bias = torch.zeros(10, dtype=torch.float64, requires_grad=True)
-loss = F.cross_entropy(x @ weight.T + bias, y)  # (500, 196) @ (196, 10) -> (500, 10)
-loss.backward()
+pixels = train_images[:500, ::2, ::2].flatten(1)  # (500, 14, 14) -> (500, 196)
+labels = train_labels[:500]  # (500,)
+classifier = (0.1 * torch.randn(10, 196, dtype=torch.float64)).requires_grad_()
 
-error = torch.softmax(x @ weight.T + bias, dim=1) - F.one_hot(y, 10)  # (500, 196) @ (196, 10) -> (500, 10)
-formula = error.T @ x / len(x)  # (10, 500) @ (500, 196) -> (10, 196)
-torch.testing.assert_close(weight.grad, formula, rtol=1e-10, atol=1e-12)
-torch.testing.assert_close(bias.grad, error.mean(dim=0), rtol=1e-10, atol=1e-12)
-print(f"loss {loss.item():.3f}   norm of its gradient {weight.grad.norm():.3f}")
 
-# %% [markdown]
-# ## Gradients add up until you say stop
-#
-# `backward` adds to `.grad`, it does not replace it. That is wanted inside one pass, where a tensor is
-# used twice, and useful across passes: a batch too large for memory can be walked in pieces. Each piece
-# counts with its share of the examples, and the sum is the gradient of the whole.
+def classifier_loss(chosen):
+    """Mean cross-entropy of the linear classifier on the pictures in the slice `chosen`."""
+    scores = pixels[chosen].double() @ classifier.T  # (n, 196) @ (196, 10) -> (n, 10)
+    return F.cross_entropy(scores, labels[chosen])
 
-# %%
-whole = weight.grad.clone()
-weight.grad = None
+
+(whole_grad,) = torch.autograd.grad(classifier_loss(slice(None)), classifier)  # returned, not stored
+classifier.grad = None
 for piece in (slice(0, 200), slice(200, 500)):
-    share = len(y[piece]) / len(y)
-    scores = x[piece] @ weight.T + bias  # (n, 196) @ (196, 10) -> (n, 10)
-    (share * F.cross_entropy(scores, y[piece])).backward()
-largest = (weight.grad - whole).abs().max().item()
-print(f"pieces against the whole: largest difference {largest:.1e}")
-torch.testing.assert_close(weight.grad, whole, rtol=1e-10, atol=1e-12)
+    share = len(labels[piece]) / len(labels)
+    (share * classifier_loss(piece)).backward()
+difference = (classifier.grad - whole_grad).abs().max().item()
+print(f"in pieces against the whole: largest difference {difference:.1e}")
+torch.testing.assert_close(classifier.grad, whole_grad, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# ## Off the record
+# They agree up to rounding. The price is that an ordinary training loop must empty `.grad` before each
+# step, with `optimizer.zero_grad()`, because otherwise the gradients of all former steps are still in it.
 #
-# Under `no_grad` nothing is recorded: for evaluation, and for the update itself. `detach` gives the same
-# numbers, the same memory, with the history cut off: for values to print or keep. A list of losses that
-# are not detached keeps every tape of the whole training in memory.
-
-# %%
-with torch.no_grad():
-    quiet = x @ weight.T  # (500, 196) @ (196, 10) -> (500, 10)
-recorded = x @ weight.T  # (500, 196) @ (196, 10) -> (500, 10)
-cut = recorded.detach()
-print(f"no_grad: {quiet.grad_fn}   recorded: {recorded.grad_fn.name()}   detached: {cut.grad_fn}")
-assert not quiet.requires_grad and not cut.requires_grad and recorded.requires_grad
-assert cut.data_ptr() == recorded.data_ptr()
-
-# %% [markdown]
-# ## A hook: reading a gradient as it passes
+# ## What is recorded, and for how long?
 #
-# A function registered with `register_hook` sees the gradient that arrives at a tensor between the
-# leaves, and may replace it. Here it reads: six tanh layers, and how much gradient reaches each. Lesson
-# 7.5 makes a diagnosis of this.
-
-# %%
-layers = [torch.randn(64, 64, dtype=torch.float64) * 0.1 for _ in range(6)]
-hidden, norms = torch.randn(32, 64, dtype=torch.float64, requires_grad=True), {}
-for depth, layer in enumerate(layers, start=1):
-    hidden = torch.tanh(hidden @ layer.T)  # (32, 64) @ (64, 64) -> (32, 64)
-    hidden.register_hook(lambda grad, depth=depth: norms.update({depth: grad.norm().item()}))
-hidden.square().sum().backward()
-for depth, norm in norms.items():
-    print(f"layer {depth}   norm of the gradient {norm:.4f}")
-assert list(norms) == [6, 5, 4, 3, 2, 1]  # in the order of playing back
-assert norms[1] < norms[6]
-
-# %% [markdown]
-# ## An operation with its own backward
+# For its derivative a node saves tensors, for example both factors of a product. `backward` frees them as
+# soon as they have been used, because they fill most of the memory in training. So a second `backward`
+# through the same graph fails, unless the first was called with `retain_graph=True`.
 #
-# The loss of two-class problems contains $s(x) = \log(1 + e^x)$. Its slope is the sigmoid
-# $\sigma(x) = 1 / (1 + e^{-x})$, harmless everywhere. But autograd differentiates what we *wrote*: for a
-# large $x$ the exponential overflows to infinity, whose logarithm has slope zero, and the recorded product
-# of slopes is zero times infinity: not a number.
-
-# %%
-x = torch.tensor([-200.0, -1.0, 0.0, 1.0, 200.0], dtype=torch.float32, requires_grad=True)
-naive = torch.log(1 + torch.exp(x))
-naive.sum().backward()
-print("value", naive.tolist(), "\nslope", x.grad.tolist())
-assert naive[-1] == torch.inf and x.grad[-1].isnan()
-
-# %% [markdown]
-# So we say both directions ourselves. Forward takes the larger of $0$ and $x$ out,
-# $s(x) = \max(0, x) + \log(1 + e^{-|x|})$; backward receives the loss's slope along the output and
-# multiplies:
-#
-# $$\frac{\partial L}{\partial x} = \frac{\partial L}{\partial s}\, \sigma(x) .$$
-#
-# `ctx` is the note: what forward saves there, backward finds.
+# Five more expressions decide about recording, and they are often mixed up. We try each on a small model
+# with *dropout*, a layer that sets random entries to zero during training (8.1). The table asks whether
+# the result is recorded, whether `backward` can be called twice, whether dropout is active, and whether
+# the result may be used in another computation that is recorded. Fill in the table before you run the
+# cell.
 
 
 # %%
-class Softplus(torch.autograd.Function):
-    """log(1 + exp(x)), element by element, finite wherever x is; use as `Softplus.apply(x)`."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x.clamp(min=0) + torch.log1p(torch.exp(-x.abs()))
-
-    @staticmethod
-    def backward(ctx, grad):
-        (x,) = ctx.saved_tensors
-        return grad * torch.sigmoid(x)
-
-
-x.grad = None
-Softplus.apply(x).sum().backward()
-print("slope", x.grad.tolist())
-assert torch.isfinite(x.grad).all() and x.grad[-1] == 1
-
-# %% [markdown]
-# A backward written by hand is a claim. `gradcheck` tests it with central differences in float64, and
-# `gradgradcheck` tests the second derivative: that works since our backward is itself made of recorded
-# operations. The library's `softplus` is the examiner for values; its `threshold`, beyond which it
-# returns $x$ itself, is set out of reach.
-
-# %%
-points = torch.linspace(-30, 30, 41, dtype=torch.float64, requires_grad=True)  # (41,): zero is among them
-assert torch.autograd.gradcheck(Softplus.apply, points)
-assert torch.autograd.gradgradcheck(Softplus.apply, points)
-torch.testing.assert_close(Softplus.apply(points), F.softplus(points, threshold=1e3), rtol=1e-10, atol=1e-12)
-
-
-class WrongSoftplus(Softplus):
-    """Softplus with a mistake in its backward: it forgets the slope that arrives."""
-
-    @staticmethod
-    def backward(ctx, grad):
-        (x,) = ctx.saved_tensors
-        return torch.sigmoid(x)
-
-
-wrong = points.detach().requires_grad_()
-WrongSoftplus.apply(wrong).sum().backward()
-torch.testing.assert_close(wrong.grad, torch.sigmoid(points))  # through a plain sum it looks right
-assert not torch.autograd.gradcheck(WrongSoftplus.apply, wrong, raise_exception=False)
-print("a plain sum hides the forgotten factor, because the slope that arrives is one; gradcheck finds it")
-
-# %% [markdown]
-# ## Four mistakes, made on purpose
-#
-# Some mistakes raise an error that tells you what to do, if you can read it. Others are silent, and only
-# the numbers look odd. We make each on purpose. `complaint` runs a function and returns the first
-# sentence of its error, or says that there was none.
-
-
-# %%
-def complaint(function):
-    """The first sentence of the RuntimeError or TypeError that function() raises, or "silence"."""
+def outcome(function):
+    """The first sentence of the RuntimeError or TypeError that function() raises, or "no error"."""
     try:
         function()
     except (RuntimeError, TypeError) as error:
         return f"{type(error).__name__}: {str(error).split('. ')[0].split('; ')[0]}"
-    return "silence"
+    return "no error"
 
 
-# %% [markdown]
-# **1. In place on a needed tensor.** The slope of $e^x$ is $e^x$ itself, so the output is saved for the
-# way back. If it is changed in between, the recording is spoiled. Every tensor counts its changes, its
-# *version*, and backward compares. Going through `.data` hides the change from the counter: no error, a
-# wrong gradient.
-
-# %%
-x = torch.tensor([0.0, 1.0], dtype=torch.float64, requires_grad=True)
-in_place = complaint(lambda: x.exp().add_(1).sum().backward())
-print("out.add_(1)      ", in_place)
-assert "modified by an inplace operation" in in_place
-assert x.grad is None
-
-out = x.exp()
-out.data.add_(1)
-out.sum().backward()
-print("out.data.add_(1)  silence, slope", x.grad.tolist(), "instead of", x.exp().tolist())
-torch.testing.assert_close(x.grad, x.detach().exp() + 1)  # the slope of something we did not compute
-
-# %% [markdown]
-# **2. A forgotten zero.** Gradients of all earlier steps stay in `.grad`, and every step follows their
-# sum. Nothing complains. What it does to training stands in the figure below.
-
-# %%
-w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
-seen = []
-for _ in range(3):
-    (w * w).backward()
-    seen.append(w.grad.item())
-print(f"the slope of w² at w = 1, three times without a reset: {seen}")
-assert seen == [2, 4, 6]
-
-# %% [markdown]
-# **3. A detached branch.** `.detach()`, `.item()`, `.numpy()` and `torch.tensor(…)` cut the tape. If that
-# was the only way to the leaves, backward complains. If another way is left, it is silent, and part of
-# the model never learns: its `.grad` stays `None`.
-
-# %%
-w, v = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (2.0, 3.0))
-only_way = complaint(lambda: (w.detach() * 5).backward())
-print("only way cut:   ", only_way)
-assert "does not require grad" in only_way
-
-one_of_two = complaint(lambda: (v * w.detach()).backward())
-print("another way left:", one_of_two, " w.grad", w.grad, " v.grad", v.grad.item())
-assert one_of_two == "silence" and w.grad is None and v.grad == 2
-
-# %% [markdown]
-# **4. A leaf overwritten.** `w = w - 0.1 * w.grad` binds the name to a *computed* tensor: no longer a
-# leaf, so its `.grad` stays empty and the second step fails. Changing a leaf in place while the tape runs
-# is refused. The update belongs under `no_grad`, in place: `w -= …`, and that is what optimizers do.
+def plain(model, x):
+    return model(x)
 
 
-# %%
-w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
-changed = complaint(lambda: w.sub_(0.1))
-(w * w).backward()
-w = w - 0.1 * w.grad  # the name now belongs to a computed tensor
-(w * w).backward()
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    overwritten = complaint(lambda: w - 0.1 * w.grad)
-print("overwritten:", overwritten)
-print("warned:     ", str(caught[0].message).split(". ")[0])
-print("in place:   ", changed)
-assert "NoneType" in overwritten and "not a leaf" in str(caught[0].message)
-assert "leaf Variable that requires grad" in changed
+def detached(model, x):
+    return model(x).detach()
 
-w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
-with torch.no_grad():
-    w -= 0.1
-assert w.is_leaf and w.requires_grad
+
+def under_no_grad(model, x):
+    with torch.no_grad():
+        return model(x)
+
+
+def under_inference_mode(model, x):
+    with torch.inference_mode():
+        return model(x)
+
+
+def after_eval(model, x):
+    return model.eval()(x)
+
+
+ways = {
+    "nothing special": plain,
+    "retain_graph=True": plain,
+    "detach()": detached,
+    "no_grad()": under_no_grad,
+    "inference_mode()": under_inference_mode,
+    "eval()": after_eval,
+}
+
+
+def behaviour(way, retain_graph):
+    """Whether a result is recorded, takes two backwards, varies with dropout, and can be used later."""
+    model = nn.Sequential(nn.Linear(40, 40), nn.Dropout(0.5))
+    ones = torch.ones(1, 40)
+    result = way(model, ones)
+    total = result.square().sum()
+    twice = False
+    if result.requires_grad:
+        total.backward(retain_graph=retain_graph)
+        twice = outcome(total.backward) == "no error"
+    varies = not torch.equal(way(model, ones), way(model, ones))
+    factor = torch.ones(1, 40, requires_grad=True)
+    later = outcome(lambda: (factor * way(model, ones)).sum().backward()) == "no error"
+    return result.requires_grad, twice, varies, later
+
+
+table = {}
+print(f"{'':20s}{'recorded':>12s}{'backward 2x':>14s}{'dropout':>10s}{'used later':>12s}")
+for name, way in ways.items():
+    table[name] = behaviour(way, retain_graph=name == "retain_graph=True")
+    answers = ["yes" if value else "no" for value in table[name]]
+    print(f"{name:20s}{answers[0]:>12s}{answers[1]:>14s}{answers[2]:>10s}{answers[3]:>12s}")
 
 # %% [markdown]
-# ## What silence looks like
+# Read it row by row.
 #
-# Each of the four has a silent form. The fourth's is still to come: an optimizer keeps the tensors it was
-# given, so replace a weight afterwards, and the optimizer goes on moving the old one. A small network on
-# the clothes, four times from the same start: once right, and once each with mistakes two, three and four.
+# - `retain_graph=True` keeps what `backward` would free, and that is all it does.
+# - `detach()` gives the same numbers in the same memory, cut off from the graph: for values to print or
+#   to keep.
+# - `no_grad()` records nothing while it lasts: for evaluation, and for the update of the weights.
+# - `inference_mode()` records nothing either and saves some bookkeeping, but its results can never be
+#   used in a recorded computation. It is meant for a model in use.
+# - `eval()` has nothing to do with recording. It changes how some layers behave, here dropout, and the
+#   graph is recorded as before. So for an evaluation you want both, `model.eval()` and `no_grad()`.
+#
+# ## Errors that help
+#
+# Some mistakes raise an error, and it pays to know what the error means before one meets it in a large
+# program. We make four of them on purpose. Say for each line what will be wrong.
 
 # %%
-x, y = train_images[:500, ::2, ::2].flatten(1), train_labels[:500]  # (500, 14, 14) -> (500, 196), and (500,)
+u = torch.tensor(2.0, requires_grad=True)
+v = torch.tensor(3.0, requires_grad=True)
+errors = {
+    "change a saved result in place": outcome(lambda: u.exp().add_(1).backward()),
+    "cut the only path": outcome(lambda: (u.detach() * 5).backward()),
+    "change a leaf in place": outcome(lambda: u.sub_(0.1)),
+    "cut one of two paths": outcome(lambda: (v * u.detach()).backward()),
+}
+for name, message in errors.items():
+    print(f"{name}:\n    {message}")
+print(f"after the last one: u.grad {u.grad}, v.grad {v.grad.item():.0f}")
+
+# %% [markdown]
+# 1. The derivative of $e^u$ is $e^u$ itself, so the result is saved for `backward`. If it is changed
+#    before that, the gradient would be wrong. Each tensor counts its changes, its *version*, and
+#    `backward` compares.
+# 2. `detach`, `.item()`, `.numpy()` and `torch.tensor(…)` cut the graph. Nothing leads to a leaf any
+#    more.
+# 3. A leaf may not change while the graph is recorded. An update belongs under `no_grad`, which is what
+#    every optimizer does.
+# 4. Here one path is cut and another is left, so there is no error. But `u.grad` is `None`, and $u$ would
+#    never learn.
+#
+# ## Mistakes that say nothing
+#
+# The last line shows the dangerous kind. We put three such mistakes into the training of a small network
+# on the 500 pictures, each from the same start:
+#
+# - _No `zero_grad`_: every step follows the sum of all gradients so far.
+# - _Hidden layer detached_: the graph is cut in the middle of the network.
+# - _Weights replaced_: the optimizer was given the weights, and then the program made new ones under the
+#   same names. The optimizer goes on changing the old ones.
+#
+# Rank the four runs by their last loss before you look.
 
 
+# %%
 def fresh_weights():
     """The two weights of a small network, the same every time: (32, 196) and (10, 32)."""
     generator = torch.Generator().manual_seed(0)
-    return [
-        torch.randn(shape, generator=generator).mul(0.05).requires_grad_() for shape in ((32, 196), (10, 32))
-    ]
+    first = 0.05 * torch.randn(32, 196, generator=generator)
+    second = 0.05 * torch.randn(10, 32, generator=generator)
+    return [first.requires_grad_(), second.requires_grad_()]
 
 
-def train(n_steps, learning_rate, zero=True, detach=False, overwrite=False):
+def train(n_steps, learning_rate, zero=True, detach=False, replace=False):
     """Losses and weights of `n_steps` of gradient descent; the switches plant one mistake each."""
     weights = fresh_weights()
     optimizer = torch.optim.SGD(weights, lr=learning_rate)
-    weights = fresh_weights() if overwrite else weights
+    if replace:
+        weights = fresh_weights()
     losses = []
     for _ in range(n_steps):
-        hidden = torch.tanh(x @ weights[0].T)  # (500, 196) @ (196, 32) -> (500, 32)
-        hidden = hidden.detach() if detach else hidden
-        loss = F.cross_entropy(hidden @ weights[1].T, y)  # (500, 32) @ (32, 10) -> (500, 10)
+        hidden = torch.tanh(pixels @ weights[0].T)  # (500, 196) @ (196, 32) -> (500, 32)
+        if detach:
+            hidden = hidden.detach()
+        loss = F.cross_entropy(hidden @ weights[1].T, labels)  # (500, 32) @ (32, 10) -> (500, 10)
         if zero:
             optimizer.zero_grad()
         loss.backward()
@@ -471,31 +458,34 @@ def train(n_steps, learning_rate, zero=True, detach=False, overwrite=False):
     return losses, weights
 
 
-# %%
-cases = {
+mistakes = {
     "right": {},
     "no zero_grad": {"zero": False},
     "hidden layer detached": {"detach": True},
-    "weights replaced": {"overwrite": True},
+    "weights replaced": {"replace": True},
 }
-curves, first_weights = {}, fresh_weights()
-print(f"{'case':24s}{'first loss':>12s}{'last loss':>12s}   moved: layer 1, layer 2")
-for name, switches in cases.items():
+curves = {}
+moved = {}
+print(f"{'mistake':24s}{'first loss':>12s}{'last loss':>12s}   did layer 1 and layer 2 change?")
+for name, switches in mistakes.items():
     curves[name], weights = train(n_steps=150, learning_rate=0.2, **switches)
-    moved = [not torch.equal(before, after) for before, after in zip(first_weights, weights, strict=True)]
-    print(f"{name:24s}{curves[name][0]:12.3f}{curves[name][-1]:12.3f}   {moved}")
-    assert moved == [name in ("right", "no zero_grad"), name != "weights replaced"]
+    moved[name] = [not torch.equal(before, after) for before, after in zip(fresh_weights(), weights)]
+    print(f"{name:24s}{curves[name][0]:12.3f}{curves[name][-1]:12.3f}   {moved[name]}")
 
 # %% [markdown]
-# The forgotten zero wins! Following the sum of all past gradients is *momentum* without friction (lesson
-# 7.2). Where classes can be told apart without a mistake, the loss falls for ever in one direction, and
-# the sum only gathers speed. That makes this mistake so hard to notice. In a bowl it shows: what never
-# slows down never comes to rest. The bowl $A$ from above, from the same point:
-
+# The forgotten `zero_grad` has the lowest loss of all! A sum of all former gradients is a kind of
+# momentum, a method that lesson 7.2 introduces on purpose, but without the friction that belongs to it.
+# Here the network can learn all 500 pictures by heart (its last loss is close to zero), so the loss falls
+# and falls, the speed helps, and the mistake is hard to notice. (With four other starts it was the same.)
+# Would it also help in a bowl, where one has to come to rest? We try it on $f(p) = \frac12 p^\top A p$,
+# whose lowest point is the origin and whose gradient, for a symmetric matrix $A$, is $A p$.
 
 # %%
+A = torch.tensor([[3.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
+
+
 def descend(n_steps, learning_rate, zero=True):
-    """Distance from the bottom of the bowl ½ xᵀAx before each of `n_steps`, starting at (1, -2)."""
+    """Distance from the lowest point of ½ pᵀAp before each of `n_steps`, starting at (1, -2)."""
     point = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
     distances = []
     for _ in range(n_steps):
@@ -508,58 +498,285 @@ def descend(n_steps, learning_rate, zero=True):
     return distances
 
 
-arrives, circles = descend(80, 0.1), descend(80, 0.1, zero=False)
-print(f"distance from the bottom, last 20 steps: {max(arrives[-20:]):.4f}, {max(circles[-20:]):.2f} without")
-assert max(arrives[-20:]) < 0.01 and max(circles[-20:]) > 0.5 * circles[0]
-assert len(set(curves["weights replaced"])) == 1
-assert curves["no zero_grad"][-1] < 0.5 * curves["right"][-1] < 0.4 * curves["hidden layer detached"][-1]
+arrives = descend(80, 0.1)
+circles = descend(80, 0.1, zero=False)
 
-# %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for (name, losses), style in zip(curves.items(), ("-", "--", "-.", ":")):
     left.plot(losses, style, label=name)
-left.set(
-    xlabel="step", ylabel="loss (nats)", title="Clothes: one silent mistake looks like a gift", ylim=(0, 3.4)
-)
+left.set(xlabel="step", ylabel="loss (nats)", ylim=(0, 3.4), title="Training on 500 pictures of clothes")
 left.legend(loc="upper right")
 right.plot(arrives, "-", label="right")
 right.plot(circles, "--", label="no zero_grad")
-right.set(
-    xlabel="step",
-    ylabel="distance from the bottom",
-    title="A bowl: the same mistake never rests",
-    ylim=(0, 3),
-)
+right.set(xlabel="step", ylabel="distance from the lowest point", ylim=(0, 3), title="Descent in a bowl")
 right.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
+# On the left the dashed curve runs ahead of the right one. The dotted curve, with replaced weights, is
+# exactly level, and the detached network learns in its last layer only, so it stays behind. On the right
+# the point without `zero_grad` never comes to rest and swings around the lowest point.
+#
+# How does one find such a mistake? Ask after the first step which parameters have `grad is None`, and
+# compare the weights before and after: the last column of the table shows it at once.
+#
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert layer_nodes.count("torch::autograd::AccumulateGrad") == 2, "the layer's graph has two marked leaves"
+assert heron_nodes[1e6] > heron_nodes[2.0], "a longer loop leaves more nodes in the graph"
+assert inputs.grad.tolist() == [20, 0, 6], "a cotangent multiplies the gradient of each element"
+assert table["nothing special"] == (True, False, True, True), "backward frees the graph"
+assert table["retain_graph=True"] == (True, True, True, True), "retain_graph allows a second backward"
+assert table["detach()"] == table["no_grad()"] == (False, False, True, True), "no_grad leaves dropout on"
+assert table["inference_mode()"] == (False, False, True, False), "inference results cannot be used later"
+assert table["eval()"] == (True, False, False, True), "eval turns dropout off and records as before"
+assert errors["cut one of two paths"] == "no error" and u.grad is None, "half a graph raises no error"
+assert curves["no zero_grad"][-1] < curves["right"][-1], (
+    "on the clothes the forgotten zero has the lower loss"
+)
+assert curves["no zero_grad"][-1] < 0.1, "the network can learn the 500 pictures by heart"
+assert curves["right"][-1] < curves["hidden layer detached"][-1], "a detached hidden layer learns less"
+assert len(set(curves["weights replaced"])) == 1, "replaced weights do not learn at all"
+assert moved["hidden layer detached"] == [False, True], "behind the cut nothing changes"
+assert max(arrives[-20:]) < 0.01, "with zero_grad the descent in the bowl comes to rest"
+assert max(circles[-20:]) > 0.5 * circles[0], "without zero_grad it keeps swinging"
+
+# %% [markdown]
+# ## Going further
+#
+# This part can be skipped at first. It shows what the graph costs in memory, hooks, which read gradients
+# between the leaves (lessons 7.5 and 10.4 use them), second derivatives, and operations with a `backward`
+# of your own, one of which is an exercise of this chapter.
+#
+# ### What a kept loss keeps alive
+#
+# "Never append a loss to a list" is a common warning, because the graph hangs on the loss. We test it.
+# `saved_tensors_hooks` lets us replace each saved tensor by an object of our own, and a weak reference
+# tells us whether that object still exists. We keep twenty losses in a list, in three ways.
+
+
+# %%
+class Saved:
+    """Holds one tensor that autograd has saved, so that we can see when it is freed."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+
+def alive_with_kept_losses(call_backward, detach, n_losses=20):
+    """How many saved tensors exist, and how many were saved, when all losses are kept in a list."""
+    references = []
+
+    def pack(tensor):
+        saved = Saved(tensor.detach())
+        references.append(weakref.ref(saved))
+        return saved
+
+    losses = []
+    parameter = torch.randn(10, 10, requires_grad=True)
+    for _ in range(n_losses):
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
+            loss = torch.tanh(parameter @ parameter).square().mean()
+        if call_backward:
+            loss.backward()
+        losses.append(loss.detach() if detach else loss)
+        del loss
+    alive = sum(reference() is not None for reference in references)
+    return alive, len(references)
+
+
+kept_losses = {
+    "after backward": alive_with_kept_losses(call_backward=True, detach=False),
+    "without backward": alive_with_kept_losses(call_backward=False, detach=False),
+    "detached": alive_with_kept_losses(call_backward=False, detach=True),
+}
+for name, (alive, saved) in kept_losses.items():
+    print(f"{name:20s}{alive:4d} of {saved} saved tensors are still in memory")
+
+# %% [markdown]
+# After `backward` nothing heavy is left, only the nodes themselves, which are small. The danger is a loss
+# that never sees a `backward`, and that is the validation loss. Compute it under `no_grad`, and keep
+# `loss.item()` or `loss.detach()`.
+#
+# ### A hook reads a gradient on its way
+#
+# A function that is registered with `register_hook` is called with the gradient that arrives at a tensor,
+# and may replace it. Here it notes the length of the gradient behind each of six tanh layers. In which
+# order do you expect the lines?
+
+
+# %%
+def gradient_lengths(n_layers=6):
+    """Lengths of the gradient of a sum of squares with respect to each layer's output, by layer number."""
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(32, 64, generator=generator, requires_grad=True)
+    lengths = {}
+
+    def reader(number):
+        def note(grad):
+            lengths[number] = grad.norm().item()
+
+        return note
+
+    for number in range(1, n_layers + 1):
+        layer = 0.1 * torch.randn(64, 64, generator=generator)
+        hidden = torch.tanh(hidden @ layer.T)  # (32, 64) @ (64, 64) -> (32, 64)
+        hidden.register_hook(reader(number))
+    hidden.square().sum().backward()
+    return lengths
+
+
+lengths = gradient_lengths()
+for number, length in lengths.items():
+    print(f"layer {number}   length of the gradient {length:8.4f}")
+
+# %% [markdown]
+# The last layer comes first, because `backward` reaches it first. On its way to the first layer the
+# gradient loses more than half of its length. Lesson 7.5 makes a diagnosis out of such a list.
+#
+# ### Second derivatives
+#
+# A gradient is computed by operations, and these are recorded, too, if we say `create_graph=True`. For
+# the bowl from above the gradient should be $Ap$, and the second derivatives should be the entries of
+# $A$.
+
+# %%
+point = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
+bowl = 0.5 * point @ A @ point  # (2,) @ (2, 2) @ (2,) -> ()
+(bowl_grad,) = torch.autograd.grad(bowl, point, create_graph=True)
+rows = [torch.autograd.grad(slope, point, retain_graph=True)[0] for slope in bowl_grad]
+hessian = torch.stack(rows)  # two (2,) -> (2, 2)
+print(f"gradient {bowl_grad.tolist()}   second derivatives {hessian.tolist()}")
+torch.testing.assert_close(bowl_grad, A @ point)  # (2, 2) @ (2,) -> (2,)
+torch.testing.assert_close(hessian, A)
+
+# %% [markdown]
+# ### An operation with its own backward
+#
+# The loss of two-class problems contains *softplus*, $s(x) = \log(1 + e^x)$. Its derivative is the
+# sigmoid $\sigma(x) = 1 / (1 + e^{-x})$, which is harmless everywhere. But autograd differentiates what
+# we _wrote_. For a large $x$ the exponential overflows to infinity, the logarithm has slope zero there,
+# and $0 \cdot \infty$ is not a number.
+
+# %%
+far_out = torch.tensor([-200.0, 0.0, 200.0], requires_grad=True)
+torch.log(1 + torch.exp(far_out)).sum().backward()
+naive_grad = far_out.grad.tolist()
+print("gradient of log(1 + exp(x)) at -200, 0 and 200:", naive_grad)
+
+# %% [markdown]
+# So we write both directions ourselves. Forward takes the larger of $0$ and $x$ out of the logarithm, and
+# backward multiplies the gradient that arrives by the sigmoid:
+#
+# $$\begin{aligned}
+#   s(x) &= \max(0, x) + \log(1 + e^{-|x|}) \\
+#   \frac{\partial L}{\partial x} &= \frac{\partial L}{\partial s} \cdot \sigma(x)
+# \end{aligned}$$
+#
+# `forward` computes the value. `setup_context` says what is saved for later in the context `ctx`, and
+# `backward` finds it there. (Older code saves inside `forward(ctx, x)`; the separate method is what
+# `torch.func` needs.)
+
+
+# %%
+class Softplus(torch.autograd.Function):
+    """log(1 + exp(x)), element by element, finite wherever x is; use as `Softplus.apply(x)`."""
+
+    @staticmethod
+    def forward(x):
+        return x.clamp(min=0) + torch.log1p(torch.exp(-x.abs()))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        (x,) = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (x,) = ctx.saved_tensors
+        return grad_output * torch.sigmoid(x)
+
+
+far_out.grad = None
+Softplus.apply(far_out).sum().backward()
+print("gradient of ours at the same places:           ", far_out.grad.tolist())
+
+# %% [markdown]
+# A backward written by hand is a claim. `gradcheck` tests it against central differences (2.3) in
+# float64, and `gradgradcheck` tests the second derivative. To see that the test can fail, we also hand it
+# a `backward` that forgets the gradient that arrives. Would a look at `.sum().backward()` have found that
+# fault?
+
+
+# %%
+class WrongSoftplus(Softplus):
+    """Softplus with a mistake: its backward forgets the gradient that arrives."""
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (x,) = ctx.saved_tensors
+        return torch.sigmoid(x)
+
+
+points = torch.linspace(-30, 30, 41, dtype=torch.float64, requires_grad=True)  # (41,): zero is among them
+values = Softplus.apply(points)
+torch.testing.assert_close(values, F.softplus(points, threshold=1e3), rtol=1e-10, atol=1e-12)
+right_passes = torch.autograd.gradcheck(Softplus.apply, points)
+second_passes = torch.autograd.gradgradcheck(Softplus.apply, points)
+wrong_passes = torch.autograd.gradcheck(WrongSoftplus.apply, points, raise_exception=False)
+(through_a_sum,) = torch.autograd.grad(WrongSoftplus.apply(points).sum(), points)
+print(f"gradcheck: right {right_passes}, second derivative {second_passes}, wrong {wrong_passes}")
+print("through a plain sum the wrong one looks right:", torch.allclose(through_a_sum, torch.sigmoid(points)))
+
+# %% [markdown]
+# Through a plain sum the gradient that arrives is one everywhere, so a forgotten factor cannot be seen.
+# `gradcheck` uses other cotangents, and so do the tests of this course.
+
+# %%
+n_saved = kept_losses["after backward"][1]
+assert kept_losses["after backward"] == (0, n_saved), "a loss kept after backward keeps no saved tensor alive"
+assert kept_losses["without backward"] == (n_saved, n_saved), (
+    "a loss kept without backward keeps all of them alive"
+)
+assert n_saved > 20 and kept_losses["detached"] == (0, n_saved), "a detached loss keeps none alive"
+assert list(lengths) == [6, 5, 4, 3, 2, 1], "hooks are called in the order of backward"
+assert lengths[1] < 0.5 * lengths[6], "on the way back the gradient loses more than half of its length"
+assert naive_grad[2] != naive_grad[2], "the gradient of log(1 + exp(x)) is not a number at 200"
+assert far_out.grad.tolist() == [0, 0.5, 1], "the gradient of our softplus is finite everywhere"
+assert right_passes and second_passes and not wrong_passes, "gradcheck tells the right one from the wrong one"
+
+# %% [markdown]
 # ## What to remember
 #
-# - The tape holds every operation that leads from a leaf with `requires_grad` to the result, and nothing
-#   else.
-# - `backward` hands slopes from note to note, adds where ways meet, and *adds* to `.grad`: reset it each
-#   step.
-# - Off the record: `no_grad` for evaluation and updates, `detach` for values to keep.
-# - A custom backward is a claim: `gradcheck` in float64, with a slope other than one arriving.
-# - After a silent mistake look for `.grad is None`, weights that did not move, and names bound to new
-#   tensors.
+# - The graph holds the operations that led from marked leaves to the result, as they were really carried
+#   out, loops and branches included.
+# - `backward` multiplies by the derivative of each node, adds where paths meet, adds to `.grad`, and
+#   frees what was saved.
+# - For evaluation use `model.eval()` and `no_grad()`: the first changes layers, the second recording.
+# - Keep `loss.item()` or `loss.detach()`. A validation loss with its graph keeps memory.
+# - After a silent mistake look for `grad is None` and for weights that did not change.
 #
 # ## Try it
 #
-# Predict first, then change the code and run again.
+# Predict first, then change the code and run the file from the top.
 #
-# 1. Call `loss.backward()` twice on the same recording. Read the error. Which argument allows it, and
-#    what is in `.grad` then?
-# 2. Let the hook return `grad * 2` at layer 3. Which of the printed norms change?
-# 3. Replace `out.add_(1)` by `out.mul_(1)`. The numbers do not change. Does backward still complain, and
-#    why?
+# 1. In `descend`, let the update of `circles` have some friction: after the update, and only if `zero` is
+#    false, add `point.grad *= 0.7` under `no_grad`. Does the dashed curve of the right panel of the last
+#    core figure come to rest?
+# 2. In "Errors that help", replace `.add_(1)` by `.mul_(1)`, which changes no number. Does `backward`
+#    still complain?
+# 3. From a blank cell: write `class Cube(torch.autograd.Function)` for $x^3$, with `setup_context`, and
+#    let `gradcheck` judge it.
 #
 # ## Sources
 #
-# - A. Paszke et al., "Automatic differentiation in PyTorch", NIPS Autodiff Workshop 2017: the tape,
-#   versions.
-# - A. G. Baydin et al., "Automatic differentiation in machine learning: a survey", *JMLR* 18, 2018,
-#   section 3.2.
-# - PyTorch documentation, *Autograd mechanics* and *Extending torch.autograd*.
-# - H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST*, 2017: the pictures.
+# - A. Paszke et al., "Automatic differentiation in PyTorch", NIPS Autodiff Workshop 2017: recording as
+#   the program runs, versions. Reproduced: "a longer loop leaves more nodes in the graph".
+# - A. G. Baydin et al., "Automatic differentiation in machine learning: a survey", _JMLR_ 18, 2018,
+#   section 3.2: reverse accumulation. Reproduced: test_our_backward_matches_backward.
+# - PyTorch documentation, _Autograd mechanics_ and _Extending torch.autograd_.
+# - H. Xiao, K. Rasul, R. Vollgraf, _Fashion-MNIST_, 2017: the pictures.

@@ -75,6 +75,40 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
             "prints": "windows (8, 3) (1, 1) (1, 1)",
         },
     ],
+    "computational_graph": [
+        {
+            "change": {
+                "            point -= learning_rate * point.grad": (
+                    "            point -= learning_rate * point.grad\n"
+                    "            if not zero:\n"
+                    "                point.grad *= 0.7"
+                )
+            },
+            "figure": 2,
+        },
+        {
+            "change": {"u.exp().add_(1)": "u.exp().mul_(1)"},
+            "prints": "modified by an inplace operation",
+        },
+        {
+            "add": (
+                "class Cube(torch.autograd.Function):\n"
+                "    @staticmethod\n"
+                "    def forward(x):\n"
+                "        return x**3\n\n"
+                "    @staticmethod\n"
+                "    def setup_context(ctx, inputs, output):\n"
+                "        ctx.save_for_backward(*inputs)\n\n"
+                "    @staticmethod\n"
+                "    def backward(ctx, grad_output):\n"
+                "        (x,) = ctx.saved_tensors\n"
+                "        return grad_output * 3 * x**2\n\n\n"
+                "some = torch.randn(5, dtype=torch.float64, requires_grad=True)\n"
+                "print('cube', torch.autograd.gradcheck(Cube.apply, some))"
+            ),
+            "prints": "cube True",
+        },
+    ],
 }
 
 
@@ -239,21 +273,21 @@ def random_expression(seed, leaves):
 
 @pytest.mark.parametrize("shape", [(), (1,), (3, 2)])
 @pytest.mark.parametrize("seed", range(5))
-def test_play_backward_matches_backward(computational_graph, shape, seed):
+def test_our_backward_matches_backward(computational_graph, shape, seed):
     torch.manual_seed(seed)
     leaves = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     random_expression(seed, leaves).backward()
     expected = [leaf.grad for leaf in leaves]
     for leaf in leaves:
         leaf.grad = None
-    computational_graph.play_backward(random_expression(seed, leaves))
+    computational_graph.our_backward(random_expression(seed, leaves))
     for leaf, grad in zip(leaves, expected):
         torch.testing.assert_close(leaf.grad, grad, rtol=1e-10, atol=1e-12)
     with pytest.raises(ValueError, match=r"\(2,\)"):
-        computational_graph.play_backward(torch.ones(2, requires_grad=True) * 2)
+        computational_graph.our_backward(torch.ones(2, requires_grad=True) * 2)
 
 
-def test_graph_nodes_list_each_note_once_after_its_parents(computational_graph):
+def test_graph_nodes_list_each_node_once_after_its_parents(computational_graph):
     leaves = [torch.randn((), requires_grad=True) for _ in range(2)]
     nodes = computational_graph.graph_nodes(random_expression(0, leaves))
     assert len(set(nodes)) == len(nodes) > 20
@@ -261,7 +295,7 @@ def test_graph_nodes_list_each_note_once_after_its_parents(computational_graph):
         assert all(parent is None or parent in nodes[:i] for parent, _ in node.next_functions)
 
 
-def test_drawing_places_every_note(computational_graph):
+def test_drawing_places_every_node(computational_graph):
     import matplotlib.pyplot as plt
 
     u, v = (torch.ones((), requires_grad=True) for _ in range(2))
@@ -296,21 +330,21 @@ def test_softplus_is_finite_far_out(computational_graph, dtype):
     assert out.tolist() == pytest.approx([0, math.log(2), 1e4]) and x.grad.tolist() == [0, 0.5, 1]
 
 
-def test_complaint_tells_errors_from_silence(computational_graph):
-    assert computational_graph.complaint(lambda: None) == "silence"
-    assert computational_graph.complaint(lambda: 1 + None).startswith("TypeError: unsupported operand")
+def test_outcome_tells_errors_from_none(computational_graph):
+    assert computational_graph.outcome(lambda: None) == "no error"
+    assert computational_graph.outcome(lambda: 1 + None).startswith("TypeError: unsupported operand")
 
     def two_sentences():
         raise RuntimeError("first. second. third")
 
-    assert computational_graph.complaint(two_sentences) == "RuntimeError: first"
+    assert computational_graph.outcome(two_sentences) == "RuntimeError: first"
     with pytest.raises(KeyError):
-        computational_graph.complaint(lambda: {}["key"])
+        computational_graph.outcome(lambda: {}["key"])
 
 
 def test_train_matches_torch_and_each_mistake_shows(computational_graph):
     losses, weights = computational_graph.train(5, 0.3)
-    x, y = computational_graph.x, computational_graph.y
+    x, y = computational_graph.pixels, computational_graph.labels
     expected, model = [], [weight.detach().requires_grad_() for weight in computational_graph.fresh_weights()]
     assert [tuple(weight.shape) for weight in model] == [(32, 196), (10, 32)]
     for _ in range(5):
@@ -334,7 +368,66 @@ def test_descend_matches_the_closed_form(computational_graph):
     expected = [np.linalg.norm(np.linalg.matrix_power(step, n) @ [1, -2]) for n in range(80)]
     np.testing.assert_allclose(computational_graph.arrives, expected, rtol=1e-10)
     np.testing.assert_allclose(computational_graph.circles[:2], expected[:2], rtol=1e-10)
+    position, total = np.array([1.0, -2.0]), 0.0
+    for distance in computational_graph.circles:
+        np.testing.assert_allclose(distance, np.linalg.norm(position), rtol=1e-9)
+        total = total + computational_graph.A.numpy() @ position
+        position = position - 0.1 * total
     assert min(computational_graph.circles) > 0.05
+
+
+@pytest.mark.parametrize("value", [1e-3, 1.0, 3.0, 1e9])
+def test_heron_gives_root_and_slope(computational_graph, value):
+    a = torch.tensor(value, dtype=torch.float64, requires_grad=True)
+    root = computational_graph.heron(a)
+    assert root.item() == pytest.approx(math.sqrt(value), rel=1e-10)
+    if value == 1.0:  # nothing was computed: ones_like(a) is no function of a
+        assert not root.requires_grad
+    else:
+        root.backward()
+        assert a.grad.item() == pytest.approx(0.5 / math.sqrt(value), rel=1e-8)
+
+
+@pytest.mark.parametrize("n_losses", [1, 7])
+def test_only_a_graph_without_backward_keeps_saved_tensors(computational_graph, n_losses):
+    alive = computational_graph.alive_with_kept_losses
+    after, saved = alive(call_backward=True, detach=False, n_losses=n_losses)
+    assert after == 0 and saved >= 2 * n_losses
+    assert alive(call_backward=False, detach=False, n_losses=n_losses) == (saved, saved)
+    assert alive(call_backward=False, detach=True, n_losses=n_losses) == (0, saved)
+
+
+def test_the_table_of_modes_says_what_torch_does(computational_graph):
+    t, x = computational_graph, torch.ones(1, 3, requires_grad=True)
+    double = nn.Linear(3, 2)
+    assert [way(double, x).requires_grad for way in t.ways.values()] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert t.under_inference_mode(double, x).is_inference() and not t.under_no_grad(double, x).is_inference()
+    assert not double.training  # after_eval came last
+    assert [name for name, row in t.table.items() if row[0]] == [
+        "nothing special",
+        "retain_graph=True",
+        "eval()",
+    ]
+
+
+def test_gradient_lengths_match_autograd(computational_graph):
+    lengths = computational_graph.gradient_lengths(n_layers=2)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(32, 64, generator=generator)
+    first, second = (0.1 * torch.randn(64, 64, generator=generator) for _ in range(2))
+    hidden = torch.tanh(x @ first.T).requires_grad_()
+    top = torch.tanh(hidden @ second.T)
+    (grad,) = torch.autograd.grad(top.square().sum(), hidden)
+    assert list(lengths) == [2, 1]
+    assert lengths[1] == pytest.approx(grad.norm().item(), rel=1e-5)
+    assert lengths[2] == pytest.approx((2 * top).norm().item(), rel=1e-5)
 
 
 # 4.3 nn_module
