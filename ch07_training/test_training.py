@@ -8,6 +8,24 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "loss_surface_and_sgd": [
+        {"change": {"strength=1e-2": "strength=1e-3"}, "prints": "without         curvature"},
+        {
+            "change": {"WALKED_RATES = (0.5, 0.9, 1.1)": "WALKED_RATES = (0.5, 0.9, 3.0)"},
+            "prints": "3.0 · 2/λ          5.000       5.000",
+            "figure": 2,
+        },
+        {
+            "add": "at_start, _ = power_iteration(\n"
+            "    lambda v: hessian_vector_product(bare_loss, fresh, v), fresh\n"
+            ")\n"
+            "print(f'largest curvature {at_start:.3f}, largest rate {2 / at_start:.2f}')",
+            "prints": "largest rate",
+        },
+    ],
+}
+
 
 @pytest.fixture
 def loss_surface_and_sgd(lesson):
@@ -109,9 +127,9 @@ def test_scores_match_nn_linear(loss_surface_and_sgd):
 
 def test_penalty_pulls_by_its_strength(loss_surface_and_sgd):
     m = loss_surface_and_sgd
-    w = torch.randn(sum(m.sizes), generator=torch.Generator().manual_seed(0))
-    pull = m.gradient_at(m.loss_at, w) - m.gradient_at(lambda w: m.loss_at(w, strength=0.0), w)
-    torch.testing.assert_close(pull, 0.01 * w, rtol=1e-3, atol=1e-5)
+    w = torch.randn(sum(m.sizes), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    pull = m.gradient_at(m.penalised_loss, w) - m.gradient_at(m.bare_loss, w)
+    torch.testing.assert_close(pull, 0.01 * w, rtol=1e-8, atol=1e-12)
 
 
 def test_directions_have_the_length_of_each_row(loss_surface_and_sgd):
@@ -138,32 +156,76 @@ def test_slice_has_its_second_direction_upwards(loss_surface_and_sgd):
 
 
 def test_distance_grows_as_the_largest_curvature_says(loss_surface_and_sgd):
-    assert loss_surface_and_sgd.slope_left < 1e-6
+    m = loss_surface_and_sgd
     for share in (0.9, 1.1):
-        distances = np.array(loss_surface_and_sgd.walks[share][0])
+        distances = np.array(m.walks[share]["distances"])
         np.testing.assert_allclose(distances[1:11] / distances[:10], abs(1 - 2 * share), rtol=0.01)
+    assert len(m.walks[1.1]["losses"]) == 400
+
+
+@pytest.mark.parametrize("size", [-1e-4, 1e-3, -1e-3, 1e-2])
+def test_above_the_limit_every_walk_leaves_again(loss_surface_and_sgd, size):
+    """From other starts along the steepest direction, on either side."""
+    m = loss_surface_and_sgd
+    w, above = m.bottom + size * m.direction, []
+    for _ in range(500):
+        above.append((m.penalised_loss(w) - m.penalised_loss(m.bottom)).item() > 1e-3)
+        w = w - 1.1 * 2 / m.steepest * m.gradient_at(m.penalised_loss, w)
+    assert np.sum(np.diff(np.array(above).astype(int)) == 1) >= 2
+
+
+def test_count_of_steps_matches_the_closed_form(loss_surface_and_sgd):
+    for ratio, n_steps in loss_surface_and_sgd.steps_needed.items():
+        factor = (ratio - 1) / (ratio + 1)
+        expected = 1 if factor == 0 else int(np.ceil(np.log(1e-3) / np.log(factor)))
+        assert n_steps == expected
+    assert loss_surface_and_sgd.count_steps(10, share=2.0) == 0
+
+
+def test_the_penalty_makes_the_bowl(loss_surface_and_sgd):
+    with_penalty, without = loss_surface_and_sgd.eigenvalues.values()
+    torch.testing.assert_close(with_penalty, without + 0.01, rtol=0, atol=1e-8)
+    assert with_penalty[0] > 0 > without[0]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_delay_at_the_saddle_follows_its_curvature(loss_surface_and_sgd, seed):
+    m = loss_surface_and_sgd
+    steps = []
+    for size in (1e-2, 1e-4):
+        torch.manual_seed(seed)
+        w = size * torch.randn(sum(m.sizes), dtype=torch.float64)
+        step = 0
+        while m.bare_loss(w) > 1.5 and step < 300:
+            w = w - m.SADDLE_RATE * m.gradient_at(m.bare_loss, w)
+            step += 1
+        steps.append(step)
+    assert (steps[1] - steps[0]) / 2 == pytest.approx(m.predicted_delay, rel=0.25)
 
 
 def test_noise_falls_with_the_square_root_of_the_batch(loss_surface_and_sgd):
-    assert loss_surface_and_sgd.slope == pytest.approx(-0.5, abs=0.02)
-    assert np.all(loss_surface_and_sgd.noise[False][5:] < loss_surface_and_sgd.noise[True][5:])
+    m = loss_surface_and_sgd
+    assert m.slope == pytest.approx(-0.5, abs=0.02)
+    expected = m.spread / np.sqrt(m.batch_sizes)
+    np.testing.assert_allclose(m.noise["with replacement"], expected, rtol=0.1)
+    left = np.sqrt((m.n - m.batch_sizes) / (m.n - 1))
+    np.testing.assert_allclose(m.noise["without"], expected * left, rtol=0.1)
 
 
 def test_race_counts_steps_and_examples(loss_surface_and_sgd):
-    steps, examples, seconds, curve = loss_surface_and_sgd.race(16, 0.8, target=1.0, most_steps=400)
-    assert steps == curve[-1, 0] and examples == 16 * steps and seconds > 0
+    m = loss_surface_and_sgd
+    run = m.race(16, 0.8, seed=9, target=1.0, most_steps=400)
+    curve = run["curve"]
+    assert run["steps"] == curve[-1, 0] and run["examples"] == 16 * run["steps"] and run["seconds"] > 0
     assert curve[-1, 1] < 1.0 <= curve[:-1, 1].min()
     assert np.all(np.diff(curve[:, 0]) == 4)
-    few, everything = (loss_surface_and_sgd.races[size] for size in (1, 1797))
-    assert few[0] > 4 * everything[0] and few[1] < everything[1] / 4
+    assert m.race(16, 0.0, seed=9, most_steps=8)["steps"] == np.inf
 
 
-def test_no_neighbouring_rate_wins_the_race_by_far(loss_surface_and_sgd):
-    rates = {1: 0.1, 16: 0.8, 128: 2.0, 1797: 2.0}
-    for size, (steps, _, _, _) in loss_surface_and_sgd.races.items():
-        for factor in (0.5, 2):
-            _, _, _, curve = loss_surface_and_sgd.race(size, rates[size] * factor, 0.3, most_steps=steps // 2)
-            assert curve[:, 1].min() > 0.3
+def test_larger_batches_save_steps_and_cost_examples(loss_surface_and_sgd):
+    m = loss_surface_and_sgd
+    few, everything = m.race(4, 0.4, seed=7), m.race(1797, 2.0, seed=7)
+    assert few["steps"] > 4 * everything["steps"] and few["examples"] < everything["examples"] / 8
 
 
 # 7.2 momentum_and_adam
