@@ -1,8 +1,11 @@
 """What the course's files say: lessons, numbers, needs, terms, sources; pytest and the tools read it here."""
 
 import ast
+import hashlib
 import itertools
+import platform
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,6 +91,21 @@ def lessons(folder: Path | None = None) -> list[Path]:
 
 def in_second_edition(path: Path) -> bool:
     return path.parent.name not in FIRST_EDITION
+
+
+def fingerprint(path: Path) -> str:
+    """Changes with a lesson's code, its chapter's data, Python, NumPy and PyTorch; not with its prose."""
+    seen = hashlib.sha256()
+    for name in ("numpy", "torch", "matplotlib"):
+        seen.update(f"{name} {version(name)}\n".encode())
+    seen.update(platform.python_version().encode())
+    for cell in cells(path):
+        if cell.kind == "code":
+            seen.update(f"\n# %%\n{cell.text}".encode())
+    for data in sorted((path.parent / "data").glob("*")):
+        if data.name != "README.md":
+            seen.update(data.name.encode() + hashlib.sha256(data.read_bytes()).digest())
+    return seen.hexdigest()
 
 
 # ---- sections -------------------------------------------------------------------------------------------
