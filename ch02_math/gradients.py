@@ -486,5 +486,5 @@ assert wrong_way[16] < 0.01, "hardly any batch of 16 points the wrong way"
 # ## Sources
 #
 # - I. Goodfellow, Y. Bengio, A. Courville, _Deep Learning_, 2016, section 4.3: gradient and directional
-#   derivative.
+#   derivative. Reproduced: "the loss falls fastest along −∇L".
 # - A. M. Horst, A. P. Hill, K. B. Gorman, _palmerpenguins_, 2020: the data.

@@ -38,6 +38,59 @@ print(f"the last point is {points[-1].round(2)}, the lowest is {lowest.round(2)}
             "prints": "the last point is [0.46 3.75], the lowest is [0.5  3.66]",
         },
     ],
+    "gradient_descent": [
+        {
+            "change": {'"large": 0.9,': '"three quarters": 0.75, "large": 0.9,'},
+            "figure": 1,
+            "prints": "three quarters              0.75       -0.50",
+        },
+        {
+            "change": {
+                "ends = descend(two_valleys_slope, starts, 0.1, n_steps=300)": "ends = "
+                "descend(two_valleys_slope, starts, 0.8, n_steps=300)"
+            },
+            "figure": 3,
+            "raises": "one watershed parts the starts",
+        },
+        {
+            "add": """with open(HERE / "data" / "penguins.csv", encoding="utf-8") as file:
+    rows = [row for row in csv.DictReader(file) if row["bill_length_mm"] != "NA"]
+bill = np.array([float(row["bill_length_mm"]) for row in rows]) / 10 - 4.4  # (n,): centimetres beyond 4.4
+bill_mass = np.array([float(row["body_mass_g"]) for row in rows]) / 1000  # (n,)
+bill_path = fit(bill, bill_mass, guess, learning_rate=0.5)
+bill_columns = np.stack([bill, np.ones(len(bill))], axis=1)  # (n, 2)
+by_algebra = np.linalg.lstsq(bill_columns, bill_mass)[0]  # (2,)
+print(f"{len(bill_path) - 1} steps to {bill_path[-1].round(3)}, least squares {by_algebra.round(3)}")
+""",
+            "prints": "steps to [0.874 4.209], least squares [0.874 4.209]",
+        },
+    ],
+    "curvature": [
+        {
+            "change": {
+                "return (3 * x * x + 2 * x * y + 3 * y * y) / 2": "return "
+                "(3 * x * x + 8 * x * y + 3 * y * y) / 2"
+            },
+            "figure": 1,
+            "prints": "[4. 3.]]",
+            "raises": "the measured Hessian is the one on paper",
+        },
+        {
+            "change": {
+                "flipper = measurements[:, 0] / 10 - 19": "flipper = "
+                "measurements[:, 0] / 10 - (measurements[:, 0] / 10).mean()"
+            },
+            "figure": 2,
+            "raises": "the limit lies where lesson 2.5 found it",
+        },
+        {
+            "add": """for third in (1, 3, 50, 99, 100):
+    n_steps = steps_to(1e-6, [1, third, 100], 2 / 101)
+    print(f"curvatures 1, {third}, 100: {n_steps} steps, without it {steps_by_kappa[100]}")
+""",
+            "prints": "curvatures 1, 50, 100: 691 steps, without it 691",
+        },
+    ],
 }
 
 
@@ -64,6 +117,11 @@ def gradients(lesson):
 @pytest.fixture
 def gradient_descent(lesson):
     return lesson("gradient_descent")
+
+
+@pytest.fixture
+def curvature(lesson):
+    return lesson("curvature")
 
 
 @pytest.fixture
@@ -484,6 +542,17 @@ def test_descend_matches_torch_sgd(gradient_descent, n_steps):
         optimizer.step()
 
 
+def test_descend_takes_whole_numbers_and_keeps_nothing(gradient_descent):
+    start = np.array([8, -4])
+    path = gradient_descent.descend(gradient_descent.parabola_slope, start, 0.25, 3)
+    assert path.tolist() == [[8, -4], [4, -2], [2, -1], [1, -0.5]]
+    path[0] = 100
+    assert start.tolist() == [8, -4]
+    floats = np.array([8.0, -4.0])
+    gradient_descent.descend(gradient_descent.parabola_slope, floats, 0.25, 3)[0] = 100
+    assert floats.tolist() == [8, -4]
+
+
 @pytest.mark.parametrize("rate", [0.05, 0.5, 0.9, 1.0, 1.05])
 def test_each_step_multiplies_by_the_factor(gradient_descent, rate):
     path = gradient_descent.descend(gradient_descent.parabola_slope, 3.0, rate, 6)
@@ -491,41 +560,37 @@ def test_each_step_multiplies_by_the_factor(gradient_descent, rate):
     assert (abs(path[-1]) > 3) == (rate > 2 / gradient_descent.curvature)
 
 
+def test_the_edge_is_at_two_over_the_curvature(gradient_descent):
+    assert set(gradient_descent.edges) == {0.1, 2.0, 30.0}
+    for below, above in gradient_descent.edges.values():
+        np.testing.assert_allclose(below, (1 - 2e-6) ** 2000, rtol=1e-6)
+        np.testing.assert_allclose(above, (1 + 2e-6) ** 2000, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["parabola", "two_valleys"])
 def test_slopes_of_the_landscapes_match_autograd(gradient_descent, name):
     x = torch.linspace(-2, 2, 7, dtype=torch.float64, requires_grad=True)
-    expected = torch.autograd.grad(getattr(gradient_descent, name)(x).sum(), x)[0]
+    slope = torch.autograd.grad(getattr(gradient_descent, name)(x).sum(), x, create_graph=True)[0]
     ours = getattr(gradient_descent, f"{name}_slope")(x.detach().numpy())
-    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(ours, slope.detach(), rtol=1e-10, atol=1e-12)
+    if name == "two_valleys":
+        bend = torch.autograd.grad(slope.sum(), x)[0]
+        ours = gradient_descent.two_valleys_curvature(x.detach().numpy())
+        np.testing.assert_allclose(ours, bend, rtol=1e-10, atol=1e-12)
     assert gradient_descent.parabola(3.0) == 9
-    np.testing.assert_allclose(gradient_descent.valley_slope(np.array([2.0, -3.0])), [2, -60])
 
 
 def test_there_are_two_valleys_and_one_watershed(gradient_descent):
     roots = sorted(root.real for root in np.roots([1, 0, -1, 0.1]))
-    np.testing.assert_allclose(gradient_descent.valleys, [roots[0], roots[2]], atol=1e-4)
+    np.testing.assert_allclose(gradient_descent.bottoms, [roots[0], roots[2]], atol=1e-5)
     assert abs(gradient_descent.watershed - roots[1]) < 0.02
     assert gradient_descent.two_valleys(1.0) == pytest.approx(-0.15)
+    factors = [1 - 0.1 * (3 * root**2 - 1) for root in (roots[0], roots[2])]
+    np.testing.assert_allclose(gradient_descent.measured_factors, factors, atol=0.01)
 
 
-@pytest.mark.parametrize("kappa", [2, 10, 50])
-def test_steps_follow_the_condition_number(gradient_descent, kappa):
-    expected = math.ceil(math.log(1e-6) / math.log((kappa - 1) / (kappa + 1)))
-    assert gradient_descent.steps_to(1e-6, [1, kappa], 2 / (1 + kappa)) == expected
-    assert (
-        gradient_descent.steps_to(0.5, [3.0], 0.25 / 3) == 3
-    )  # three times three quarters is below one half
-
-
-def test_steps_name_the_fault(gradient_descent):
-    with pytest.raises(ValueError, match="does not converge"):
-        gradient_descent.steps_to(1e-6, [1, 10], 0.2)
-    with pytest.raises(ValueError, match="too slow"):
-        gradient_descent.steps_to(1e-6, [1e-9, 1], 1.0)
-
-
-@pytest.mark.parametrize("n", [2, 7, 100])
-def test_line_fit_matches_autograd(gradient_descent, n):
+@pytest.mark.parametrize("n", [1, 2, 7, 100])
+def test_line_loss_matches_autograd(gradient_descent, n):
     x, y = np.random.default_rng(n).normal(size=(2, n))
     parameters = np.array([0.3, -1.1])
 
@@ -535,39 +600,171 @@ def test_line_fit_matches_autograd(gradient_descent, n):
     place = torch.tensor(parameters, requires_grad=True)
     assert gradient_descent.mse(parameters, x, y) == pytest.approx(loss(place).item())
     slope = torch.autograd.grad(loss(place), place)[0]
-    np.testing.assert_allclose(gradient_descent.mse_slope(parameters, x, y), slope, rtol=1e-10, atol=1e-12)
-    hessian = torch.autograd.functional.hessian(loss, place.detach())
-    np.testing.assert_allclose(gradient_descent.mse_hessian(x), hessian, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(gradient_descent.mse_gradient(parameters, x, y), slope, rtol=1e-10, atol=1e-12)
 
 
 def test_fit_is_least_squares(gradient_descent):
     x = np.random.default_rng(0).normal(size=50)
     y = 2 * x - 1 + np.random.default_rng(1).normal(size=50)
-    path = gradient_descent.fit(x, y, 0.4)
+    path = gradient_descent.fit(x, y, [0, 0], 0.4)
     table = torch.stack([torch.from_numpy(x), torch.ones(50, dtype=torch.float64)], dim=1)
     exact = torch.linalg.lstsq(table, torch.from_numpy(y)[:, None]).solution[:, 0]
     np.testing.assert_allclose(path[-1], exact, atol=1e-6)
     assert np.array_equal(path[0], [0, 0])
-    lengths = [np.linalg.norm(gradient_descent.mse_slope(place, x, y)) for place in path]
+    lengths = [np.linalg.norm(gradient_descent.mse_gradient(place, x, y)) for place in path]
     assert lengths[-1] < 1e-6 <= min(lengths[:-1])
+    # who starts at the end takes no step
+    assert len(gradient_descent.fit(x, y, path[-1], 0.4)) == 1
 
 
 def test_fit_names_the_fault(gradient_descent):
-    x, y = gradient_descent.scaled, gradient_descent.mass
-    with pytest.raises(ValueError, match="diverges: lost after 38 steps"):  # 1.2 ** 38 > 1000
-        gradient_descent.fit(x, y, 1.1)
+    flipper, y = gradient_descent.flipper, gradient_descent.mass
+    x = (flipper - flipper.mean()) / flipper.std()  # curvature 2 in every direction, so the edge is at 1
+    with pytest.raises(ValueError, match="diverges: stopped after 38 steps"):  # 1.2 ** 38 > 1000
+        gradient_descent.fit(x, y, [0, 0], 1.1)
     with pytest.raises(ValueError, match="after 7 steps"):
-        gradient_descent.fit(x, y, 0.01, most=7)
-    assert len(gradient_descent.fit(x, y, 0.4, most=11)) <= 12
+        gradient_descent.fit(x, y, [0, 0], 0.01, max_steps=7)
+    n_steps = len(gradient_descent.fit(x, y, [0, 0], 0.4)) - 1
+    assert len(gradient_descent.fit(x, y, [0, 0], 0.4, max_steps=n_steps)) == n_steps + 1
+    with pytest.raises(ValueError, match=f"after {n_steps - 1} steps"):
+        gradient_descent.fit(x, y, [0, 0], 0.4, max_steps=n_steps - 1)
     with pytest.raises(ValueError, match=r"\(3,\).*\(3, 1\)"):
         gradient_descent.mse(np.zeros(2), np.ones(3), np.ones((3, 1)))
 
 
-def test_scaling_shortens_the_walk(gradient_descent):
-    raw, scaled = (len(path) for path in gradient_descent.fits.values())
-    assert raw > 30 * scaled
-    np.testing.assert_allclose(gradient_descent.back, gradient_descent.exact, rtol=1e-5)
-    assert gradient_descent.diverged
+def test_the_penguins_have_an_edge(gradient_descent):
+    """Where theory of 2.6 puts it: at two over the largest curvature."""
+    x = torch.from_numpy(gradient_descent.flipper)
+    table = torch.stack([x, torch.ones_like(x)], dim=1)
+    largest = torch.linalg.eigvalsh(2 * table.T @ table / len(x))[-1].item()
+    steps = gradient_descent.steps_needed
+    assert max(steps) < 2 / largest < 0.28 and 0.27 in steps
+    assert steps[0.01] > steps[0.03] > steps[0.1] > steps[0.2] < steps[0.25] < steps[0.27]
+    exact = torch.linalg.lstsq(table, torch.from_numpy(gradient_descent.mass)[:, None]).solution[:, 0]
+    np.testing.assert_allclose(gradient_descent.line_path[-1], exact, atol=1e-5)
+
+
+# 2.6 curvature
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hessian_matches_autograd(curvature, seed):
+    place = np.random.default_rng(seed).normal(size=3)
+    tensor = torch.from_numpy(place)
+    expected = torch.func.grad(lambda p: wavy(p, torch))(tensor)
+    np.testing.assert_allclose(curvature.gradient(wavy, place), expected, rtol=1e-7, atol=1e-8)
+    second = torch.autograd.functional.hessian(lambda p: wavy(p, torch), tensor)
+    np.testing.assert_allclose(curvature.hessian(wavy, place), second, rtol=1e-4, atol=1e-5)
+
+
+def test_whole_numbers_have_a_hessian(curvature):
+    second = curvature.hessian(lambda p: p[0] * p[0] * p[1], np.array([1, 2]))
+    np.testing.assert_allclose(second, [[4, 2], [2, 0]], atol=1e-4)
+    assert curvature.quadratic(np.array([1.0, 2.0])) == 9.5
+
+
+def test_eigenvectors_are_the_directions_of_extreme_curvature(curvature):
+    matrix = torch.from_numpy(curvature.paper_hessian)
+    assert matrix.tolist() == [[3, 1], [1, 3]]
+    d = torch.from_numpy(curvature.directions)
+    np.testing.assert_allclose(curvature.curvatures, torch.einsum("ni,ij,nj->n", d, matrix, d), rtol=1e-10)
+    assert curvature.curvatures.max() == pytest.approx(4) and curvature.curvatures.min() == pytest.approx(2)
+    assert curvature.curvatures.argmax() == 45 and curvature.curvatures.argmin() == 135
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100])
+def test_line_loss_has_this_hessian(curvature, n):
+    x, y = np.random.default_rng(n).normal(size=(2, n))
+    parameters = np.array([0.3, -1.1])
+
+    def loss(parameters):
+        return F.mse_loss(parameters[0] * torch.from_numpy(x) + parameters[1], torch.from_numpy(y))
+
+    place = torch.tensor(parameters, requires_grad=True)
+    assert curvature.mse(parameters, x, y) == pytest.approx(loss(place).item())
+    slope = torch.autograd.grad(loss(place), place)[0]
+    np.testing.assert_allclose(curvature.mse_gradient(parameters, x, y), slope, rtol=1e-10, atol=1e-12)
+    second = torch.autograd.functional.hessian(loss, place.detach())
+    np.testing.assert_allclose(curvature.mse_hessian(x), second, rtol=1e-10, atol=1e-12)
+
+
+def test_the_limit_is_two_over_the_largest_eigenvalue(curvature):
+    values, vectors = torch.linalg.eigh(torch.from_numpy(curvature.penguin_hessian))
+    np.testing.assert_allclose(curvature.eigenvalues, values)
+    np.testing.assert_allclose(np.abs(curvature.eigenvectors.T @ vectors.numpy()), np.eye(2), atol=1e-12)
+    largest = values[-1].item()
+    lengths = {rate: np.linalg.norm(walk[-1] - curvature.lowest) for rate, walk in curvature.walks.items()}
+    assert [2 / largest > rate for rate in lengths] == [True, True, False]
+    start = np.linalg.norm(curvature.start - curvature.lowest)
+    assert [length < start for length in lengths.values()] == [True, True, False]
+    below, above = (np.linalg.norm(walk[-1] - curvature.lowest) for walk in curvature.far_walks.values())
+    assert below < 0.1 < 10 < above
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_part_of_the_distance_has_its_own_factor(curvature, seed):
+    """In three dimensions, on data of the test's own."""
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(3, 3))
+    matrix = root @ root.T
+    values, vectors = np.linalg.eigh(matrix)
+    start = rng.normal(size=3)
+    for share, converges in ((0.9, True), (1.1, False)):
+        rate = share * 2 / values[-1]
+        walk = curvature.descend(lambda point: matrix @ point, start, rate, 100)
+        parts = walk @ vectors
+        expected = parts[0] * (1 - rate * values) ** np.arange(101)[:, None]
+        np.testing.assert_allclose(parts, expected, rtol=1e-6, atol=1e-6)
+        assert (abs(parts[-1, -1]) < abs(parts[0, -1])) == converges
+
+
+@pytest.mark.parametrize("kappa", [2, 10, 50])
+def test_steps_follow_the_condition_number(curvature, kappa):
+    expected = math.ceil(math.log(1e-6) / math.log((kappa - 1) / (kappa + 1)))
+    assert curvature.steps_to(1e-6, [1, kappa], 2 / (1 + kappa)) == expected
+    assert curvature.steps_to(1e-6, [1, (1 + kappa) / 2, kappa], 2 / (1 + kappa)) == expected
+    # three times three quarters is below one half
+    assert curvature.steps_to(0.5, [3.0], 0.25 / 3) == 3
+    assert curvature.steps_to(0.5, np.array([3]), 0.25 / 3) == 3
+
+
+def test_steps_name_the_fault(curvature):
+    with pytest.raises(ValueError, match="does not converge"):
+        curvature.steps_to(1e-6, [1, 10], 0.2)
+    with pytest.raises(ValueError, match="too slow"):
+        curvature.steps_to(1e-6, [1e-9, 1], 1.0)
+
+
+def test_scaling_shortens_the_walk(curvature):
+    steps, kappas = curvature.steps_by_input, curvature.kappas
+    assert list(steps) == list(kappas) == ["decimetres", "cm beyond 19", "scaled"]
+    assert steps["decimetres"] > 50 * steps["cm beyond 19"] > 50 * steps["scaled"]
+    assert kappas["decimetres"] > 50 * kappas["cm beyond 19"] > 50 * kappas["scaled"]
+    scaled = torch.from_numpy(curvature.inputs["scaled"])
+    assert scaled.mean() == pytest.approx(0, abs=1e-12)
+    assert scaled.std(correction=0) == pytest.approx(1)
+
+
+def test_signs_of_the_eigenvalues_name_the_kind_unless_one_is_zero(curvature):
+    signs = curvature.signs
+    kinds = {name: signs[name] for name in ("minimum", "maximum", "saddle", "valley")}
+    assert kinds == {"minimum": (1, 1), "maximum": (-1, -1), "saddle": (-1, 1), "valley": (0, 1)}
+    assert signs["x² + y⁴"] == signs["x² − y⁴"] == signs["valley"]
+    sideways = np.array([0.0, 0.1])
+    assert curvature.more_shapes["x² + y⁴"](sideways) > 0 > curvature.more_shapes["x² − y⁴"](sideways)
+
+
+def test_the_best_quadratic_misses_by_the_third_power(curvature):
+    rng = np.random.default_rng(5)
+    for _ in range(4):
+        place, step = rng.normal(size=(2, 3))
+        slope, second = curvature.gradient(wavy, place), curvature.hessian(wavy, place)
+        missed = []
+        for scale in (0.1, 0.01):
+            s = scale * step
+            missed.append(abs(wavy(place + s) - (wavy(place) + slope @ s + s @ second @ s / 2)))
+        assert missed[0] > 300 * missed[1]
+    assert curvature.quadratic_ratio > 700 and curvature.board_ratio < 120
 
 
 # 2.7 numpy_to_pytorch
