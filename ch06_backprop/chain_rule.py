@@ -1,13 +1,18 @@
 # %% [markdown]
 # # 6.1 The chain rule: multiply along a path, add over paths
 #
-# Change euros into dollars and the dollars into yen: the two rates multiply. Send half of the euros by way
-# of pounds instead, and the yen from both ways add up. A network is a large exchange office, where a nudge
-# to one weight reaches the loss by many ways at once, and no more than these two rules is needed to say
-# how strongly.
+# If a tourist changes euros into dollars and the dollars into yen, the two rates multiply. If another
+# part of the money goes by way of pounds, the yen from both ways add up. In a neural network a small
+# change of one weight reaches the loss in the same manner, usually by very many ways, and each node on
+# the way has its own rate. By how much does the loss change in the end?
 #
-# **You will build** a graph that knows the derivative at every one of its nodes, then the same for whole
-# vectors. **You need** the chain rule as gears (2.3), gradients (2.4) and a layer (5.4).
+# The answer is the *multivariate chain rule*, and the procedure that computes it for all weights at once
+# is *backpropagation*. It runs in every training step of every network, from a spam filter to a language
+# model.
+#
+# **You will build** a graph in which every node gets its gradient, first for single numbers and then for
+# vectors. **You need** derivatives with the chain rule (2.3), gradients (2.4), sigmoid and tanh (5.2),
+# and a layer as a matrix product (5.4).
 
 # %%
 import csv
@@ -16,6 +21,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 HERE = Path(globals().get("__file__", "")).parent
 rng = np.random.default_rng(0)
@@ -23,32 +29,52 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# One path: $u = 3x + 1$, then $f = u^2$. At $x = 1$, $u = 4$. A nudge to $x$ arrives at $u$ three times as
-# large, and a nudge to $u$ arrives at $f$ times $2u = 8$: together $24$.
+# Let there be one path, on which $x$ changes $u$ and $u$ changes $f$. If $u$ changes three times as fast
+# as $x$, and $f$ eight times as fast as $u$, then $f$ changes $8 \cdot 3$ times as fast as $x$, because
+# rates multiply (2.3).
 #
-# Two paths: $u = x^2$ and $v = 3x$, then $f = uv$. At $x = 2$, $u = 4$ and $v = 6$. Through $u$ the rate
-# is $v \cdot 2x = 24$, through $v$ it is $u \cdot 3 = 12$: together $36$.
+# $$\begin{aligned}
+#   u &= 3x + 1, \quad f = u^2, \quad \text{at } x = 1: \quad u = 4 \\
+#   \tfrac{du}{dx} &= 3, \quad \tfrac{df}{du} = 2u = 8, \qquad
+#   \tfrac{df}{dx} = 8 \cdot 3 = 24
+# \end{aligned}$$
+#
+# Now let there be two paths, so that $x$ changes both $u$ and $v$, and both change $f$. We multiply along
+# each path. A small change of $x$ arrives at $f$ by both paths, so the two results add up.
+#
+# $$\begin{aligned}
+#   u &= x^2, \quad v = 3x, \quad f = u v, \quad \text{at } x = 2: \quad u = 4, \; v = 6 \\
+#   \text{through } u: \quad
+#   \tfrac{\partial f}{\partial u} \cdot \tfrac{du}{dx} &= v \cdot 2x = 6 \cdot 4 = 24 \\
+#   \text{through } v: \quad
+#   \tfrac{\partial f}{\partial v} \cdot \tfrac{dv}{dx} &= u \cdot 3 = 4 \cdot 3 = 12 \\
+#   \tfrac{df}{dx} &= 24 + 12 = 36
+# \end{aligned}$$
+#
+# A central difference (2.3) measures the same slopes without any rule.
+
 
 # %%
-nudge = 1e-6
-cases = (
-    (lambda x: (3 * x + 1) ** 2, 1.0, 8 * 3),  # one path
-    (lambda x: x**2 * (3 * x), 2.0, 24 + 12),  # two paths
-)
-for f, x, by_hand in cases:
-    measured = (f(x + nudge) - f(x - nudge)) / (2 * nudge)
-    print(f"by hand {by_hand}   measured {measured:.6f}")
-    assert abs(measured - by_hand) < 1e-6
+def central_difference(f, at, h=1e-6):
+    """The slope of f at the number `at`."""
+    return (f(at + h) - f(at - h)) / (2 * h)
+
+
+one_path = central_difference(lambda x: (3 * x + 1) ** 2, 1.0)
+two_paths = central_difference(lambda x: x**2 * (3 * x), 2.0)
+print(f"one path:  on paper 24, measured {one_path:.6f}")
+print(f"two paths: on paper 36, measured {two_paths:.6f}")
+assert abs(one_path - 24) < 1e-6 and abs(two_paths - 36) < 1e-6
 
 # %% [markdown]
-# ## A penguin, step by step
+# ## A neuron as a graph
 #
-# A larger case: one neuron guesses a penguin's mass from its flipper. Its output passes a *gate*, a
-# sigmoid of the same sum $z$, so that $z$ is used twice:
+# In a larger case, one neuron guesses a penguin's body mass from its flipper length. Its activation
+# multiplies the weighted sum $z$ by a sigmoid of the same $z$ (this is SiLU, 5.2), so $z$ is used twice:
 #
 # $$z = wx + b, \qquad h = z\,\sigma(z), \qquad L = (h - y)^2 .$$
 #
-# Both measurements are in standard deviations from the mean. We take a heavy bird.
+# Flipper and mass are in standard deviations from the mean, and we take the heaviest bird.
 
 # %%
 COLUMNS = ("flipper_length_mm", "body_mass_g")
@@ -60,14 +86,15 @@ birds = [row for row in birds if "NA" not in [row[name] for name in COLUMNS]]
 measurements = np.array([[float(row[name]) for name in COLUMNS] for row in birds])  # (n, len(COLUMNS))
 
 standard = (measurements - measurements.mean(axis=0)) / measurements.std(axis=0)  # (n, 2)
-x, y = standard[measurements[:, 1].argmax()].tolist()
-leaves = {"w": 0.8, "x": x, "b": 0.3, "y": y}
+heaviest = standard[measurements[:, 1].argmax()]  # (2,): its flipper and its mass
+leaves = {"w": 0.8, "x": float(heaviest[0]), "b": 0.3, "y": float(heaviest[1])}
 print("   ".join(f"{name} {value:.3f}" for name, value in leaves.items()))
 
 # %% [markdown]
-# Cut the formula into steps so small that each has a derivative you know by heart. Every step is a *node*
-# of a *graph*: the nodes it uses (its *parents*), how to compute it, and its *local derivatives*, one for
-# each parent, taken as if nothing else existed. Nodes are written after their parents.
+# We cut the formula into steps so small that we know the derivative of each by heart. Every step is a
+# node of a computational graph (4.2). For each node we write down which nodes it uses (its *parents*),
+# how to compute it from them, and its *local derivatives*, which are its slopes along each parent with
+# the other parents held still. The nodes are listed in such an order that each stands after its parents.
 
 
 # %%
@@ -86,8 +113,8 @@ graph = {  # name: (parents, value, local derivatives)
 }
 
 # %% [markdown]
-# *Forward*: compute each node from its parents, top to bottom, and keep every result. For the check that
-# comes later, one node can be told to come out a little too large.
+# The forward pass means computing each node from its parents, from the first node to the last, and
+# keeping all results. For a check that comes later, one node can be made to come out a little too large.
 
 
 # %%
@@ -105,123 +132,138 @@ def evaluate(graph, leaves, nudged=None, nudge=0.0):
 
 values = evaluate(graph, leaves)
 print("   ".join(f"{name} {values[name]:.3f}" for name in graph))
-expected = (lambda z: z / (1 + np.exp(-z)) - y)(0.8 * x + 0.3) ** 2
-assert abs(values["L"] - expected) < 1e-12
 
 # %% [markdown]
 # ## Backward
 #
-# Write $\bar z$ for $\partial L / \partial z$: how much the loss changes for each bit that $z$ does. At
-# the end, $\bar L = 1$. Each node then hands every parent its own derivative times the local one, and a
-# parent adds up what it is handed:
+# For every node $z$ we want $\partial L / \partial z$: how much the loss changes for a small change of
+# $z$. We call it the gradient of $z$, for short, and `grad_z` in code. (Lessons 3.5, 5.2 and 5.6 computed
+# the same quantity for their networks, and elsewhere it is also written $\delta$ or $\bar z$. From here
+# on it is always $\partial L / \partial z$.)
 #
-# $$\bar u = \sum_{v \text{ made from } u} \bar v \; \frac{\partial v}{\partial u} .$$
+# It begins at the end, with $\partial L / \partial L = 1$. Each node then gives each parent its own
+# gradient times the local derivative, and a parent adds up what it receives:
 #
-# We go from the last node to the first, so that a node has heard from all its users before it speaks.
+# $$\frac{\partial L}{\partial u} = \sum_{v \text{ with parent } u}
+#   \frac{\partial L}{\partial v} \cdot \frac{\partial v}{\partial u} .$$
+#
+# We go from the last node to the first. So all nodes that use a node have added their parts before the
+# node itself passes anything on.
 
 
 # %%
 def backward(graph, values, output):
     """The derivative of the node `output` along every node, as {name: derivative}."""
-    bar = dict.fromkeys(values, 0.0)
-    bar[output] = 1.0
+    grads = dict.fromkeys(values, 0.0)
+    grads[output] = 1.0
     for name, (parents, _, local) in reversed(graph.items()):
         slopes = local(*(values[parent] for parent in parents))
         for parent, slope in zip(parents, slopes, strict=True):
-            bar[parent] = bar[parent] + bar[name] * slope
-    return bar
+            grads[parent] = grads[parent] + grads[name] * slope
+    return grads
 
 
-bar = backward(graph, values, "L")
-through_gate = bar["s"] * values["s"] * (1 - values["s"])
-straight = bar["h"] * values["s"]
-print(f"z is used twice: {straight:.3f} from h + {through_gate:.3f} from s = {bar['z']:.3f}")
-assert abs(straight + through_gate - bar["z"]) < 1e-12
+grads = backward(graph, values, "L")
+through_h = grads["h"] * values["s"]
+through_s = grads["s"] * values["s"] * (1 - values["s"])
+print(f"z is used twice: {through_h:.3f} through h, {through_s:.3f} through s, gradient {grads['z']:.3f}")
+np.testing.assert_allclose(grads["z"], through_h + through_s, rtol=1e-12)
 
 # %% [markdown]
-# ## Is every one of them right?
+# ## Are they all right?
 #
-# Two examiners. A central difference needs no theory: let one node come out larger, then smaller, and see
-# what the loss does. PyTorch runs the same formula and keeps the gradients of inner nodes when asked.
+# There are two independent ways to check. The first needs no theory, because a central difference makes
+# one node come out a little larger, then smaller, and sees what the loss does. The second is PyTorch,
+# which runs the same formula. It throws the gradients of inner nodes away unless we call `retain_grad`
+# (4.2).
 
 # %%
-nudge = 1e-6
 measured = {}
 for name in values:
-    up, down = (evaluate(graph, leaves, name, step)["L"] for step in (nudge, -nudge))
-    measured[name] = (up - down) / (2 * nudge)
+    up = evaluate(graph, leaves, name, 1e-6)["L"]
+    down = evaluate(graph, leaves, name, -1e-6)["L"]
+    measured[name] = (up - down) / 2e-6
 
-w, x, b, y = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in leaves.values())
-p = w * x
-z = p + b
-s = torch.sigmoid(z)
-h = z * s
-e = h - y
-loss = e * e
-tensors = {"w": w, "x": x, "b": b, "y": y, "p": p, "z": z, "s": s, "h": h, "e": e, "L": loss}
-for tensor in tensors.values():
+t = {name: torch.tensor(value, dtype=torch.float64, requires_grad=True) for name, value in leaves.items()}
+t["p"] = t["w"] * t["x"]
+t["z"] = t["p"] + t["b"]
+t["s"] = torch.sigmoid(t["z"])
+t["h"] = t["z"] * t["s"]
+t["e"] = t["h"] - t["y"]
+t["L"] = t["e"] ** 2
+for tensor in t.values():
     tensor.retain_grad()
-loss.backward()
+t["L"].backward()
+torch.testing.assert_close(t["h"], F.silu(t["z"]))
 
-# %%
-print(f"{'node':20s}{'value':>12s}{'derivative':>12s}{'measured':>12s}{'autograd':>12s}")
-for name, tensor in tensors.items():
-    row = values[name], bar[name], measured[name], tensor.grad.item()
+print(f"{'node':20s}{'value':>12s}{'gradient':>12s}{'measured':>12s}{'autograd':>12s}")
+for name, tensor in t.items():
+    row = values[name], grads[name], measured[name], tensor.grad.item()
     print(f"{name:20s}" + "".join(f"{number:12.3f}" for number in row))
-    np.testing.assert_allclose(bar[name], tensor.grad, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(bar[name], measured[name], rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(grads[name], tensor.grad, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(grads[name], measured[name], rtol=1e-6, atol=1e-7)
 
 # %% [markdown]
-# The whole story in one picture: values under the names, the gradients (derivatives of $L$) below them,
-# and on each arrow the local derivative. Multiply along any path from a leaf to $L$; where paths meet
-# again going left, add.
+# The last three columns agree for every node. The figure shows the same numbers on the graph: in each box
+# the value and the gradient, and on each arrow the local derivative. Choose a leaf and multiply along its
+# paths to $L$ before you look at its gradient.
 
 # %%
-positions = {"w": (0, 1), "x": (0, -1), "p": (1, 0), "b": (1, -2), "z": (2, -1), "s": (3, 1), "h": (4, -1)}
-positions |= {"y": (4, 1), "e": (5, 0), "L": (6.5, 0)}
+positions = {"w": (0, 1), "x": (0, -1), "p": (1, 0), "b": (1, -2), "z": (2, -1), "s": (3, 1)}
+positions |= {"h": (4, -1), "y": (4, 1), "e": (5, 0), "L": (6.5, 0)}
 
 fig, ax = plt.subplots(figsize=(10, 4), layout="constrained")
+arrow = {"arrowstyle": "-|>", "color": "0.6", "shrinkA": 32, "shrinkB": 33}
+label_box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+centered = {"ha": "center", "va": "center", "fontsize": 9}
 for name, (parents, _, local) in graph.items():
-    for parent, slope in zip(parents, local(*(values[parent] for parent in parents))):
-        start, end = np.array(positions[parent]), np.array(positions[name])  # each (2,)
-        arrow = {"arrowstyle": "-|>", "color": "0.6", "shrinkA": 32, "shrinkB": 33}
+    slopes = local(*(values[parent] for parent in parents))
+    for parent, slope in zip(parents, slopes):
+        start = np.array(positions[parent])  # (2,)
+        end = np.array(positions[name])  # (2,)
         ax.annotate("", end, start, arrowprops=arrow)
-        box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"}
-        ax.text(*(0.52 * start + 0.48 * end), f"×{slope:.2f}", ha="center", va="center", fontsize=9, bbox=box)
+        middle = 0.52 * start + 0.48 * end  # (2,)
+        ax.text(middle[0], middle[1], f"×{slope:.2f}", bbox=label_box, **centered)
 for name, (column, row) in positions.items():
     box = {"boxstyle": "round", "facecolor": "white" if name in graph else "0.93", "edgecolor": "0.4"}
-    text = f"{name}\n{values[name]:.2f}\ngrad {bar[name]:.2f}"
-    ax.text(column, row, text, ha="center", va="center", fontsize=9, bbox=box)
-ax.set(
-    xlim=(-0.4, 6.9), ylim=(-2.7, 1.7), title="Slopes multiply along arrows, and add where z has two users"
-)
+    ax.text(column, row, f"{name}\n{values[name]:.2f}\ngrad {grads[name]:.2f}", bbox=box, **centered)
+ax.set(xlim=(-0.4, 6.9), ylim=(-2.7, 1.7), title="Values, gradients, and local derivatives")
 ax.axis("off")
 plt.show()
 
 # %% [markdown]
+# From `b` to `L` there are two paths, because `z` leads to `h` directly and through `s`. Multiply along
+# each, add, and you get the gradient in the box of `b`. The gradient of `L` with respect to the error `e`
+# is negative, because the neuron guesses too low, and so raising `b` would lower the loss.
+#
 # ## All birds at once
 #
-# Nothing above cared whether a value is one number or an array of them. For all birds, the same $w$ goes
-# into every bird's loss: a fan-out with hundreds of branches. So the derivative of the summed loss is the
-# sum of the birds' derivatives.
+# Nothing in the code depends on a value being a single number, so we can put in all birds as arrays. The
+# same $w$ then goes into every bird's loss, which makes it a node with many paths. How does its gradient
+# follow from those of the single birds, if the loss is the sum of their losses?
 
 # %%
-flock = {"w": 0.8, "x": standard[:, 0], "b": 0.3, "y": standard[:, 1]}
-bars = backward(graph, evaluate(graph, flock), "L")
-total = bars["w"].sum()
+all_birds = {"w": leaves["w"], "x": standard[:, 0], "b": leaves["b"], "y": standard[:, 1]}
+grad_w_by_bird = backward(graph, evaluate(graph, all_birds), "L")["w"]  # (n,)
 
-w = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
-x, y = torch.from_numpy(standard).T  # each (n,)
-z = w * x + 0.3
-((z * torch.sigmoid(z) - y) ** 2).sum().backward()
-print(f"{len(bars['w'])} derivatives, their sum {total:.3f}, autograd {w.grad:.3f}")
-np.testing.assert_allclose(total, w.grad, rtol=1e-10, atol=1e-12)
+shared_w = torch.tensor(leaves["w"], dtype=torch.float64, requires_grad=True)
+flipper, mass = torch.from_numpy(standard).T  # (n,) each
+predicted = F.silu(shared_w * flipper + leaves["b"])  # (n,)
+((predicted - mass) ** 2).sum().backward()
+print(f"{len(grad_w_by_bird)} birds: sum of their gradients {grad_w_by_bird.sum():.3f}")
+print(f"autograd, for the w that they share: {shared_w.grad:.3f}")
+np.testing.assert_allclose(grad_w_by_bird.sum(), shared_w.grad, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
+# It is the sum of the birds' gradients, because we add over paths. This is why every gradient of a shared
+# parameter is a sum over the batch.
+#
 # ## Why not follow the paths one by one?
 #
-# The rule says "multiply along each path, then add". We can take it at its word: list all paths, multiply,
-# add. It gives the same number.
+# We could also take the rule literally, list all paths from $w$ to $L$, multiply along each, and add. The
+# result must be the same, but is the work? To find out we chain up diamonds, in which $x_0$ leads to two
+# nodes that meet again in $x_1$, which leads to the next two, and so on. How many paths are there through
+# ten diamonds, and how many arrows?
 
 
 # %%
@@ -237,12 +279,14 @@ def paths(graph, start, end):
 
 
 def sum_over_paths(graph, values, start, end):
-    """d(end)/d(start) by the rule's own words; no node may use the same parent twice."""
+    """d(end)/d(start), path by path; ValueError if a node uses the same parent twice."""
     total = 0.0
     for path in paths(graph, start, end):
         product = 1.0
         for parent, name in path:
             parents, _, local = graph[name]
+            if len(set(parents)) < len(parents):
+                raise ValueError(f"{name} uses a parent twice: {parents}")
             product *= local(*(values[p] for p in parents))[parents.index(parent)]
         total += product
     return total
@@ -250,55 +294,59 @@ def sum_over_paths(graph, values, start, end):
 
 for path in paths(graph, "w", "L"):
     print("w -> " + " -> ".join(name for _, name in path))
-np.testing.assert_allclose(sum_over_paths(graph, values, "w", "L"), bar["w"], rtol=1e-10, atol=1e-12)
-
-# %% [markdown]
-# Now put diamonds in a row: $x$ splits into two nodes that meet again, and their sum splits again. Each
-# diamond doubles the number of paths. `backward` adds at each meeting point *before* it goes on, so it
-# crosses every arrow once.
-
+np.testing.assert_allclose(sum_over_paths(graph, values, "w", "L"), grads["w"], rtol=1e-10, atol=1e-12)
 
 # %%
-def row_of_diamonds(n):
-    """A graph of n diamonds from "x0" to f"x{n}", each multiplying by 0.6 + 0.5."""
+branch_slopes = (0.6, 0.5)  # one for each branch of a diamond
+
+
+def row_of_diamonds(n, branch_slopes):
+    """A graph of n diamonds from "x0" to f"x{n}", each with one branch for each of the slopes."""
     diamonds = {}
     for i in range(n):
-        diamonds[f"u{i}"] = ((f"x{i}",), lambda x: 0.6 * x, lambda x: (0.6,))
-        diamonds[f"v{i}"] = ((f"x{i}",), lambda x: 0.5 * x, lambda x: (0.5,))
-        diamonds[f"x{i + 1}"] = ((f"u{i}", f"v{i}"), lambda u, v: u + v, lambda u, v: (1.0, 1.0))
+        branches = []
+        for k, slope in enumerate(branch_slopes):
+            branches.append(f"u{i}{k}")
+            # the default arguments hold on to this slope; without them all branches would see the last one
+            diamonds[f"u{i}{k}"] = ((f"x{i}",), lambda x, s=slope: s * x, lambda x, s=slope: (s,))
+        diamonds[f"x{i + 1}"] = (tuple(branches), lambda *u: sum(u), lambda *u: (1.0,) * len(u))
     return diamonds
 
 
 sizes = list(range(1, 11))
-n_paths, n_arrows = [], []
+n_paths = []
+n_arrows = []
 for n in sizes:
-    diamonds = row_of_diamonds(n)
+    diamonds = row_of_diamonds(n, branch_slopes)
     n_paths.append(len(paths(diamonds, "x0", f"x{n}")))
     n_arrows.append(sum(len(parents) for parents, _, _ in diamonds.values()))
-    path_slope = sum_over_paths(diamonds, evaluate(diamonds, {"x0": 1.0}), "x0", f"x{n}")
-    slope = backward(diamonds, evaluate(diamonds, {"x0": 1.0}), f"x{n}")["x0"]
-    np.testing.assert_allclose([slope, path_slope], 1.1**n, rtol=1e-10, atol=1e-12)
-assert n_paths == [2**n for n in sizes] and n_arrows == [4 * n for n in sizes]
+    diamond_values = evaluate(diamonds, {"x0": 1.0})
+    by_paths = sum_over_paths(diamonds, diamond_values, "x0", f"x{n}")
+    by_backward = backward(diamonds, diamond_values, f"x{n}")["x0"]
+    np.testing.assert_allclose([by_paths, by_backward], sum(branch_slopes) ** n, rtol=1e-10, atol=1e-12)
 print(f"{sizes[-1]} diamonds: {n_paths[-1]:,} paths, {n_arrows[-1]} arrows")
 
-# %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.semilogy(sizes, n_paths, "o-", color="C0", label="paths to multiply along")
-ax.semilogy(sizes, n_arrows, "s--", color="C1", label="arrows that backward crosses")
-ax.set(xlabel="diamonds in a row", ylabel="count", title="Paths double, the work of backward does not")
+ax.semilogy(sizes, n_paths, "o-", color="C0", label="paths from start to end")
+ax.semilogy(sizes, n_arrows, "s--", color="C1", label="arrows, each crossed once by backward")
+ax.set(xlabel="diamonds in a row", ylabel="count", title="Paths and arrows in a row of diamonds")
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# A network layer is wider than a diamond: with $n$ units in each of $k$ layers there are $n^k$ paths.
-# Adding before going on is the whole trick of *backpropagation*.
+# The scale is logarithmic, so the straight line of the paths means that each diamond multiplies their
+# number, here by two. The arrows only grow by the same amount each time. `backward` crosses each arrow
+# once, because it adds up at a meeting point _before_ it goes on. A network layer is wider than a
+# diamond, and with $n$ units in each of $k$ layers there are $n^k$ paths through them. Adding before
+# going on is what makes backpropagation possible.
 #
-# ## Vectors: a table of slopes
+# ## Vectors in, vectors out
 #
-# When $n$ numbers go in and $m$ come out, there is a slope for each pair. The $(m, n)$ table
-# $J_{ij} = \partial y_i / \partial x_j$ is the *Jacobian*. For $y = Wx$ it is $W$; for tanh, element by
-# element, it is diagonal. The chain rule multiplies tables: entry $(i, j)$ of $J_2 J_1$ multiplies along
-# the path through each middle number, and adds. We take a scanned digit through a small network.
+# If $n$ numbers go in and $m$ come out, there is one slope for each pair. The $(m, n)$ matrix $J_{ij} =
+# \partial y_i / \partial x_j$ is called the *Jacobian*. For $y = Wx$ it is $W$ itself, and for tanh,
+# element by element, it is diagonal, because each output depends on one input. The chain rule becomes a
+# matrix product, since entry $(i, j)$ of $J_2 J_1$ multiplies along the path through each middle number
+# and adds over these paths. We take the image of a digit through a small network:
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -316,130 +364,163 @@ def network(image):
 
 hidden = np.tanh(weight1 @ image)  # (16, 64) @ (64,) -> (16,)
 jacobian = weight2 @ np.diag(1 - hidden**2) @ weight1  # (10, 16) @ (16, 16) @ (16, 64) -> (10, 64)
-print(f"from {image.shape} to {network(image).shape}: the Jacobian is {jacobian.shape}")
 
-# %% [markdown]
-# ## By columns, by rows
-#
-# Column $j$ says what a nudge to pixel $j$ does to all scores. Nudge the pixels one at a time and the
-# table fills up column by column. PyTorch's `jacrev` fills it row by row, going backward from each score.
-# All three must agree.
-
-# %%
-nudge = 1e-6
 columns = np.empty((10, 64))
 for j, direction in enumerate(np.eye(64)):  # direction: (64,), one pixel
-    columns[:, j] = (network(image + nudge * direction) - network(image - nudge * direction)) / (2 * nudge)
-np.testing.assert_allclose(columns, jacobian, rtol=1e-6, atol=1e-8)
+    columns[:, j] = (network(image + 1e-6 * direction) - network(image - 1e-6 * direction)) / 2e-6
 
-first, second = torch.from_numpy(weight1), torch.from_numpy(weight2)
-by_rows = torch.func.jacrev(lambda pixels: second @ torch.tanh(first @ pixels))(torch.from_numpy(image))
-largest = np.abs(by_rows.numpy() - jacobian).max()
-print(f"largest difference to jacrev {largest:.1e}")
+torch_weight1 = torch.from_numpy(weight1)
+torch_weight2 = torch.from_numpy(weight2)
+
+
+def torch_network(image):
+    """The same with tensors."""
+    return torch_weight2 @ torch.tanh(torch_weight1 @ image)  # (10, 16) @ ((16, 64) @ (64,)) -> (10,)
+
+
+by_rows = torch.func.jacrev(torch_network)(torch.from_numpy(image))  # (10, 64)
+print(f"from {image.shape} to {network(image).shape}: the Jacobian is {jacobian.shape}")
+np.testing.assert_allclose(columns, jacobian, rtol=1e-6, atol=1e-8)
 np.testing.assert_allclose(jacobian, by_rows, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# ## Nobody builds the table
+# All three matrices agree. A nudge to one pixel measured one column, and PyTorch's `jacrev` goes backward
+# once for each score and so fills the matrix row by row.
 #
-# A loss needs no table. It hands back one number per score, $\bar y_i = \partial L / \partial y_i$, called
-# a *cotangent*, and wants one per pixel: $\bar x = \bar y J$, a *vector-Jacobian product*. Bracketed from
-# the left, it only ever holds a vector:
+# ## Nobody builds the matrix
 #
-# $$\bar y J = \bigl((\bar y\, W_2)\, \mathrm{diag}(1 - h^2)\bigr)\, W_1 .$$
+# A loss is one number, so training needs no Jacobian. The loss gives one number for each score, the row
+# vector $\partial L / \partial y$, and we need one for each pixel, $\partial L / \partial x$. By the
+# chain rule the two are connected by a *vector-Jacobian product*:
 #
-# Each operation needs one small function, which works on a whole batch.
+# $$\frac{\partial L}{\partial x} = \frac{\partial L}{\partial y}\, J
+#   = \Bigl(\Bigl(\frac{\partial L}{\partial y}\, W_2\Bigr)\, \mathrm{diag}(1 - h^2)\Bigr)\, W_1 .$$
+#
+# With brackets from the left, only vectors occur on the way. A function from $\partial L / \partial y$ to
+# $\partial L / \partial x$ is called the *vjp* of an operation, and the vector that goes in is also
+# called a cotangent (5.2). Each operation needs one such function, and the two below work on whole
+# batches.
 
 
 # %%
-def linear_vjp(weight, cotangent):
-    """From ∂L/∂y to ∂L/∂x for y = x @ weight.T; cotangent: (..., n_out), result: (..., n_in).
+def linear_vjp(weight, grad_y):
+    """From dL/dy to dL/dx for y = x @ weight.T; grad_y: (..., n_out), result: (..., n_in).
 
-    Raises ValueError where the cotangent does not end in n_out, the rows of weight.
+    Raises ValueError if grad_y does not end in n_out, the rows of weight.
     """
-    if cotangent.shape[-1] != len(weight):
-        raise ValueError(f"the cotangent has shape {cotangent.shape} but the weight {weight.shape}")
-    return cotangent @ weight  # (..., n_out) @ (n_out, n_in) -> (..., n_in)
+    if grad_y.shape[-1] != len(weight):
+        raise ValueError(f"the gradient has shape {grad_y.shape} but the weight {weight.shape}")
+    return grad_y @ weight  # (..., n_out) @ (n_out, n_in) -> (..., n_in)
 
 
-def tanh_vjp(h, cotangent):
-    """From ∂L/∂h to ∂L/∂z for h = tanh(z), both of h's shape; the diagonal is never written out.
+def tanh_vjp(h, grad_h):
+    """From dL/dh to dL/dz for h = tanh(z), both of h's shape; the diagonal matrix is never built.
 
-    Raises ValueError where the shapes differ.
+    Raises ValueError if the shapes differ.
     """
-    if cotangent.shape != h.shape:
-        raise ValueError(f"the cotangent has shape {cotangent.shape} but the output {h.shape}")
-    return cotangent * (1 - h * h)
+    if grad_h.shape != h.shape:
+        raise ValueError(f"the gradient has shape {grad_h.shape} but the output {h.shape}")
+    return grad_h * (1 - h * h)
 
 
-cotangent = rng.normal(size=10)  # (10,): what some loss handed back
-grad = linear_vjp(weight1, tanh_vjp(hidden, linear_vjp(weight2, cotangent)))  # (64,)
-np.testing.assert_allclose(grad, cotangent @ jacobian, rtol=1e-10, atol=1e-12)  # (10,) @ (10, 64) -> (64,)
+grad_scores = rng.normal(size=10)  # (10,): as if some loss had given it
+grad_hidden = linear_vjp(weight2, grad_scores)  # (16,)
+grad_sums = tanh_vjp(hidden, grad_hidden)  # (16,)
+grad_image = linear_vjp(weight1, grad_sums)  # (64,)
+np.testing.assert_allclose(grad_image, grad_scores @ jacobian, rtol=1e-10, atol=1e-12)  # (10,) @ (10, 64)
 
-# %% [markdown]
-# How much is saved? Count the multiplications for the digit, and the memory of a tanh over a batch, where
-# each output depends on one input only.
-
-# %%
-n_in, n_hidden, n_out = 64, 16, 10
-with_tables = n_out * n_hidden + n_out * n_hidden * n_in + n_out * n_in
+n_hidden, n_in = weight1.shape
+n_out = len(weight2)
+with_matrices = n_out * n_hidden + n_out * n_hidden * n_in + n_out * n_in
 with_vectors = n_out * n_hidden + n_hidden + n_hidden * n_in
-print(f"multiplications: {with_tables:,} with the table, {with_vectors:,} without")
-assert with_tables > 5 * with_vectors
-
-batch_size, width = 256, 512
-n_values = batch_size * width
-print(f"tanh on a ({batch_size}, {width}) batch in float64:")
-print(
-    f"the Jacobian would take {8 * n_values**2 / 1e9:,.0f} GB, its diagonal takes {8 * n_values / 1e6:.0f} MB"
-)
+print(f"multiplications: {with_matrices:,} with the Jacobian, {with_vectors:,} with vectors")
 
 # %% [markdown]
-# Even a small batch shows why. Three digits through one layer of tanh: no digit's outputs depend on
-# another digit's pixels, and the table says so with zeros. (A blank pixel's slope is not zero: ink there
-# *would* matter.)
+# The result is the same, at a fraction of the multiplications. These two functions, and a few more of
+# their kind, are all that lessons 6.2, 6.4 and 6.6 need.
+#
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert grads["e"] < 0, "the neuron guesses too low for the heaviest bird"
+assert len(paths(graph, "b", "L")) == 2, "two paths lead from b to L"
+assert n_paths == [2**n for n in sizes], "each diamond doubles the number of paths"
+assert set(np.diff(n_arrows)) == {4}, "each diamond adds the same number of arrows"
+assert with_matrices > 5 * with_vectors, "vectors take a fraction of the multiplications"
+
+# %% [markdown]
+# ## Going further
+#
+# This part can be skipped. It shows the Jacobian of a whole batch, to see once what a vector-Jacobian
+# product leaves out.
+#
+# ### A batch's Jacobian is mostly zeros
+#
+# Three digits go through one layer with tanh. How large is the matrix of all slopes, from every pixel to
+# every output, and what do you expect in it?
 
 # %%
 batch = torch.from_numpy(images[:3])  # (3, 64)
-blocks = torch.func.jacrev(lambda x: torch.tanh(x @ first.T))(batch)  # (3, 16, 3, 64)
-table = blocks.reshape(3 * 16, 3 * 64).numpy()  # (48, 192): a row an output, a column a pixel
-zeros = np.mean(table == 0)
-print(f"share of zeros in the table {zeros:.3f}")
-np.testing.assert_allclose(zeros, 2 / 3, rtol=1e-10)
+blocks = torch.func.jacrev(lambda x: torch.tanh(x @ torch_weight1.T))(batch)  # (3, 16, 3, 64)
+table = blocks.reshape(3 * 16, 3 * 64).numpy()  # (48, 192): rows are outputs, columns are pixels
+share_of_zeros = np.mean(table == 0)
+print(f"share of zeros {share_of_zeros:.3f}")
+
+n_values = 256 * 512  # numbers in a batch of 256 examples with 512 features
+print(f"tanh on {n_values:,} numbers in float64: the Jacobian takes {8 * n_values**2 / 1e9:,.0f} GB,")
+print(f"its diagonal {8 * n_values / 1e6:.0f} MB")
 
 fig, ax = plt.subplots(figsize=(10, 4), layout="constrained")
 limit = np.abs(table).max()
 drawn = ax.imshow(table, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
 ax.set(xlabel="pixel (64 for each digit)", ylabel="output (16 for each digit)")
-ax.set_title("A batch's Jacobian is mostly zeros: one block a digit")
+ax.set_title("Jacobian of one tanh layer for a batch of three digits")
 ax.set(xticks=[0, 64, 128], yticks=[0, 16, 32])
 fig.colorbar(drawn, ax=ax, label="slope")
 plt.show()
 
 # %% [markdown]
+# Only three blocks on the diagonal are filled, because no digit's outputs depend on another digit's
+# pixels. (A blank pixel has a slope, too, because ink there _would_ change the outputs.) With the batches
+# of real training the full matrix would not fit into any memory, and the vector-Jacobian product never
+# makes it.
+
+# %%
+assert abs(share_of_zeros - 2 / 3) < 1e-10, "two thirds of a batch of three are zeros"
+
+# %% [markdown]
 # ## What to remember
 #
-# - Slopes multiply along a path and add over paths. A value used twice gets two shares.
-# - Backward adds at every node before it goes on, and so crosses each arrow once, however many paths there
-#   are.
-# - An operation needs no Jacobian. It needs a function from its output's cotangent to its input's.
-# - A derivative by hand counts once a central difference has agreed.
+# - Along a path the local derivatives multiply; over paths the products add up.
+# - Backward starts with 1 at the loss and gives each parent the node's gradient times the local
+#   derivative. A parent adds up what it receives before it passes anything on, so each arrow is crossed
+#   once.
+# - A parameter that is used for every example gets the sum of their gradients.
+# - For vectors, each operation needs a vector-Jacobian product, and the Jacobian is never built.
 #
 # ## Try it
 #
-# Predict first, then change the code and run again.
+# Predict first, then change the code and run the file from the top.
 #
-# 1. In `backward`, replace the sum by plain assignment, `bar[parent] = bar[name] * slope`. Which
-#    derivatives come out wrong, and why only those?
-# 2. Set `b` so low that the gate closes. Which leaves' derivatives vanish, and which leaf's does not?
-# 3. Replace the gate's sigmoid by `1 / (1 + z * z)`. Which line of `graph` changes, in which two places?
+# 1. In `leaves`, set `b` to $-6$, so that the sigmoid is nearly zero. Which of the two paths through $z$
+#    is the stronger one now, and do they still agree in sign? Look at the line "z is used twice" and at
+#    the first figure.
+# 2. Give each diamond a third branch: `branch_slopes = (0.6, 0.5, 0.4)`. How many paths lead through ten
+#    diamonds now, and how many arrows are there? Look at the second figure.
+# 3. From a blank cell: write `log_softmax_vjp(log_probs, grad)` for the logarithm of a softmax (5.2),
+#    whose Jacobian is $J_{ij} = [i = j] - p_j$, without building $J$. Compare with `torch.func.vjp(lambda
+#    z: torch.log_softmax(z, dim=0), z)[1](grad)[0]`.
 #
 # ## Sources
 #
-# - L. B. Rall, *Automatic Differentiation: Techniques and Applications*, 1981: derivatives on a graph of
-#   steps.
-# - A. Griewank, A. Walther, *Evaluating Derivatives*, 2nd edition, 2008, chapters 2 and 3: the bar
-#   notation, and why going backward is cheap.
-# - W. Baur, V. Strassen, "The complexity of partial derivatives", *Theoretical Computer Science* 22, 1983:
-#   all derivatives for a small multiple of the cost of the function.
-# - A. M. Horst, A. P. Hill, K. B. Gorman, *palmerpenguins*, 2020; E. Alpaydin, C. Kaynak, *Optical
-#   Recognition of Handwritten Digits*, 1998: the data.
+# - D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors",
+#   _Nature_ 323, 1986.
+# - A. Griewank, A. Walther, _Evaluating Derivatives_, 2nd edition, 2008, chapter 3: why adding before
+#   going on makes all gradients as cheap as one.
+# - W. Baur, V. Strassen, "The complexity of partial derivatives", _Theoretical Computer Science_ 22,
+#   1983: all derivatives for a small multiple of the cost of the function.
+# - A. M. Horst, A. P. Hill, K. B. Gorman, _palmerpenguins_, 2020, and E. Alpaydin, C. Kaynak, _Optical
+#   Recognition of Handwritten Digits_, UCI, 1998: the data.

@@ -85,9 +85,9 @@ assert abs(measured_w - grad_w) < 1e-6
 # %% [markdown]
 # ## A number that remembers
 #
-# Every backward line above needed three things: the gradient of the node, its parents, and its slope along
-# each parent. The operation that makes the node knows the parents and the slopes, so it can store them.
-# Here is a first draft, which can only add and multiply.
+# Every backward line above needed three things: the gradient of the node, its parents, and its slope
+# along each parent. The operation that makes the node knows the parents and the slopes, so it can store
+# them. Here is a first draft, which can only add and multiply.
 
 
 # %%
@@ -162,9 +162,9 @@ assert a.grad == 2.0
 # ## Which node goes first?
 #
 # We passed gradients on in the order $L, s, p$ because we knew the expression. An engine has to find an
-# order by itself, and not every order will do. Let $u = ab$, $v = u + c$ and $f = uv$ with $a = 2$,
-# $b = 1$ and $c = 3$. After $f$, either $u$ or $v$ may be next, since both have received something from
-# $f$. Does it matter which?
+# order by itself, and not every order will do. Let $u = ab$, $v = u + c$ and $f = uv$ with $a = 2$, $b =
+# 1$ and $c = 3$. After $f$, either $u$ or $v$ may be next, since both have received something from $f$.
+# Does it matter which?
 
 
 # %%
@@ -617,9 +617,9 @@ fig.suptitle("Score of the network: the decision boundary is black")
 plt.show()
 
 # %% [markdown]
-# In the first panel the boundary has nothing to do with the birds. The first few steps move it between the
-# two species, and the many steps after that change little. Most of the loss is gone by then, too.
-# The network is right on nearly all birds, those that it was trained on and those that were held out.
+# In the first panel the boundary has nothing to do with the birds. The first few steps move it between
+# the two species, and the many steps after that change little. Most of the loss is gone by then, too. The
+# network is right on nearly all birds, those that it was trained on and those that were held out.
 #
 # ## The same in PyTorch
 #
@@ -742,9 +742,9 @@ np.testing.assert_allclose(fused_grads, plain_grads, rtol=1e-10, atol=1e-12)
 # Python frees an object when nothing refers to it any more. Objects that refer to each other in a circle
 # would never be freed, so a *cyclic garbage collector* searches for circles from time to time. Our nodes
 # refer only to their parents, so there are none. In another common design, the original's, a node keeps a
-# function (a *closure*) that refers to the node itself, so each node is a circle. We make a thousand nodes
-# of either kind, drop them, and count what is left for the collector. Then we time one training step with
-# the collector at work and one without.
+# function (a *closure*) that refers to the node itself, so each node is a circle. We make a thousand
+# nodes of either kind, drop them, and count what is left for the collector. Then we time one training
+# step with the collector at work and one without.
 
 
 # %%
@@ -797,14 +797,14 @@ print(f"a step of {1000 * seconds:.0f} ms: {n_runs} runs of the collector took {
 print(f"a step without the collector: {1000 * paused_seconds:.0f} ms")
 
 # %% [markdown]
-# The collector found nothing in our graph, so the time of its runs was wasted, and a program may switch it
-# off during a step. With closures it is the only one who can clear up.
+# The collector found nothing in our graph, so the time of its runs was wasted, and a program may switch
+# it off during a step. With closures it is the only one who can clear up.
 #
 # ### A second backward
 #
-# What if we reset the leaves and call `backward` on the same graph again? The gradient should be the same.
-# The second column leaves out the line that resets the inner nodes, as the original micrograd does. We
-# count on a chain of additions, whose slope is one.
+# What if we reset the leaves and call `backward` on the same graph again? The gradient should be the
+# same. The second column leaves out the line that resets the inner nodes, as the original micrograd does.
+# We count on a chain of additions, whose slope is one.
 
 
 # %%
@@ -896,8 +896,8 @@ assert held_out["moons, hidden layers"] > 0.95, "hidden layers separate the moon
 # - Every result remembers its parents and its slope along each of them; that is all an engine has to
 #   store.
 # - Backward walks in reverse topological order, multiplies along paths and adds over paths.
-# - Gradients are added, so a number that is used twice gets both shares, and so leaves must be reset before
-#   each step: that is what `zero_grad` is for.
+# - Gradients are added, so a number that is used twice gets both shares, and so leaves must be reset
+#   before each step: that is what `zero_grad` is for.
 # - The engine knows nothing of networks. A coarser node gives the same gradients with less work.
 #
 # ## Try it
@@ -906,10 +906,11 @@ assert held_out["moons, hidden layers"] > 0.95, "hidden layers separate the moon
 #
 # 1. Take the line `model.zero_grad()` out of `training_step`. Which gradient does each step use now, and
 #    what will the training loss in the second figure do?
-# 2. In `Neuron`, start every weight at zero: `Value(0.0 * rng.uniform(-1, 1))`. Which of the parameters can
-#    ever move? Look at the second figure, and at which claim fails.
-# 3. From a blank cell: write `softplus(x)`, $\ln(1 + e^x)$, which returns one node with the parent `x`. Its
-#    slope is a function that you know. Compare value and gradient with `(1 + x.exp()).log()` at $x = 0.5$.
+# 2. In `Neuron`, start every weight at zero: `Value(0.0 * rng.uniform(-1, 1))`. Which of the parameters
+#    can ever move? Look at the second figure, and at which claim fails.
+# 3. From a blank cell: write `softplus(x)`, $\ln(1 + e^x)$, which returns one node with the parent `x`.
+#    Its slope is a function that you know. Compare value and gradient with `(1 + x.exp()).log()` at $x =
+#    0.5$.
 #
 # ## Sources
 #

@@ -11,8 +11,28 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-
 TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "chain_rule": [
+        {"change": {'"b": 0.3': '"b": -6.0'}, "figure": 1, "prints": "z is used twice: -0.04"},
+        {
+            "change": {"branch_slopes = (0.6, 0.5)": "branch_slopes = (0.6, 0.5, 0.4)"},
+            "figure": 2,
+            "prints": "10 diamonds: 59,049 paths, 60 arrows",
+        },
+        {
+            "add": """def log_softmax_vjp(log_probs, grad):
+    return grad - np.exp(log_probs) * grad.sum()
+
+
+z, grad = torch.tensor([0.5, -1.0, 2.0]).double(), torch.tensor([1.0, -3.0, 0.25]).double()
+theirs = torch.func.vjp(lambda z: torch.log_softmax(z, dim=0), z)[1](grad)[0]
+ours = log_softmax_vjp(torch.log_softmax(z, dim=0).numpy(), grad.numpy())
+np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+print("log_softmax_vjp agrees", bool(np.abs(ours).min() > 0.01))
+""",
+            "prints": "log_softmax_vjp agrees True",
+        },
+    ],
     "micrograd": [
         {
             "change": {"    model.zero_grad()\n    loss.backward()": "    loss.backward()"},
@@ -92,26 +112,26 @@ def random_graph(seed):
 def test_graph_derivatives_match_autograd_and_the_sum_over_paths(chain_rule, seed):
     graph, leaves = random_graph(seed)
     values = chain_rule.evaluate(graph, leaves)
-    bar = chain_rule.backward(graph, values, "n11")
+    grads = chain_rule.backward(graph, values, "n11")
     tensors = {name: torch.tensor(v, dtype=torch.float64, requires_grad=True) for name, v in leaves.items()}
     expected = chain_rule.evaluate(graph, tensors)
-    grads = torch.autograd.grad(expected["n11"], list(expected.values()), allow_unused=True)
-    for name, grad in zip(expected, grads, strict=True):
+    theirs = torch.autograd.grad(expected["n11"], list(expected.values()), allow_unused=True)
+    for name, grad in zip(expected, theirs, strict=True):
         np.testing.assert_allclose(values[name], expected[name].item(), rtol=1e-10, atol=1e-12)
-        np.testing.assert_allclose(bar[name], 0.0 if grad is None else grad.item(), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(grads[name], 0.0 if grad is None else grad.item(), rtol=1e-10, atol=1e-12)
         by_paths = chain_rule.sum_over_paths(graph, values, name, "n11")
-        np.testing.assert_allclose(by_paths, bar[name], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(by_paths, grads[name], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_gated_neuron_matches_autograd(chain_rule, seed):
     numbers = np.random.default_rng(seed).normal(size=4)
     leaves = dict(zip("wxby", numbers.tolist()))
-    bar = chain_rule.backward(chain_rule.graph, chain_rule.evaluate(chain_rule.graph, leaves), "L")
+    grads = chain_rule.backward(chain_rule.graph, chain_rule.evaluate(chain_rule.graph, leaves), "L")
     w, x, b, y = tensors = [torch.tensor(number, requires_grad=True) for number in numbers]
     (F.silu(w * x + b) - y).square().backward()
     np.testing.assert_allclose(
-        [bar[name] for name in "wxby"], [t.grad for t in tensors], rtol=1e-10, atol=1e-12
+        [grads[name] for name in "wxby"], [t.grad for t in tensors], rtol=1e-10, atol=1e-12
     )
 
 
@@ -119,6 +139,8 @@ def test_graph_parent_used_twice_gets_two_shares(chain_rule):
     square = {"f": (("x", "x"), lambda a, b: a * b, lambda a, b: (b, a))}
     values = chain_rule.evaluate(square, {"x": 3.0})
     assert chain_rule.backward(square, values, "f") == {"x": 6.0, "f": 1.0}
+    with pytest.raises(ValueError, match="f uses a parent twice"):
+        chain_rule.sum_over_paths(square, values, "x", "f")
 
 
 def test_graph_refuses_slopes_that_do_not_fit_the_parents(chain_rule):
@@ -149,8 +171,16 @@ def test_paths_double_with_each_diamond(chain_rule):
     assert chain_rule.paths(chain_rule.graph, "L", "w") == []
     assert chain_rule.n_paths == [2**n for n in chain_rule.sizes]
     assert chain_rule.n_arrows == [4 * n for n in chain_rule.sizes]
-    values = chain_rule.evaluate(chain_rule.row_of_diamonds(3), {"x0": 2.0})
+    values = chain_rule.evaluate(chain_rule.row_of_diamonds(3, (0.6, 0.5)), {"x0": 2.0})
     assert values["x3"] == pytest.approx(2 * 1.1**3)
+    three = chain_rule.row_of_diamonds(2, (0.5, 0.25, 2.0))
+    assert len(chain_rule.paths(three, "x0", "x2")) == 9
+    values = chain_rule.evaluate(three, {"x0": 1.0})
+    assert (
+        chain_rule.backward(three, values, "x2")["x0"]
+        == chain_rule.sum_over_paths(three, values, "x0", "x2")
+        == 2.75**2
+    )
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5)])
