@@ -10,6 +10,36 @@ import torch
 from torch.nn import functional as F
 
 TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "derivatives": [
+        {
+            "change": {"place = 0.5": "place = 0.0"},
+            "figure": 1,
+            "prints": "window ±0.1     largest gap 1.7e-04",
+            "raises": "a tenth of the window has a hundredth of the gap",
+        },
+        {
+            "change": {
+                "rng.uniform(0.0, 2.0, size=500)": "rng.uniform(100, 102, size=500)",
+                "measure(np.exp, places": "measure(np.sin, places",
+                "exact = np.exp(places)": "exact = np.cos(places)",
+            },
+            "figure": 5,
+            "prints": "both sides, float64          2e-05",
+        },
+        {
+            "add": """def tanh(x):
+    x = lift(x)
+    value = math.tanh(x.value)
+    return Dual(value, (1 - value * value) * x.slope)
+
+
+by_rule = 1 - math.tanh(0.5) ** 2
+from_exp = derivative(lambda x: (exp(x) - exp(-x)) / (exp(x) + exp(-x)), 0.5)
+print(f"{derivative(tanh, 0.5):.12f} {from_exp:.12f} {by_rule:.12f}")
+""",
+            "prints": "0.786447732966 0.786447732966 0.786447732966",
+        },
+    ],
     "gradients": [
         {
             "change": {"guess = np.array([0.0, 4.5])": "guess = np.array([1.0, 3.0])"},
@@ -400,7 +430,35 @@ def test_the_best_step_is_where_theory_puts_it(derivatives):
     assert len(derivatives.best) == 3
     for measured, theory in derivatives.best.values():
         assert 1 / 6 < measured / theory < 6
-    assert derivatives.at(1e-5) == 36
+    both, one = derivatives.errors["both sides, float64"], derivatives.errors["one side, float64"]
+    at = {h: int(np.abs(np.log(derivatives.steps / h)).argmin()) for h in (1e-2, 1e-3, 1e-5)}
+    assert derivatives.steps[at[1e-5]] == pytest.approx(1e-5) and both[at[1e-5]] < 1e-9
+    assert 8 < one[at[1e-2]] / one[at[1e-3]] < 12  # the error falls like h
+    assert 80 < both[at[1e-2]] / both[at[1e-3]] < 120  # like the square of h
+
+
+def test_a_step_that_fits_the_size_is_better(derivatives):
+    fixed, fitted = np.array(list(derivatives.size_errors.values())).T
+    assert len(fixed) == 3 and fixed[0] == fitted[0] and max(fitted) < 1e-8
+    assert min(fixed[1:] / fitted[1:]) > 1000
+
+
+@pytest.mark.parametrize("x", [0.4, 1.7, 2.9])
+def test_the_rules_match_autograd(derivatives, x):
+    """What the table of rules says of each function, at places of the test's own."""
+    functions = {
+        "sin x / x²": (lambda x: torch.sin(x) / x**2, math.cos(x) / x**2 - 2 * math.sin(x) / x**3),
+        "tanh x": (torch.tanh, 1 - math.tanh(x) ** 2),
+        "log x": (torch.log, 1 / x),
+        "x⁻²": (lambda x: x**-2, -2 * x**-3),
+    }
+    for name, (f, by_rule) in functions.items():
+        place = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        f(place).backward()
+        assert place.grad.item() == pytest.approx(by_rule, rel=1e-12)
+        measured = derivatives.central_difference(derivatives.examples[name][0], x)
+        assert measured == pytest.approx(by_rule, rel=1e-7)
+    assert derivatives.central_difference(lambda x: x * x, 3) == pytest.approx(6, rel=1e-9)  # whole number
 
 
 def test_level_ground_is_found_by_autograd(derivatives):
