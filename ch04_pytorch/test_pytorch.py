@@ -109,6 +109,33 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
             "prints": "cube True",
         },
     ],
+    "nn_module": [
+        {
+            "change": {"center = Center(784)": "center = Center(784, momentum=1)"},
+            "figure": 1,
+        },
+        {
+            "change": {"n_steps=300, learning_rate=4.0": "n_steps=300, learning_rate=0.0"},
+            "prints": "random body",
+        },
+        {
+            "add": (
+                "class ModuleList(Module):\n"
+                "    def __init__(self, modules):\n"
+                "        super().__init__()\n"
+                "        for i, module in enumerate(modules):\n"
+                "            setattr(self, str(i), module)\n\n"
+                "    def __iter__(self):\n"
+                "        return (child for _, child in self.children())\n\n\n"
+                "listed = ModuleList([Linear(4, 4), Linear(4, 4)])\n"
+                "library = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])\n"
+                "names = [name for name, _ in listed.named_parameters()]\n"
+                "assert names == [name for name, _ in library.named_parameters()]\n"
+                "print(names, sum(parameter.numel() for _, parameter in listed.named_parameters()))"
+            ),
+            "prints": "['0.weight', '0.bias', '1.weight', '1.bias'] 40",
+        },
+    ],
 }
 
 
@@ -523,9 +550,27 @@ def test_load_state_dict_names_what_does_not_fit(nn_module):
 def test_forgetting_eval_spoils_small_batches_and_the_model(nn_module):
     assert nn_module.forgotten[0] < 0.2 < 0.5 < nn_module.forgotten[1] < nn_module.forgotten[-1]
     assert max(nn_module.in_use) - min(nn_module.in_use) < 0.005
-    scores = nn_module.torch_model.eval()(nn_module.test_images)
-    expected = (scores.argmax(dim=1) == nn_module.test_labels).float().mean().item()
+    library = nn_module.TorchClassifier(n_hidden=32)
+    library.load_state_dict(nn_module.trained)
+    scores = library.eval()(nn_module.valid_images)
+    expected = (scores.argmax(dim=1) == nn_module.valid_labels).float().mean().item()
     assert nn_module.in_use[2] == pytest.approx(expected, abs=0.005)
+
+
+def test_a_frozen_body_keeps_its_parameters_and_in_eval_its_buffers(nn_module):
+    for keep_in_eval in (True, False):
+        torch.manual_seed(3)
+        model = nn_module.TorchClassifier(n_hidden=32)
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        model = nn_module.with_new_head(model, keep_in_eval, n_steps=3)
+        after = model.state_dict()
+        changed = [name for name in before if not torch.equal(before[name], after.get(name, before[name]))]
+        buffers = [] if keep_in_eval else ["body.2.running_mean"]
+        assert changed == [*buffers, "head.weight", "head.bias"] and not model.training
+        assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
+    assert min(nn_module.new_head_accuracy["trained body"]) > 0.95
+    assert max(nn_module.new_head_accuracy["random body"]) < 0.95
+    assert nn_module.place_of_class.tolist() == [0, 1, 0, 0, 0, 2, 0, 2, 3, 2]
 
 
 def test_summary_sees_every_layer_and_leaves_no_hook(nn_module):
