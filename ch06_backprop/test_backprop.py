@@ -33,6 +33,44 @@ print("log_softmax_vjp agrees", bool(np.abs(ours).min() > 0.01))
             "prints": "log_softmax_vjp agrees True",
         },
     ],
+    "forward_backward": [
+        {
+            "change": {
+                "/ np.sqrt(n_in))": "/ np.sqrt(n_in / 2))",
+            },
+            "figure": 3,
+            "prints": "share of the mean square that a layer keeps: forward ",
+            "raises": "forward, a layer keeps about half",
+        },
+        {
+            "change": {
+                """    for piece in pieces:
+        out = checkpoint(piece, out, use_reentrant=False)
+""": """    out = checkpoint(nn.Sequential(*pieces), out, use_reentrant=False)
+"""
+            },
+            "prints": "run_checkpointed             2.1",
+        },
+        {
+            "add": """class Tanh:
+    def forward(self, x):
+        self.out = np.tanh(x)
+        return self.out
+
+    def backward(self, grad_y):
+        return grad_y * (1 - self.out * self.out)
+
+
+z, weights = rng.normal(size=(2, 3, 4))
+tanh = Tanh()
+tanh.forward(z)
+measured = measured_gradient(z, lambda: float((Tanh().forward(z) * weights).sum()))
+np.testing.assert_allclose(tanh.backward(weights), measured, rtol=1e-6, atol=1e-8)
+print("tanh backward agrees with the measured gradient")
+""",
+            "prints": "tanh backward agrees",
+        },
+    ],
     "micrograd": [
         {
             "change": {"    model.zero_grad()\n    loss.backward()": "    loss.backward()"},
@@ -251,7 +289,9 @@ def test_layer_objects_match_autograd(forward_backward, batch_size, sizes):
     out = forward_backward.forward(layers, x)
     np.testing.assert_allclose(out, expected.detach(), rtol=1e-10, atol=1e-12)
     forward_backward.backward(layers, cotangent)
-    for (parameter, grad), theirs in zip(forward_backward.pairs(layers), model.parameters(), strict=True):
+    for (parameter, grad), theirs in zip(
+        forward_backward.parameters_and_grads(layers), model.parameters(), strict=True
+    ):
         assert grad.shape == parameter.shape
         np.testing.assert_allclose(grad, theirs.grad, rtol=1e-10, atol=1e-12)
     for layer in reversed(layers):
@@ -302,12 +342,12 @@ def test_cache_holds_inputs_and_one_byte_a_relu(forward_backward):
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_backward_takes_two_products_a_layer_less_one(forward_backward, depth):
     layers, rng = random_network(forward_backward, [6] * (depth + 1))
-    forward_backward.products.clear()
+    forward_backward.multiplications.clear()
     out = forward_backward.forward(layers, rng.normal(size=(4, 6)))
-    assert forward_backward.products == [4 * 6 * 6] * depth
-    forward_backward.products.clear()
+    assert forward_backward.multiplications == [4 * 6 * 6] * depth
+    forward_backward.multiplications.clear()
     forward_backward.backward(layers, out)
-    assert forward_backward.products == [4 * 6 * 6] * (2 * depth - 1)
+    assert forward_backward.multiplications == [4 * 6 * 6] * (2 * depth - 1)
 
 
 @pytest.mark.parametrize("batch_size, sizes", [(1, (1, 1)), (3, (5, 7, 2)), (7, (4, 1, 3, 2))])
@@ -345,9 +385,63 @@ def test_signal_and_gradient_fade_in_mirrored_directions(forward_backward):
 
 def test_layer_objects_train_like_pytorch(forward_backward):
     np.testing.assert_allclose(forward_backward.losses, forward_backward.torch_losses, atol=1e-9)
-    assert forward_backward.first_loss == forward_backward.losses[0]
+    np.testing.assert_allclose(forward_backward.torch_slope, forward_backward.our_slope, rtol=1e-6)
     assert forward_backward.losses[-1] < 0.3 < 0.5 < forward_backward.losses[0]
     assert forward_backward.test_error < 0.7 * forward_backward.guess_error
+
+
+def test_measured_gradient_puts_everything_back(forward_backward):
+    parameter = np.array([[1.0, -2.0], [0.5, 3.0]])
+    before = parameter.copy()
+    slopes = forward_backward.measured_gradient(parameter, lambda: float((parameter**3).sum()))
+    np.testing.assert_allclose(slopes, 3 * before**2, rtol=1e-8)
+    assert np.array_equal(parameter, before)
+
+
+def test_saved_megabytes_counts_what_backward_needs(forward_backward):
+    x = torch.randn(1000, 250, requires_grad=True)  # 1 MB
+    saved, total = forward_backward.saved_megabytes(lambda: (x.sigmoid() * 2).sum())
+    assert saved == pytest.approx(1.0)  # the sigmoid's output, and nothing for a sum or a constant factor
+    assert total.item() == pytest.approx((x.sigmoid() * 2).sum().item())
+    saved, _ = forward_backward.saved_megabytes(lambda: nn.Linear(250, 10)(x).sum())
+    assert saved == pytest.approx(1.0)  # the input; the weight is a parameter
+
+
+def test_checkpointing_keeps_one_input_for_each_piece(forward_backward):
+    one_input = 1024 * 512 * 4 / 1e6
+    assert forward_backward.saved_mb["run_checkpointed"] == pytest.approx(4 * one_input)
+    assert forward_backward.saved_mb["run_plain"] == pytest.approx(9 * one_input, rel=0.12)
+
+
+def test_layers_keep_float32_and_leave_their_input_alone(forward_backward):
+    rng = np.random.default_rng(0)
+    layers = forward_backward.build((3, 4, 2), rng, np.float32)
+    x = rng.normal(size=(5, 3)).astype(np.float32)
+    before = x.copy()
+    out = forward_backward.forward(layers, x)
+    forward_backward.backward(layers, out)
+    assert out.dtype == np.float32 and np.array_equal(x, before)
+    assert {grad.dtype for _, grad in forward_backward.parameters_and_grads(layers)} == {np.dtype(np.float32)}
+    whole = forward_backward.forward(
+        forward_backward.build((3, 4, 2), np.random.default_rng(1)), np.ones((2, 3), int)
+    )
+    real = forward_backward.forward(
+        forward_backward.build((3, 4, 2), np.random.default_rng(1)), np.ones((2, 3))
+    )
+    np.testing.assert_array_equal(whole, real)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_layers_do_not_depend_on_memory_layout(forward_backward, order):
+    layers, rng = random_network(forward_backward, (5, 7, 2))
+    x, grad = rng.normal(size=(6, 5)), rng.normal(size=(6, 2))
+    grads = []
+    for lay in (np.ascontiguousarray, lambda a: np.asarray(a, order=order)):
+        forward_backward.forward(layers, lay(x))
+        forward_backward.backward(layers, lay(grad))
+        grads.append([g.copy() for _, g in forward_backward.parameters_and_grads(layers)])
+    for ours, theirs in zip(*grads, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
 # 6.3 micrograd
@@ -1253,7 +1347,7 @@ def test_layers_speed(forward_backward, timed, device, implementation):
     def numpy_layers():
         forward_backward.forward(layers, x)
         forward_backward.backward(layers, cotangent)
-        forward_backward.products.clear()
+        forward_backward.multiplications.clear()
         return layers[0].grad_weight
 
     @torch.no_grad()
