@@ -10,6 +10,32 @@ import torch
 from torch.nn import functional as F
 
 TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "scalars_to_tensors": [
+        {
+            "change": {
+                "scaled = deviations / np.abs(deviations).max(axis=0)": "scaled = "
+                "deviations / np.array([1, 1, 1, 1000])"
+            },
+            "figure": 5,
+            "prints": "distance                   87.1%       96.5%",
+        },
+        {
+            "change": {
+                '"shear": np.array([[1.0, 1.0], [0.0, 1.0]]),': '"mirror": '
+                "np.array([[0.0, 1.0], [1.0, 0.0]]),"
+            },
+            "figure": 4,
+            "prints": "[0.0, 1.0]      [1.0, 0.0]      [2.0, 3.0]",
+        },
+        {
+            "add": """species_means = np.array([scaled[labels == k].mean(axis=0) for k in range(3)])  # (3, 4)
+unit_means = species_means / np.linalg.norm(species_means, axis=1, keepdims=True)  # (3, 4)
+to_means = scaled @ unit_means.T  # (n, 4) @ (4, 3) -> (n, 3): cosines times the length of each bird
+print(f"{np.mean(to_means.argmax(axis=1) == labels):.1%} are most similar to their own species")
+""",
+            "prints": "are most similar to their own species",
+        },
+    ],
     "derivatives": [
         {
             "change": {"place = 0.5": "place = 0.0"},
@@ -168,7 +194,7 @@ def statistics_and_probability(lesson):
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100])
-def test_arrows_match_torch(scalars_to_tensors, n):
+def test_vectors_match_torch(scalars_to_tensors, n):
     a, b = np.random.default_rng(n).normal(size=(2, n))
     u, v = torch.from_numpy(a), torch.from_numpy(b)
     cosine = torch.cosine_similarity(u, v, dim=0)
@@ -177,10 +203,18 @@ def test_arrows_match_torch(scalars_to_tensors, n):
         scalars_to_tensors.norm(a),
         scalars_to_tensors.cosine(a, b),
         scalars_to_tensors.angle(a, b),
-        *scalars_to_tensors.shadow(a, b),
+        *scalars_to_tensors.projection(a, b),
     ]
     theirs = [u @ v, u.norm(), cosine, torch.rad2deg(torch.acos(cosine)), *(u @ v / (v @ v) * v)]
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-6 if n == 1 else 1e-12)
+
+
+def test_whole_numbers_do_not_overflow(scalars_to_tensors):
+    a = np.array([200, 100], dtype=np.uint8)
+    assert scalars_to_tensors.dot(a, a) == 50_000
+    assert scalars_to_tensors.norm(np.array([30, 40], dtype=np.int8)) == 50
+    assert scalars_to_tensors.linear_combination(a, [[2, 0], [0, 3]]) == [400, 300]
+    assert a.tolist() == [200, 100]
 
 
 def test_angle_survives_rounding(scalars_to_tensors):
@@ -189,9 +223,9 @@ def test_angle_survives_rounding(scalars_to_tensors):
         assert scalars_to_tensors.angle(a, -3 * a) == pytest.approx(180, abs=1e-5)
 
 
-def test_shadow_leaves_a_perpendicular_rest(scalars_to_tensors):
+def test_projection_leaves_a_perpendicular_rest(scalars_to_tensors):
     a, b = np.random.default_rng(0).normal(size=(2, 5))
-    rest = a - scalars_to_tensors.shadow(a, b)
+    rest = a - scalars_to_tensors.projection(a, b)
     assert scalars_to_tensors.dot(rest, b) == pytest.approx(0, abs=1e-12)
     assert scalars_to_tensors.norm(rest) < scalars_to_tensors.norm(a)
 
@@ -206,12 +240,15 @@ def test_turning_keeps_length_and_moves_the_angle(scalars_to_tensors):
 
 
 @pytest.mark.parametrize("m, n", [(1, 1), (1, 7), (7, 1), (3, 5), (5, 2)])
-def test_apply_matches_torch(scalars_to_tensors, m, n):
+def test_matrix_vector_matches_torch(scalars_to_tensors, m, n):
     rng = np.random.default_rng(m * n)
     matrix, x = rng.normal(size=(m, n)), rng.normal(size=n)
     theirs = torch.from_numpy(matrix) @ torch.from_numpy(x)
-    np.testing.assert_allclose(scalars_to_tensors.apply(matrix, x), theirs, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(scalars_to_tensors.combine(x, matrix.T), theirs, rtol=1e-10, atol=1e-12)
+    for layout in (matrix, np.asfortranarray(matrix), matrix.tolist()):
+        for by in (scalars_to_tensors.matrix_vector, scalars_to_tensors.matrix_vector_by_rows):
+            np.testing.assert_allclose(by(layout, x), theirs, rtol=1e-10, atol=1e-12)
+    by_columns = scalars_to_tensors.linear_combination(x, matrix.T)
+    np.testing.assert_allclose(by_columns, theirs, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("m, n, hidden", [(1, 1, 1), (4, 7, 2), (7, 4, 3), (5, 5, 5), (3, 2, 0)])
@@ -221,27 +258,40 @@ def test_rank_matches_torch(scalars_to_tensors, m, n, hidden):
     assert scalars_to_tensors.rank(matrix) == torch.linalg.matrix_rank(torch.from_numpy(matrix)) == hidden
 
 
-def test_bad_arrows_are_named(scalars_to_tensors):
+def test_bad_vectors_are_named(scalars_to_tensors):
     with pytest.raises(ValueError, match="2 and 3"):
         scalars_to_tensors.dot([1, 2], [1, 2, 3])
     with pytest.raises(ValueError, match="1 amounts for 2"):
-        scalars_to_tensors.combine([1], [[1, 2], [3, 4]])
+        scalars_to_tensors.linear_combination([1], [[1, 2], [3, 4]])
     with pytest.raises(ValueError, match="zero"):
         scalars_to_tensors.cosine([0, 0], [1, 2])
     with pytest.raises(ValueError, match="zero"):
-        scalars_to_tensors.shadow([1, 2], [0, 0])
+        scalars_to_tensors.projection([1, 2], [0, 0])
     with pytest.raises(ValueError, match="argument 2"):
-        scalars_to_tensors.combine([1, 2], [[1, 2], [3]])
+        scalars_to_tensors.linear_combination([1, 2], [[1, 2], [3]])
     with pytest.raises(ValueError, match="argument 2"):
-        scalars_to_tensors.apply([[1, 2], [3]], [1])
+        scalars_to_tensors.matrix_vector([[1, 2], [3]], [1])
 
 
-def test_the_closest_bird_is_mostly_of_the_same_species(scalars_to_tensors):
-    directions, labels = scalars_to_tensors.directions, scalars_to_tensors.labels
-    agreements = torch.from_numpy(directions) @ torch.from_numpy(directions).T
-    closest = agreements.fill_diagonal_(-2).argmax(dim=1).numpy()
-    assert np.array_equal(closest, scalars_to_tensors.closest)
-    assert 0.93 < np.mean(labels[closest] == labels) < 1
+def test_the_most_similar_bird_is_mostly_of_the_same_species(scalars_to_tensors):
+    labels = torch.from_numpy(scalars_to_tensors.labels)
+    expected = {"distance": [], "cosine": []}
+    for vectors in (scalars_to_tensors.deviations, scalars_to_tensors.scaled):
+        rows = torch.from_numpy(vectors)
+        unit = F.normalize(rows, dim=1)
+        for name, likeness in (("distance", -torch.cdist(rows, rows)), ("cosine", unit @ unit.T)):
+            closest = likeness.fill_diagonal_(-torch.inf).argmax(dim=1)
+            expected[name].append((labels[closest] == labels).double().mean().item())
+    for name, shares in scalars_to_tensors.likeness_shares.items():
+        np.testing.assert_allclose(shares, expected[name], atol=0.004)  # ties may fall otherwise: one bird
+    (raw_distance, distance), (raw_cosine, cosine) = expected.values()
+    assert distance > raw_distance + 0.05 and raw_cosine > raw_distance + 0.05 and cosine > 0.93
+
+
+def test_the_mass_makes_up_the_length(scalars_to_tensors):
+    variances = torch.from_numpy(scalars_to_tensors.measurements).var(dim=0, correction=0)
+    assert scalars_to_tensors.mass_share == pytest.approx((variances[3] / variances.sum()).item())
+    assert scalars_to_tensors.mass_share > 0.99
 
 
 def test_the_photo_mixes_into_gray(scalars_to_tensors):
@@ -250,6 +300,8 @@ def test_the_photo_mixes_into_gray(scalars_to_tensors):
     )
     np.testing.assert_allclose(scalars_to_tensors.gray, mixed, rtol=1e-10)
     assert math.isclose(sum(scalars_to_tensors.weights), 1)
+    means = scalars_to_tensors.photo.mean(axis=(0, 1))
+    assert scalars_to_tensors.gray.mean() == pytest.approx(means @ scalars_to_tensors.weights)
 
 
 # 2.2 tensor_operations
