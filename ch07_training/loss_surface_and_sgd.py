@@ -8,9 +8,9 @@
 #
 # The loss as a function of all weights is called the *loss surface*. With two weights it is a landscape
 # over a map (2.4), with a million weights nobody can draw it, but it can still be measured: how steep it
-# is, how strongly it is curved in which direction, and how noisy our view of it is. Anyone who trains a large
-# model makes these two choices first, and a wrong learning rate is the most common reason why a training
-# run fails.
+# is, how strongly it is curved in which direction, and how noisy our view of it is. Anyone who trains a
+# large model makes these two choices first, and when a run fails, the learning rate is among the first
+# suspects.
 #
 # **You will build** a measuring device for the curvature of any network, test with it how large a learning
 # rate may be, and count what a larger batch costs and saves. **You need** gradient descent (2.5),
@@ -167,8 +167,9 @@ def penalised_loss(w, strength=1e-2):
 
 # %% [markdown]
 # To measure curvature at a lowest point we have to stand at one, and plain gradient descent would take
-# long to arrive. So we borrow an optimizer that estimates curvature as it goes, L-BFGS. It wants to ask for
-# the loss several times in each step, and does so by calling a function that we hand over, the `closure`.
+# long to arrive. So we borrow an optimizer that estimates curvature as it goes, L-BFGS. It wants to ask
+# for the loss several times in each step, and does so by calling a function that we hand over, the
+# `closure`.
 
 # %%
 torch.manual_seed(0)
@@ -197,10 +198,10 @@ print(f"{len(bottom)} weights, loss {penalised_loss(bottom):.4f}, length of the 
 
 # %% [markdown]
 # The curvatures in all directions are the eigenvalues of the Hessian, the matrix of second derivatives
-# (2.6). It has 610 rows here and can be computed as a whole. With a million weights it would have $10^{12}$
-# entries, and nobody computes it. But the product of $H$ with one vector $v$ can be had for the price of
-# about two gradients, because $Hv$ is how the gradient $g$ changes along $v$. Either we move a little and
-# subtract, or we let autograd differentiate the number $g \cdot v$, which is exact:
+# (2.6). It has 610 rows here and can be computed as a whole. With a million weights it would have
+# $10^{12}$ entries, and nobody computes it. But the product of $H$ with one vector $v$ can be had for the
+# price of about two gradients, because $Hv$ is how the gradient $g$ changes along $v$. Either we move a
+# little and subtract, or we let autograd differentiate the number $g \cdot v$, which is exact:
 #
 # $$H v = \lim_{h \to 0} \frac{g(w + h v) - g(w - h v)}{2 h}
 #       = \nabla_w \big( g(w) \cdot v \big)$$
@@ -231,9 +232,9 @@ def hessian(f, w):
 
 
 # %% [markdown]
-# If we multiply a random vector by $H$ again and again, the direction of the largest curvature outgrows all
-# others. This is called *power iteration*. At its end $Hv = \lambda v$, and how much is missing from this
-# equality tells when to stop.
+# If we multiply a random vector by $H$ again and again, the direction of the largest curvature outgrows
+# all others. This is called *power iteration*. At its end $Hv = \lambda v$, and how much is missing from
+# this equality tells when to stop.
 
 
 # %%
@@ -269,11 +270,11 @@ torch.testing.assert_close(exact, nudged_product(penalised_loss, bottom, directi
 assert abs(steepest - eigenvalues["with penalty"][-1]) < 1e-6
 
 # %% [markdown]
-# With the penalty all curvatures are positive, and this point is the bottom of a bowl. The penalty adds its
-# strength of $0.01$ to every curvature, so we can see what the bare loss is like at the same point: most
-# directions are almost flat, and some bend _down_. A network's loss by itself is no bowl. It can often be
-# lowered a little further along some of its hundreds of flat directions, and that is why in practice nobody
-# waits for the bottom.
+# With the penalty all curvatures are positive, and this point is the bottom of a bowl. The penalty adds
+# its strength of $0.01$ to every curvature, so we can see what the bare loss is like at the same point:
+# most directions are almost flat, and some bend _down_. A network's loss by itself is no bowl. It can
+# often be lowered a little further along some of its hundreds of flat directions, and that is why in
+# practice nobody waits for the bottom.
 #
 # ## Does the limit hold?
 #
@@ -312,9 +313,9 @@ plt.show()
 # %% [markdown]
 # In the grey range the network does what the parabola predicts. (With half of the limit the first step
 # lands on the bottom itself, and after that there is nothing left but rounding and the small error of the
-# parabola.) Above the limit the distance grows by a fifth in each step until the walk is far out. There the
-# surface is no longer a parabola, and what happens next is not on our paper: the loss shoots up, comes down
-# again, and shoots up again. What is the curvature where the walk has arrived?
+# parabola.) Above the limit the distance grows by a fifth in each step until the walk is far out. There
+# the surface is no longer a parabola, and what happens next is not on our paper: the loss shoots up,
+# comes down again, and shoots up again. What is the curvature where the walk has arrived?
 
 # %%
 end = walks[WALKED_RATES[-1]]["end"]
@@ -328,10 +329,10 @@ print(f"this rate tolerates a curvature of {steepest / WALKED_RATES[-1]:.3f}")
 print(f"the loss left the bottom by more than 0.001 nats {n_excursions} times")
 
 # %% [markdown]
-# The walk does not end in a place where this rate would be allowed: the curvature there is still too large
-# for it. So it leaves again, and this repeats. In large networks something similar is seen all the
-# time: training goes on at a rate near or above the limit, the loss rises and falls, and in the long run it
-# still gets lower (Cohen et al. call it the edge of stability). The limit says where a quiet descent
+# The walk does not end in a place where this rate would be allowed: the curvature there is still too
+# large for it. So it leaves again, and this repeats. In large networks something similar is seen all the
+# time: training goes on at a rate near or above the limit, the loss rises and falls, and in the long run
+# it still gets lower (Cohen et al. call it the edge of stability). The limit says where a quiet descent
 # ends, not where learning ends.
 #
 # ## Saddles and plateaus
@@ -381,18 +382,19 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The delay is close to the prediction. The loss stays on a *plateau*, a stretch on which it hardly changes,
-# while the distance to the saddle grows unseen, and then it falls quickly. (The grey line is the loss at the
-# saddle.) So a flat learning curve does not prove that nothing is happening. It is also one more reason not
-# to start with weights that are too small (6.5). Not every plateau is a saddle: if all $\tanh$ units are
-# saturated (5.2), every gradient is small and there is no steep way out.
+# The delay is close to the prediction. The loss stays on a *plateau*, a stretch on which it hardly
+# changes, while the distance to the saddle grows unseen, and then it falls quickly. (The grey line is the
+# loss at the saddle.) So a flat learning curve does not prove that nothing is happening. It is also one
+# more reason not to start with weights that are too small (6.5). Not every plateau is a saddle: if all
+# $\tanh$ units are saturated (5.2), every gradient is small and there is no steep way out.
 #
 # ## A batch instead of all images
 #
 # So far every gradient was a mean over all examples. A *mini-batch* takes the mean over only $B$ of them,
-# drawn at random, and descent with such gradients is *stochastic gradient descent*, SGD (3.3). The estimate
-# is right on average but noisy. If the $B$ examples are drawn independently, their variances add up (2.8).
-# With $g$ for the full gradient, $g_B$ for a batch's and $g_i$ for that of one example, this predicts
+# drawn at random, and descent with such gradients is *stochastic gradient descent*, SGD (3.3). The
+# estimate is right on average but noisy. If the $B$ examples are drawn independently, their variances add
+# up (2.8). With $g$ for the full gradient, $g_B$ for a batch's and $g_i$ for that of one example, this
+# predicts
 #
 # $$\sqrt{\operatorname{mean} |g_B - g|^2} = \frac{s}{\sqrt B}, \qquad s^2 = \frac1n \sum_i |g_i - g|^2 .$$
 #
@@ -445,9 +447,9 @@ plt.show()
 
 # %% [markdown]
 # The circles lie on the line, so a batch four times as large has half the noise. Where the dotted line is
-# crossed, noise and gradient are of the same size: in this untrained network a batch of a few dozen images already
-# points roughly the right way. Near a minimum the full gradient becomes small and the noise does not,
-# so there a batch of the same size is mostly noise.
+# crossed, noise and gradient are of the same size: in this untrained network a batch of a few dozen
+# images already points roughly the right way. Near a minimum the full gradient becomes small and the
+# noise does not, so there a batch of the same size is mostly noise.
 #
 # ## The same in PyTorch
 #
@@ -480,8 +482,8 @@ assert largest_difference < 1e-12
 # %% [markdown]
 # ## Steps, examples or seconds?
 #
-# Which batch size is best depends on what is being paid for. We train on all 1,797 digits until the loss on
-# all of them is below $0.3$, and count steps, examples and seconds. (Looking at the loss does not
+# Which batch size is best depends on what is being paid for. We train on all 1,797 digits until the loss
+# on all of them is below $0.3$, and count steps, examples and seconds. (Looking at the loss does not
 # count.) A comparison is only fair if each batch size has a good learning rate of its own, so each tries
 # four rates with one seed, the best is taken, and three other seeds are then measured at that rate. If a
 # batch of 128 needs only a few steps more than all images together, what was the rest of the work for?
@@ -559,16 +561,17 @@ fig.suptitle(f"Steps, examples and seconds until the loss is below {TARGET}")
 plt.show()
 
 # %% [markdown]
-# Each circle is one run. From batches of 4 to batches of 16 the steps fall by a factor of about three,
-# so a batch four times as large costs only a few more examples. From 16 to 128, a batch eight times as
-# large merely halves the steps, and the examples grow about fourfold. From 128 to all images the steps hardly
+# Each circle is one run. From batches of 4 to batches of 16 the steps fall by a factor of about three, so
+# a batch four times as large costs only a few more examples. From 16 to 128, a batch eight times as large
+# merely halves the steps, and the examples grow about fourfold. From 128 to all images the steps hardly
 # fall any more: by then the gradient is precise enough, and it is the curvature that limits the rate. The
 # additional examples buy almost nothing.
 #
 # The third panel depends on the machine. A processor that handles many examples at once is hardly slower
-# with 16 of them than with four, so in seconds the best batch lies in between, and on a GPU further up. How
-# far the batch may grow before examples are wasted differs from task to task, and it grows during training,
-# because near the minimum the noise is relatively larger. (This is one small network, with one target.)
+# with 16 of them than with four, so in seconds the best batch lies in between, and on a GPU further up.
+# How far the batch may grow before examples are wasted differs from task to task, and it grows during
+# training, because near the minimum the noise is relatively larger. (This is one small network, with one
+# target.)
 #
 # ## The claims, checked
 #
@@ -618,11 +621,11 @@ assert max(run["steps"] for runs in races.values() for run in runs) < np.inf, "a
 #
 # ### A slice through the surface
 #
-# Choose two random directions $d_1$ and $d_2$ and plot the loss of $w + a d_1 + b d_2$. But how long should
-# the directions be? If a ReLU layer is multiplied by ten and the next one divided by ten, the network
-# computes the same function, so the lengths of weights by themselves mean nothing. Li et al. give each
-# neuron's row in $d$ the length of that neuron's row in $w$, and leave the biases alone. They call it
-# *filter normalization*.
+# Choose two random directions $d_1$ and $d_2$ and plot the loss of $w + a d_1 + b d_2$. But how long
+# should the directions be? If a ReLU layer is multiplied by ten and the next one divided by ten, the
+# network computes the same function, so the lengths of weights by themselves mean nothing. Li et al. give
+# each neuron's row in $d$ the length of that neuron's row in $w$, and leave the biases alone. They call
+# it *filter normalization*.
 
 
 # %%
@@ -691,9 +694,9 @@ fig.suptitle("One function, written with two sets of weights")
 plt.show()
 
 # %% [markdown]
-# With random directions the two slices differ although the two networks are the same function, so a picture
-# of this kind says nothing about the function. With normalised directions they agree. Even so, a slice
-# shows two of 610 directions, and the narrow ones may be missed by a random choice.
+# With random directions the two slices differ although the two networks are the same function, so a
+# picture of this kind says nothing about the function. With normalised directions they agree. Even so, a
+# slice shows two of 610 directions, and the narrow ones may be missed by a random choice.
 
 # %%
 first, second = networks
