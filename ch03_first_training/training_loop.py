@@ -1,13 +1,15 @@
 # %% [markdown]
 # # 3.3 The training loop: four steps, again and again
 #
-# A shower is too cold. You turn the tap, feel the water, notice which way it is wrong and by how much, and
-# turn again, less each time. Nobody computes the right angle of the tap. Training a model is this, with
-# more taps than hands: all of them are turned at once, each by its own share of the blame.
+# To tune a guitar string you pluck it, hear how far the tone is off, work out which way to turn the peg,
+# and turn it a little. Then you pluck again. Training a model is the same loop with all pegs turned at
+# once. Every network of this course is trained by it, and so are the largest models in use: only what
+# stands inside the steps becomes more complicated.
 #
-# **You will build** the loop that trains every network in this course, first for two species of penguin
-# and then for three. **You need** a scaled data set and mini-batches (3.1), cross-entropy (3.2) and
-# gradient descent (2.5).
+# The question of this lesson is: how does a model get from knowing nothing to good answers? **You will
+# build** the four steps _forward_, _loss_, _gradient_ and _update_, first for one bird, then for all, and
+# then for a few birds at a time. **You need** a split, standardised data set (3.1), cross-entropy and its
+# slope (3.2), matrix products (2.2), and gradient descent (2.5).
 
 # %%
 import csv
@@ -16,6 +18,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
+from torch import nn
 
 HERE = Path(globals().get("__file__", "")).parent
 rng = np.random.default_rng(0)
@@ -23,27 +27,45 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# One bird with $x = 1$ and label $y = 1$, one weight $w = 0$, one bias $b = 0$, learning rate 1.
-# *Forward*: the score is 0, the probability $\frac12$. *Loss*: $\ln 2$. *Gradient*: along the score it is
-# $p - y = -\frac12$ (lesson 3.2); the score grows with $w$ as fast as $x$ and with $b$ as fast as 1, so
-# along both it is $-\frac12$. *Update*: $w = b = \frac12$. The new score is 1, and the loss is $\ln(1 +
-# e^{-1})$.
+# One bird has the standardised bill $x = 1$ and the label $y = 1$. The model is $z = w x + b$ with
+# $p = \sigma(z)$ as in lesson 3.2, and it begins with $w = b = 0$. The learning rate is $\eta = 1$. For the
+# gradient we use $\partial \ell / \partial z = p - y$ (3.2). The score grows $x$ times as fast as $w$ and
+# exactly as fast as $b$, so by the chain rule these factors are multiplied in.
+#
+# $$\begin{aligned}
+#   \text{forward} \quad z &= w x + b = 0, \qquad p = \sigma(0) = \tfrac12 \\
+#   \text{loss} \quad \ell &= -\ln p = \ln 2 \approx 0.69 \\
+#   \text{gradient} \quad \frac{\partial \ell}{\partial z} &= p - y = -\tfrac12, \qquad
+#     \frac{\partial \ell}{\partial w} = -\tfrac12 \cdot x = -\tfrac12, \qquad
+#     \frac{\partial \ell}{\partial b} = -\tfrac12 \cdot 1 = -\tfrac12 \\
+#   \text{update} \quad w &\leftarrow w - \eta \frac{\partial \ell}{\partial w} = \tfrac12, \qquad
+#     b \leftarrow b - \eta \frac{\partial \ell}{\partial b} = \tfrac12
+# \end{aligned}$$
+#
+# With the new parameters the score is $1$, the probability $0.73$ and the loss $0.31$, so the step has
+# helped. In code the four steps are these lines, and the loop goes through them twice:
 
 # %%
-w, b, x, y, learning_rate = 0.0, 0.0, 1.0, 1.0, 1.0
+bill = 1.0
+truth = 1.0
+rate = 1.0
+one_w = 0.0
+one_b = 0.0
 for _ in range(2):
-    score = w * x + b  # forward
-    loss = np.log(1 + np.exp(score)) - y * score  # loss
-    slope = 1 / (1 + np.exp(-score)) - y  # gradient
-    print(f"w {w:.3f}   b {b:.3f}   score {score:.3f}   loss {loss:.4f}   slope {slope:.3f}")
-    w, b = w - learning_rate * slope * x, b - learning_rate * slope  # update
-np.testing.assert_allclose(loss, np.log(1 + np.exp(-1)))
+    score = one_w * bill + one_b  # forward
+    one_loss = np.log(1 + np.exp(score)) - truth * score  # loss
+    grad_score = 1 / (1 + np.exp(-score)) - truth  # gradient: probability minus truth
+    print(f"w {one_w:.3f}   b {one_b:.3f}   loss {one_loss:.4f}   probability minus truth {grad_score:.3f}")
+    one_w = one_w - rate * grad_score * bill  # update
+    one_b = one_b - rate * grad_score
+np.testing.assert_allclose(one_loss, np.log(1 + np.exp(-1)))
 
 # %% [markdown]
 # ## The birds
 #
-# Bill and flipper length, which can be drawn, and all three species. The birds are shuffled, and scaled by
-# the training birds' mean and spread; the rest is held out.
+# We take the length of the bill and of the flipper, and two species, Adélie (0) and chinstrap (1). (All
+# three come back at the end.) Seven birds of ten are for training, the others are for validation. The split
+# is stratified, which means class by class, and the scale is that of the training birds (3.1).
 
 # %%
 COLUMNS = ("bill_length_mm", "flipper_length_mm")
@@ -55,22 +77,39 @@ birds = [row for row in birds if "NA" not in [row[name] for name in COLUMNS]]
 measurements = np.array([[float(row[name]) for name in COLUMNS] for row in birds])  # (n, len(COLUMNS))
 labels = np.array([SPECIES.index(row["species"]) for row in birds])  # (n,)
 
-n_train, order = 240, rng.permutation(len(labels))
-measurements, labels = measurements[order], labels[order]
-center, spread = measurements[:n_train].mean(axis=0), measurements[:n_train].std(axis=0)  # each (2,)
-inputs = (measurements - center) / spread  # (n, 2)
-x_train, y_train, x_test, y_test = inputs[:n_train], labels[:n_train], inputs[n_train:], labels[n_train:]
-print(f"{n_train} birds to train on, {len(labels) - n_train} held out")
+
+def split_and_scale(measurements, labels, rng):
+    """Standardised x and labels y of 70 % of each class, the same of the rest, and center and spread."""
+    train = []
+    validation = []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        n_train = round(0.7 * len(members))
+        train.extend(members[:n_train])
+        validation.extend(members[n_train:])
+    center, spread = measurements[train].mean(axis=0), measurements[train].std(axis=0)  # (2,) each
+    x = (measurements - center) / spread
+    return x[train], labels[train], x[validation], labels[validation], center, spread
+
+
+two_species = labels < 2
+two_measurements, two_labels = measurements[two_species], labels[two_species]
+x_train, y_train, x_validation, y_validation, center, spread = split_and_scale(
+    two_measurements, two_labels, rng
+)
+print(f"{len(y_train)} birds to train on, {len(y_validation)} to validate")
 
 # %% [markdown]
-# ## Two species, bird by bird
+# ## From one bird to all
 #
-# Begin with Adélie (0) and chinstrap (1). Two measurements need two weights: $s = w_1 x_1 + w_2 x_2 + b$.
-# This model is called *logistic regression*. The loss is the mean over birds, so its gradient is the mean
-# of what each bird asks for:
+# Two features need two weights, $z = w_1 x_1 + w_2 x_2 + b = w \cdot x + b$, and this model is called
+# *logistic regression*. The loss of a set of birds is the mean of their losses. The gradient of a mean is
+# the mean of the gradients (2.4), so each bird says what it would like, and the average is taken:
 #
-# $$\frac{\partial L}{\partial w_j} = \frac1n \sum_i (p_i - y_i)\, x_{ij}, \qquad
-#   \frac{\partial L}{\partial b} = \frac1n \sum_i (p_i - y_i), \qquad p_i = \frac{1}{1 + e^{-s_i}} .$$
+# $$\frac{\partial L}{\partial w_j} = \frac1n \sum_{i=1}^n (p_i - y_i)\, x_{ij}, \qquad
+#   \frac{\partial L}{\partial b} = \frac1n \sum_{i=1}^n (p_i - y_i) .$$
+#
+# The first function follows the formula bird by bird.
 
 
 # %%
@@ -79,121 +118,352 @@ def logistic_loops(w, b, x, y):
 
     x: (n, D) measurements, y: (n,) labels 0 or 1.
     """
-    loss, w_grad, b_grad = 0.0, np.zeros(len(w)), 0.0
+    loss = 0.0
+    grad_w = np.zeros(len(w))
+    grad_b = 0.0
     for bird, label in zip(x, y, strict=True):
-        score = sum(w[j] * bird[j] for j in range(len(w))) + b
-        p = 1 / (1 + np.exp(-score))
-        loss += (np.log(1 + np.exp(score)) - label * score) / len(x)
-        for j in range(len(w)):
-            w_grad[j] += (p - label) * bird[j] / len(x)
-        b_grad += (p - label) / len(x)
-    return loss, w_grad, b_grad
+        z = sum(w[j] * bird[j] for j in range(len(w))) + b  # forward
+        p = 1 / (1 + np.exp(-z))
+        loss += (np.log(1 + np.exp(z)) - label * z) / len(x)  # loss
+        for j in range(len(w)):  # gradient
+            grad_w[j] += (p - label) * bird[j] / len(x)
+        grad_b += (p - label) / len(x)
+    return loss, grad_w, grad_b
 
-
-two_species = y_train < 2
-x, y = x_train[two_species], y_train[two_species]  # (n, 2), (n,)
-w, b = rng.normal(size=2), 0.3
-loss, w_grad, b_grad = logistic_loops(w, b, x, y)
-print(f"loss {loss:.4f}   along w {w_grad}   along b {b_grad:.4f}")
 
 # %% [markdown]
-# A gradient is a claim about slopes, so measure the slopes: nudge each number both ways (2.3). This check
-# costs a few lines and finds nearly every mistake in a derivation.
+# All birds can take each step together. The scores are a matrix product, $Xw + b$, with one row of $X$ for
+# each bird. Call the vector of the numbers $(p_i - y_i)/n$ the gradient along the scores. The sum over the
+# birds multiplies each of them by the bird's row of $X$, and that is the product $X^\top$ with this vector.
+
+
+# %%
+def sigmoid(scores):
+    """1 / (1 + exp(-scores)) without overflow (3.2)."""
+    small = np.exp(-np.abs(scores))
+    return np.where(scores >= 0, 1, small) / (1 + small)
+
+
+def logistic_loss(w, b, x, y):
+    """Mean cross-entropy (nats) of logistic regression on x (n, D), y (n,)."""
+    z = x @ w + b  # (n, D) @ (D,) -> (n,)
+    return np.mean(np.logaddexp(0, z) - y * z)
+
+
+def logistic(w, b, x, y):
+    """As `logistic_loops`, for all birds at once and without overflow.
+
+    Raises ValueError if x (n, D) and y (n,) do not match, or if there are no birds.
+    """
+    if y.shape != x.shape[:1] or len(y) == 0:
+        raise ValueError(f"x has shape {x.shape} but y has shape {y.shape}")
+    z = x @ w + b  # forward: (n, D) @ (D,) -> (n,)
+    loss = np.mean(np.logaddexp(0, z) - y * z)  # loss
+    grad_z = (sigmoid(z) - y) / len(y)  # gradient: (n,)
+    return loss, x.T @ grad_z, grad_z.sum()  # (D, n) @ (n,) -> (D,)
+
+
+# %% [markdown]
+# A gradient is a claim about slopes, so we measure the slopes: nudge each number both ways (2.3), and
+# compare. This check costs a few lines and finds nearly every mistake in a derivation.
 
 
 # %%
 def nudged_slope(f, parameter, nudge=1e-6):
-    """Central differences of f() along each entry of the array `parameter`, which is restored."""
+    """Central differences of f() along each entry of the array `parameter`, which is restored.
+
+    Raises ValueError for an array of whole numbers, which cannot be nudged.
+    """
+    if not np.issubdtype(parameter.dtype, np.floating):
+        raise ValueError(f"a parameter must be an array of floats, got {parameter.dtype}")
     slopes = np.zeros(parameter.shape)
     for index in np.ndindex(parameter.shape):
-        kept = parameter[index]
-        parameter[index] = kept + nudge
+        original = parameter[index]
+        parameter[index] = original + nudge
         above = f()
-        parameter[index] = kept - nudge
+        parameter[index] = original - nudge
         slopes[index] = (above - f()) / (2 * nudge)
-        parameter[index] = kept
+        parameter[index] = original
     return slopes
 
 
-bias = np.array([b])  # (1,): an array, so that it can be nudged in place
-np.testing.assert_allclose(w_grad, nudged_slope(lambda: logistic_loops(w, b, x, y)[0], w), atol=1e-9)
-np.testing.assert_allclose(
-    b_grad, nudged_slope(lambda: logistic_loops(w, bias[0], x, y)[0], bias)[0], atol=1e-9
-)
+some_w = rng.normal(size=2)
+some_b = np.array([0.3])  # (1,): an array, so that it can be nudged in place
+_, grad_w, grad_b = logistic(some_w, some_b[0], x_train, y_train)
+measured_w = nudged_slope(lambda: logistic_loss(some_w, some_b[0], x_train, y_train), some_w)
+measured_b = nudged_slope(lambda: logistic_loss(some_w, some_b[0], x_train, y_train), some_b)
+print(f"along w: by formula {grad_w.round(6)}, measured {measured_w.round(6)}")
+print(f"along b: by formula {grad_b:.6f}, measured {measured_b[0]:.6f}")
+np.testing.assert_allclose(grad_w, measured_w, atol=1e-9)
+np.testing.assert_allclose(grad_b, measured_b[0], atol=1e-9)
+for ours, by_loops in zip(
+    logistic(some_w, 0.3, x_train, y_train), logistic_loops(some_w, 0.3, x_train, y_train), strict=True
+):
+    np.testing.assert_allclose(ours, by_loops, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# ## The same, faster
+# Formula and measurement agree, and so do the two functions.
 #
-# The loops over birds and measurements are matrix products (2.2): $s = Xw + b$, and the sum over birds is
-# $X^\top (p - y)$. Stable forms come from lesson 3.2.
-
-
-# %%
-def sigmoid(score):
-    """1 / (1 + exp(-score)) without overflow."""
-    small = np.exp(-np.abs(score))
-    return np.where(score >= 0, 1, small) / (1 + small)
-
-
-def logistic(w, b, x, y):
-    """As `logistic_loops`, with matrix products. Raises ValueError where x (n, D) and y (n,) do not match."""
-    if y.shape != x.shape[:1]:
-        raise ValueError(f"x has shape {x.shape} but y has shape {y.shape}")
-    scores = x @ w + b  # (n, D) @ (D,) -> (n,)
-    loss = np.mean(np.logaddexp(0, scores) - y * scores)
-    error = (sigmoid(scores) - y) / len(y)  # (n,)
-    return loss, x.T @ error, error.sum()  # (D, n) @ (n,) -> (D,)
-
-
-for ours, theirs in zip(logistic(w, b, x, y), logistic_loops(w, b, x, y), strict=True):
-    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
-
-# %% [markdown]
-# ## The loop, printing itself at work
+# ## The loop at work
 #
-# Forward, loss, gradient, update. We watch one bird, the chinstrap with the longest bill, through the
-# first steps. Each update moves the weights against the gradient, and the bird's probability goes where it
-# should.
+# All is ready for the loop. We start from zeros, so the first loss can be predicted: the model gives
+# every bird the probability $\frac12$. During the first three steps we watch one bird, the training
+# chinstrap with the longest bill. Then the loop runs on without printing, and we keep the loss on the
+# training birds and on the validation birds at every step.
 
 # %%
-w, b, learning_rate = np.zeros(2), 0.0, 1.0
-watched = np.flatnonzero(y == 1)[x[y == 1, 0].argmax()]
-for step in range(3):
-    p = sigmoid(x[watched] @ w + b)  # (2,) @ (2,) -> ()
-    loss, w_grad, b_grad = logistic(w, b, x, y)
-    print(f"step {step}")
-    print(f"   forward    the watched chinstrap is one with probability {p:.3f}")
-    print(f"   loss       {loss:.4f} nats")
-    print(f"   gradient   along w {np.round(w_grad, 3)}, along b {b_grad:.3f}")
-    w, b = w - learning_rate * w_grad, b - learning_rate * b_grad
-    print(f"   update     w {np.round(w, 3)}, b {b:.3f}")
-assert np.isclose(logistic(np.zeros(2), 0.0, x, y)[0], np.log(2))  # zero weights are the blind guesser
-assert sigmoid(x[watched] @ w + b) > 0.5  # (2,) @ (2,) -> ()
+learning_rate = 1.0
+n_steps = 300
+w = np.zeros(2)
+b = 0.0
+models = [(w, b)]  # the parameters before each step, and after the last
+watched = np.flatnonzero(y_train == 1)[x_train[y_train == 1, 0].argmax()]
+for step in range(n_steps):
+    loss, grad_w, grad_b = logistic(w, b, x_train, y_train)  # forward, loss, gradient
+    if step < 3:
+        p = sigmoid(x_train[watched] @ w + b)  # (2,) @ (2,) -> ()
+        print(f"step {step}   loss {loss:.4f}   the watched bird is a chinstrap with probability {p:.3f}")
+    w = w - learning_rate * grad_w  # update
+    b = b - learning_rate * grad_b
+    models.append((w, b))
+
+train_losses = np.array([logistic_loss(w, b, x_train, y_train) for w, b in models])  # (n_steps + 1,)
+validation_losses = np.array([logistic_loss(w, b, x_validation, y_validation) for w, b in models])
+wrong = [np.sum((x_train @ w + b > 0) != y_train) for w, b in models]  # (n, 2) @ (2,) -> (n,)
+print(f"step {n_steps}   training loss {train_losses[-1]:.4f}, {wrong[-1]} of {len(y_train)} birds wrong")
+print(f"           validation loss {validation_losses[-1]:.4f}")
 
 # %% [markdown]
-# Without the printing, it fits in four lines, and runs for longer.
+# How low can the training loss get? With this model the loss is convex (3.2), which means that there is one
+# lowest value, and enough steps lead to it. With a few hundred birds and three parameters we can afford to
+# walk on until the gradient is zero. For a network nobody can.
 
 # %%
-n_steps, losses = 2000, []
+best_w, best_b = w, b
+steepest = np.inf
+n_further = 0
+while steepest > 1e-8 and n_further < 100_000:
+    optimum, grad_w, grad_b = logistic(best_w, best_b, x_train, y_train)
+    steepest = max(np.abs(grad_w).max(), abs(grad_b))
+    best_w = best_w - 2.0 * grad_w
+    best_b = best_b - 2.0 * grad_b
+    n_further += 1
+print(f"lowest possible training loss {optimum:.4f}, after {n_further:,} further steps")
+
+fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+ax.plot(train_losses, color="C0", label="training birds")
+ax.plot(validation_losses, "--", color="C1", label="validation birds")
+for height, name in ((np.log(2), "guessing, ln 2"), (optimum, "lowest possible on the training birds")):
+    ax.axhline(height, color="0.7", linewidth=0.8, zorder=0)
+    ax.text(n_steps, height + 0.01, name, ha="right", color="0.4", fontsize=8)
+ax.set(xlabel="step", ylabel="loss (nats)", ylim=0, title="Loss on training and validation birds")
+ax.legend(loc="upper right", bbox_to_anchor=(1, 0.88))
+plt.show()
+
+# %% [markdown]
+# Such a picture is called a *learning curve*, and from here on it always shows both sets. The training
+# curve starts at $\ln 2$, falls steeply, and then more and more slowly towards the lowest possible value.
+# The validation curve belongs to birds that no step has looked at, and it falls, too. So what was learned
+# from some birds also holds for others, which is what we want to know. (It even ends lower, because this
+# validation set happens to hold the easier birds, and with another split it can be the other way round.)
+#
+# And what happens to the birds meanwhile? Where the score is zero the model cannot decide. These points
+# form a line, the *decision boundary*, and here it is after some of the steps.
+
+# %%
+corners = np.array([-3.5, 3.5])  # standardised bills, far enough left and right
+
+
+def draw_two_species(ax):
+    """The training birds in millimetres."""
+    for label, (name, marker) in enumerate((("Adélie", "o"), ("chinstrap", "^"))):
+        shown = center + spread * x_train[y_train == label]  # (m, 2)
+        ax.plot(shown[:, 0], shown[:, 1], marker, color="0.2", markersize=3, fillstyle="none", label=name)
+    ax.set(xlabel="bill length (mm)", xlim=(31, 60), ylim=(168, 215))
+
+
+fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained", sharey=True)
+for ax, step in zip(axes, (1, 10, 50, n_steps)):
+    step_w, step_b = models[step]
+    draw_two_species(ax)
+    boundary = -(step_w[0] * corners + step_b) / step_w[1]  # the flipper at which the score is zero
+    ax.plot(center[0] + spread[0] * corners, center[1] + spread[1] * boundary, color="C1", label="boundary")
+    ax.set_title(f"step {step}: {wrong[step]} of {len(y_train)} wrong")
+axes[0].set_ylabel("flipper length (mm)")
+axes[0].legend(loc="upper left", fontsize=7)
+plt.show()
+
+# %% [markdown]
+# After a single step the boundary stands among the birds, but it leans the wrong way, as if a longer
+# flipper were the mark of a chinstrap. (On their own, longer flippers are. Once the bill is known, they
+# are not.) The following steps turn it, and few birds remain on the wrong side. The loss still falls at
+# the end, although hardly any bird changes sides, because the probabilities become clearer.
+#
+# ## A few birds at a time
+#
+# A step does not have to ask all birds. It can take a random handful, a mini-batch (3.1), whose gradient
+# points roughly the same way for a fraction of the work. One pass over all batches is an epoch. Which
+# batch size gets furthest in as many epochs: one bird, sixteen, or all of them? We try four different
+# splits and take the mean of their validation losses, because a single split depends on luck.
+
+
+# %%
+def train(x, y, batch_size, learning_rate, n_epochs, rng):
+    """Logistic regression from zeros, batch by batch; the parameters (w, b) before and after each epoch."""
+    w = np.zeros(x.shape[1])
+    b = 0.0
+    models = [(w, b)]
+    for _ in range(n_epochs):
+        order = rng.permutation(len(y))
+        for start in range(0, len(y), batch_size):
+            batch = order[start : start + batch_size]
+            _, grad_w, grad_b = logistic(w, b, x[batch], y[batch])
+            w = w - learning_rate * grad_w
+            b = b - learning_rate * grad_b
+        models.append((w, b))
+    return models
+
+
+n_epochs = 30
+batch_sizes = (1, 16, len(y_train))
+rates = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+splits = [split_and_scale(two_measurements, two_labels, np.random.default_rng(seed)) for seed in range(4)]
+
+curves_at_one_rate = {}  # batch size -> mean validation loss of the splits before and after each epoch
+for size in batch_sizes:
+    curves = []
+    for i, (x, y, x_held, y_held, _, _) in enumerate(splits):
+        batch_models = train(x, y, size, 0.1, n_epochs, np.random.default_rng(i))
+        curves.append([logistic_loss(w, b, x_held, y_held) for w, b in batch_models])
+    curves_at_one_rate[size] = np.mean(curves, axis=0)  # (n_epochs + 1,)
+    print(f"rate 0.1, batch size {size:4d}   validation loss {curves_at_one_rate[size][-1]:.4f}")
+
+# %% [markdown]
+# At one and the same learning rate the answer seems clear: the smaller the batch, the lower the loss. But
+# this race is not fair. With single birds an epoch has 154 steps, with all birds it has one, and each
+# step is as long as the common rate allows. So let each batch size have the rate that suits it best. We
+# try eight rates for each, and compare the mean validation loss after the same number of epochs. What
+# will be left of the difference?
+
+# %%
+final_losses = {}  # batch size -> mean validation loss for each rate (8,)
+seconds = {}
+for size in batch_sizes:
+    table = np.zeros((len(splits), len(rates)))
+    started = time.perf_counter()
+    for i, (x, y, x_held, y_held, _, _) in enumerate(splits):
+        for j, tried_rate in enumerate(rates):
+            last_w, last_b = train(x, y, size, tried_rate, n_epochs, np.random.default_rng(i))[-1]
+            table[i, j] = logistic_loss(last_w, last_b, x_held, y_held)
+    seconds[size] = (time.perf_counter() - started) / table.size
+    final_losses[size] = table.mean(axis=0)
+
+best_rate = {size: rates[final_losses[size].argmin()] for size in batch_sizes}
+print(f"{'batch size':20s}{'best rate':>12s}{'valid. loss':>12s}{'steps':>12s}{'time (ms)':>12s}")
+for size in batch_sizes:
+    total_steps = n_epochs * -(-len(y_train) // size)  # -(-a // b) is a / b, rounded up
+    row = f"{size:<20d}{best_rate[size]:12g}{final_losses[size].min():12.4f}"
+    print(row + f"{total_steps:12d}{1000 * seconds[size]:12.1f}")
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+for size, style in zip(batch_sizes, ("-", "--", "-.")):
+    left.plot(curves_at_one_rate[size], style, label=f"batch size {size}")
+    right.semilogx(rates, final_losses[size], style, marker="o", markersize=4, label=f"batch size {size}")
+left.set(xlabel="epoch", ylabel="validation loss (nats)", ylim=(0, 0.75), title="All at the rate 0.1")
+right.set(xlabel="learning rate", title=f"After {n_epochs} epochs, at each rate")
+right.set_xticks(rates, [f"{rate:g}" for rate in rates])
+right.legend(loc="upper center")
+plt.show()
+
+# %% [markdown]
+# Look at the lowest points of the three curves on the right: they have about the same height. Each batch
+# size has reached the same loss, at a rate of its own, and the best rate grows with the batch. (The
+# validation birds have chosen these rates, so all three numbers are flattered a little, and alike.) What
+# the left panel showed was the rate 0.1, which suits single birds and is a hundred times too small for
+# all of them. To the left of its best rate a curve is high because the training has not got far enough.
+# To the right it rises because the steps are too long: each batch pulls its own way, and the parameters
+# are thrown about. A small batch pulls more at random (3.1), so it needs a smaller rate.
+#
+# What remains is the time, in the last column. Every step has a fixed cost, here Python's and NumPy's,
+# and single birds pay it most often. On the other hand a set of millions of examples does not fit into
+# one step, and there is no need for that. So the usual choice lies in between: as large a batch as costs
+# hardly more time than a small one, with a learning rate that is tried out for it.
+#
+# ## The same in PyTorch
+#
+# Here are the four steps as a team writes them. Lesson 3.6 explains each line. For now compare the four
+# lines of the loop with ours: the model computes the scores, the loss function is the one of lesson 3.2,
+# `backward()` finds the gradient, and the optimizer makes the update. (`zero_grad` clears the gradient of
+# the step before.)
+
+# %%
+model = nn.Linear(2, 1, dtype=torch.float64)  # two weights and a bias
+nn.init.zeros_(model.weight)
+nn.init.zeros_(model.bias)
+loss_function = nn.BCEWithLogitsLoss()
+optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
+inputs = torch.tensor(x_train)  # (n, 2)
+targets = torch.tensor(y_train, dtype=torch.float64)  # (n,)
+
+torch_losses = []
 for _ in range(n_steps):
-    loss, w_grad, b_grad = logistic(w, b, x, y)
-    w, b = w - learning_rate * w_grad, b - learning_rate * b_grad
-    losses.append(loss)
-two_species_accuracy = np.mean((x @ w + b > 0) == y)  # (n, 2) @ (2,) -> (n,)
-print(f"loss {losses[-1]:.4f}, accuracy on the training birds {two_species_accuracy:.1%}")
-assert np.all(np.diff(losses) < 0) and losses[-1] < 0.2 and two_species_accuracy > 0.9
+    torch_loss = loss_function(model(inputs)[:, 0], targets)  # forward, loss
+    optimizer.zero_grad()
+    torch_loss.backward()  # gradient
+    optimizer.step()  # update
+    torch_losses.append(torch_loss.item())
+
+print(f"largest difference of the two loss curves {np.abs(train_losses[:-1] - torch_losses).max():.1e}")
+np.testing.assert_allclose(torch_losses, train_losses[:-1], rtol=1e-10)
+np.testing.assert_allclose(model.weight.detach()[0], models[-1][0], rtol=1e-8)
+np.testing.assert_allclose(model.bias.item(), models[-1][1], rtol=1e-8)
 
 # %% [markdown]
-# ## Three species
+# The curves and the final parameters agree to rounding.
 #
-# Give each class its own weights and its own score: $z_k = w_k \cdot x + b_k$. *Softmax* turns the scores
-# into probabilities: raise $e$ to each, and divide by the sum,
+# ## The claims, checked
 #
-# $$p_k = \frac{e^{z_k}}{\sum_j e^{z_j}} .$$
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert abs(train_losses[0] - np.log(2)) < 1e-12, "zero parameters are the blind guesser"
+assert np.all(np.diff(train_losses) < 0), "the training loss falls at every step"
+assert 0 < train_losses[-1] - optimum < 0.05, "after the last step it is near the lowest possible"
+assert steepest <= 1e-8, "at the lowest loss the gradient is zero"
+assert validation_losses[-1] < validation_losses[0] / 3, "the validation loss falls, too"
+assert models[1][0][1] > 0 > models[-1][0][1], "the weight of the flipper changes its sign"
+assert wrong[-1] < 0.07 * len(y_train), "few birds remain on the wrong side"
+assert validation_losses[-1] < train_losses[-1], "here the validation birds happen to be the easier ones"
+last = [curve[-1] for curve in curves_at_one_rate.values()]
+assert last[0] < last[1] - 0.02 < last[2] - 0.04, "at the rate 0.1 smaller batches end lower"
+lowest = [final_losses[size].min() for size in batch_sizes]
+assert max(lowest) < 1.15 * min(lowest), "at its own best rate each batch size reaches about the same loss"
+assert best_rate[1] < best_rate[16] < best_rate[len(y_train)], "the best rate grows with the batch"
+assert all(rates[0] < rate < rates[-1] for rate in best_rate.values()), "no best rate is at the edge"
+assert final_losses[1][-1] > 10 * min(lowest), "single birds at a large rate are thrown about"
+
+# %% [markdown]
+# ## Going further
 #
-# On paper: scores $\ln 1, \ln 2, \ln 5$ become $1, 2, 5$, and the probabilities $\frac18, \frac28,
-# \frac58$. Adding a constant to all scores changes nothing, so we subtract the largest and cannot
-# overflow.
+# The model for three and more classes is needed in lesson 3.6 and for every classifier after it. What a
+# batch costs comes back with the GPU in lesson 4.5.
+#
+# ### Three species: softmax
+#
+# Give each class its own weights and its own score, $z_k = w_k \cdot x + b_k$. The *softmax* turns the
+# scores into probabilities: raise $e$ to each of them, and divide by the sum. Scores of $\ln 1$, $\ln 2$
+# and $\ln 5$ become $1$, $2$ and $5$, so the probabilities are $\frac18$, $\frac28$ and $\frac58$. The
+# loss is the surprise at the true class $y$, and its slope has a form that we know:
+#
+# $$p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad \ell = -\ln p_y = \ln \sum_j e^{z_j} - z_y, \qquad
+#   \frac{\partial \ell}{\partial z_k} = \frac{e^{z_k}}{\sum_j e^{z_j}} - [k = y] = p_k - [k = y] .$$
+#
+# Here $[k = y]$ is one for the true class and zero for the others, which is the one-hot label (3.1). So
+# it is again the probability minus the truth. Such scores before a softmax are called logits (3.2).
+# Adding one number to all of them changes no probability, so we subtract the largest, and nothing
+# overflows.
 
 
 # %%
@@ -203,271 +473,158 @@ def softmax(logits):
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
-print(softmax(np.log([1.0, 2.0, 5.0])), softmax(np.array([0.0, 1e4, -1e4])))
-np.testing.assert_allclose(softmax(np.log([1.0, 2.0, 5.0])), [1 / 8, 2 / 8, 5 / 8])
-
-# %% [markdown]
-# Such scores are called *logits*. The loss is the surprise at the true class $y$, and its slope along the
-# logits has the form we know, probability minus truth:
-#
-# $$\ell = -\ln p_y = \ln \sum_k e^{z_k} - z_y, \qquad
-#   \frac{\partial \ell}{\partial z_k} = \frac{e^{z_k}}{\sum_j e^{z_j}} - [k = y] = p_k - [k = y] .$$
-#
-# Here $[k = y]$ is one for the true class and zero for the others: the one-hot label. For a batch of $B$
-# birds the logits are $Z = X W^\top + b$, a row of $W$ for each class. With their probabilities $P$ and
-# the one-hot labels $Y$, a row a bird, the rest is one matrix product:
-#
-# $$\frac{\partial L}{\partial W} = \frac1B (P - Y)^\top X, \qquad
-#   \frac{\partial L}{\partial b} = \frac1B \sum_i (P - Y)_i .$$
-
-
-# %%
 def softmax_regression(weight, bias, x, y):
     """Loss (nats), gradient along weight (K, D) and along bias (K,) of softmax regression on one batch.
 
-    x: (B, D), y: (B,) class indices. Raises ValueError where they do not match or an index is negative.
+    x: (B, D), y: (B,) class indices. Raises ValueError if they do not match, if there are none, or if an
+    index is negative.
     """
-    if y.shape != x.shape[:1]:
+    if y.shape != x.shape[:1] or len(y) == 0:
         raise ValueError(f"x has shape {x.shape} but y has shape {y.shape}")
-    if y.min() < 0:  # NumPy refuses an index that is too large, and counts a negative one from the end
+    if y.min() < 0:  # NumPy refuses an index that is too large, but counts a negative one from the end
         raise ValueError(f"labels must not be negative, got {y.min()}")
     rows = np.arange(len(y))
     logits = x @ weight.T + bias  # (B, D) @ (D, K) -> (B, K)
-    logits -= logits.max(axis=1, keepdims=True)
-    raised = np.exp(logits)  # (B, K)
-    total = raised.sum(axis=1, keepdims=True)  # (B, 1)
-    loss = np.mean(np.log(total[:, 0]) - logits[rows, y])
-    error = raised / total  # (B, K): probabilities
-    error[rows, y] -= 1  # minus one-hot
-    error /= len(y)
-    return loss, error.T @ x, error.sum(axis=0)  # (K, B) @ (B, D) -> (K, D)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    loss = np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, y])
+    grad_z = softmax(logits)  # (B, K)
+    grad_z[rows, y] -= 1  # minus the one-hot labels
+    grad_z /= len(y)
+    return loss, grad_z.T @ x, grad_z.sum(axis=0)  # (K, B) @ (B, D) -> (K, D)
 
 
-weight, bias = rng.normal(size=(3, 2)), rng.normal(size=3)
-loss, weight_grad, bias_grad = softmax_regression(weight, bias, x_train, y_train)
-probabilities = softmax(x_train @ weight.T + bias)  # (n, 2) @ (2, 3) -> (n, 3)
-expected_loss = -np.mean(np.log(probabilities[np.arange(n_train), y_train]))
-np.testing.assert_allclose(loss, expected_loss, rtol=1e-10)
-for grad, parameter in ((weight_grad, weight), (bias_grad, bias)):
-    slopes = nudged_slope(lambda: softmax_regression(weight, bias, x_train, y_train)[0], parameter)
-    print(f"largest difference from the nudged slope: {np.abs(grad - slopes).max():.1e}")
-    np.testing.assert_allclose(grad, slopes, atol=1e-8)
-
-# %% [markdown]
-# Nothing was wasted on two species: softmax with two classes is the sigmoid of the difference of their
-# scores. With the same numbers in both models, loss and gradient agree.
-
-# %%
-pair = np.stack([np.zeros(2), w])  # (2, 2): class 0 has no weights, class 1 those of logistic regression
-pair_loss, pair_grad, _ = softmax_regression(pair, np.array([0.0, b]), x, y)
-one_loss, one_grad, _ = logistic(w, b, x, y)
-np.testing.assert_allclose(pair_loss, one_loss, rtol=1e-10)
-np.testing.assert_allclose(pair_grad, np.stack([-one_grad, one_grad]), rtol=1e-10, atol=1e-12)
-
-# %% [markdown]
-# ## How good can it get?
-#
-# The loss of this model is convex (3.2): there is one lowest value. Take all birds at every step until no
-# slope is left, and we know what every other way of training is to be measured by. This is affordable for
-# a few hundred birds and nine parameters, and for nothing else in this course.
-
-# %%
-weight, bias, learning_rate = np.zeros((3, 2)), np.zeros(3), 2.0
-steepest, optimum_steps = np.inf, 0
-while steepest > 1e-7 and optimum_steps < 50_000:
-    optimum, weight_grad, bias_grad = softmax_regression(weight, bias, x_train, y_train)
-    steepest = max(np.abs(weight_grad).max(), np.abs(bias_grad).max())
-    weight -= learning_rate * weight_grad
-    bias -= learning_rate * bias_grad
-    optimum_steps += 1
-best_weight, best_bias = weight, bias
-print(f"the optimum is {optimum:.5f} nats, reached after {optimum_steps:,} steps")
-assert steepest <= 1e-7 and 0.05 < optimum < 0.2
-
-# %% [markdown]
-# ## Epochs, batches, learning rate
-#
-# A step does not need all birds. A *mini-batch*, a handful dealt at random, points roughly the same way
-# for a fraction of the work (3.1). One pass through all handfuls is an *epoch*. The *learning rate* says
-# how far to go in each step. These three, and nothing else, are what we choose.
-
-
-# %%
 def training_step(weight, bias, x, y, learning_rate):
     """One step of gradient descent on one batch, in place; returns the loss before it."""
-    loss, weight_grad, bias_grad = softmax_regression(weight, bias, x, y)
-    weight -= learning_rate * weight_grad
-    bias -= learning_rate * bias_grad
+    loss, grad_weight, grad_bias = softmax_regression(weight, bias, x, y)
+    weight -= learning_rate * grad_weight
+    bias -= learning_rate * grad_bias
     return loss
 
 
-def train(batch_size, learning_rate, n_epochs, rng):
-    """Softmax regression from zero weights on the training birds.
-
-    Returns weight, bias, the loss on all training birds before each epoch and after the last, and copies
-    of weight and bias after each step.
-    """
-    weight, bias = np.zeros((3, 2)), np.zeros(3)
-    losses, snapshots = [np.log(3)], [(weight.copy(), bias.copy())]
-    for _ in range(n_epochs):
-        order = rng.permutation(n_train)
-        for start in range(0, n_train, batch_size):
-            batch = order[start : start + batch_size]
-            training_step(weight, bias, x_train[batch], y_train[batch], learning_rate)
-            snapshots.append((weight.copy(), bias.copy()))
-        losses.append(softmax_regression(weight, bias, x_train, y_train)[0])
-    return weight, bias, losses, snapshots
-
-
-n_epochs = 30
-weight, bias, losses, snapshots = train(16, 0.5, n_epochs, rng)
-for epoch in range(0, n_epochs + 1, 5):
-    print(f"epoch {epoch:2d}   loss {losses[epoch]:.4f}   above the optimum {losses[epoch] - optimum:.4f}")
-margin = 0.02
-assert 0 <= losses[-1] - optimum < margin
-
-# %% [markdown]
-# Near enough: within the margin of the best that this model can do. And the birds it has never seen?
-
-# %%
-train_accuracy = np.mean((x_train @ weight.T + bias).argmax(axis=1) == y_train)  # (n, 2) @ (2, 3) -> (n, 3)
-test_accuracy = np.mean((x_test @ weight.T + bias).argmax(axis=1) == y_test)  # (n, 2) @ (2, 3) -> (n, 3)
-always = np.bincount(y_train).argmax()
-print(f"accuracy: training {train_accuracy:.1%}, held out {test_accuracy:.1%}")
-print(f"always {SPECIES[always]}: {np.mean(y_test == always):.1%}")
-assert test_accuracy > 0.9 > 0.6 > np.mean(y_test == always)
-
-# %% [markdown]
-# ## Watching the boundary move
-#
-# Where the largest score changes from one class to another lies the *decision boundary*. The model began
-# with no opinion. How many birds are on the wrong side after each of these steps?
-
-# %%
-grid_x, grid_y = np.meshgrid(np.linspace(-2.5, 3.2, 300), np.linspace(-2.5, 2.5, 300))  # each (300, 300)
-grid = np.stack([grid_x, grid_y], axis=-1)  # (300, 300, 2)
-shown = (1, 5, 30, len(snapshots) - 1)
-fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained", sharey=True)
-wrong = []
-for ax, step in zip(axes, shown):
-    step_weight, step_bias = snapshots[step]
-    region = (grid @ step_weight.T + step_bias).argmax(axis=-1)  # (300, 300, 2) @ (2, 3) -> (300, 300)
-    answers = (x_train @ step_weight.T + step_bias).argmax(axis=1)  # (n, 2) @ (2, 3) -> (n, 3) -> (n,)
-    wrong.append(np.sum(answers != y_train))
-    mm_x, mm_y = center[0] + spread[0] * grid_x, center[1] + spread[1] * grid_y
-    ax.contourf(mm_x, mm_y, region, levels=(-0.5, 0.5, 1.5, 2.5), cmap="RdBu", alpha=0.5)
-    ax.contour(mm_x, mm_y, region, levels=(0.5, 1.5), colors="black", linewidths=1)
-    for label, (name, marker) in enumerate((("Adélie", "o"), ("chinstrap", "^"), ("gentoo", "s"))):
-        chosen = measurements[:n_train][y_train == label]
-        # (m, 2) -> (2, m)
-        ax.plot(*chosen.T, marker, color="0.2", markersize=3, fillstyle="none", label=name)
-    ax.set(xlabel="bill length (mm)", title=f"step {step}: {wrong[-1]} wrong")
-axes[0].set_ylabel("flipper length (mm)")
-axes[0].legend(loc="upper left", fontsize=7)
-fig.suptitle("A few steps place the boundaries, the others adjust them")
-plt.show()
-assert wrong[2] < 0.15 * n_train and wrong[-1] < 0.1 * n_train  # against two thirds for a guesser
-
-# %% [markdown]
-# ## How far, how many at a time?
-#
-# Left: the same learning rate, different batch sizes. In one epoch a small batch takes more steps. Right:
-# the same batch size, different learning rates. All curves show how far the loss of all training birds is
-# above the optimum; the seed of the shuffling is the same.
-
-# %%
-by_batch = {size: train(size, 0.1, n_epochs, np.random.default_rng(0))[2] for size in (1, 16, n_train)}
-by_rate = {rate: train(16, rate, n_epochs, np.random.default_rng(0))[2] for rate in (0.01, 0.5, 20.0)}
-for size, curve in by_batch.items():
-    print(f"batch size {size:4d}        ends {curve[-1] - optimum:.4f} above the optimum")
-for rate, curve in by_rate.items():
-    print(f"learning rate {rate:5.2f}    ends {curve[-1] - optimum:.4f} above the optimum")
-assert by_batch[1][-1] < by_batch[16][-1] < by_batch[n_train][-1]
-assert 2 * (by_rate[0.5][-1] - optimum) < min(by_rate[0.01][-1], by_rate[20.0][-1]) - optimum
-
-# %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-for (size, curve), style in zip(by_batch.items(), ("-", "--", "-.")):
-    left.semilogy(np.array(curve) - optimum, style, label=f"batch size {size}")
-for (rate, curve), style in zip(by_rate.items(), ("-.", "-", ":")):
-    right.semilogy(np.array(curve) - optimum, style, label=f"learning rate {rate:g}")
-left.set(
-    xlabel="epoch",
-    ylabel="loss above the optimum (nats)",
-    title="In as many epochs, small batches get further",
+np.testing.assert_allclose(softmax(np.log([1.0, 2.0, 5.0])), [1 / 8, 2 / 8, 5 / 8])
+x_three, y_three, x_held_out, y_held_out, three_center, three_spread = split_and_scale(
+    measurements, labels, np.random.default_rng(0)
 )
-right.set(xlabel="epoch", title="Too small crawls, too large jumps about")
-for ax in (left, right):
-    ax.legend(fontsize=8)
+weight = rng.normal(size=(3, 2))
+bias = rng.normal(size=3)
+_, grad_weight, grad_bias = softmax_regression(weight, bias, x_three, y_three)
+for grad, parameter in ((grad_weight, weight), (grad_bias, bias)):
+    measured = nudged_slope(lambda: softmax_regression(weight, bias, x_three, y_three)[0], parameter)
+    print(f"largest difference from the measured slopes {np.abs(grad - measured).max():.1e}")
+    np.testing.assert_allclose(grad, measured, atol=1e-8)
+
+# %%
+weight = np.zeros((3, 2))
+bias = np.zeros(3)
+batch_rng = np.random.default_rng(0)
+three_losses = []  # training and validation, before each epoch and after the last
+for epoch in range(n_epochs + 1):
+    train_loss = softmax_regression(weight, bias, x_three, y_three)[0]
+    held_out_loss = softmax_regression(weight, bias, x_held_out, y_held_out)[0]
+    three_losses.append((train_loss, held_out_loss))
+    if epoch < n_epochs:
+        for batch in np.array_split(batch_rng.permutation(len(y_three)), len(y_three) // 16):
+            training_step(weight, bias, x_three[batch], y_three[batch], 0.3)
+guesses = (x_held_out @ weight.T + bias).argmax(axis=1)  # (m, 2) @ (2, 3) -> (m, 3) -> (m,)
+three_accuracy = np.mean(guesses == y_held_out)
+print(f"training loss {three_losses[0][0]:.4f} -> {three_losses[-1][0]:.4f}, ln 3 = {np.log(3):.4f}")
+print(f"validation loss {three_losses[-1][1]:.4f}, accuracy {three_accuracy:.1%}")
+
+grid = np.stack(
+    np.meshgrid(np.linspace(-2.5, 3.2, 300), np.linspace(-2.5, 2.5, 300)), axis=-1
+)  # (300, 300, 2)
+region = (grid @ weight.T + bias).argmax(axis=-1)  # (300, 300, 2) @ (2, 3) -> (300, 300, 3) -> (300, 300)
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+left.plot(np.array(three_losses)[:, 0], color="C0", label="training birds")
+left.plot(np.array(three_losses)[:, 1], "--", color="C1", label="validation birds")
+left.set(xlabel="epoch", ylabel="loss (nats)", ylim=0, title="Softmax regression on three species")
+left.legend()
+grid_mm = three_center + three_spread * grid  # (300, 300, 2)
+levels = (-0.5, 0.5, 1.5, 2.5)
+right.contourf(grid_mm[..., 0], grid_mm[..., 1], region, levels=levels, cmap="RdBu", alpha=0.5)
+for label, (name, marker) in enumerate((("Adélie", "o"), ("chinstrap", "^"), ("gentoo", "s"))):
+    shown = three_center + three_spread * x_held_out[y_held_out == label]  # (m, 2)
+    right.plot(shown[:, 0], shown[:, 1], marker, color="0.2", markersize=4, fillstyle="none", label=name)
+right.set(xlabel="bill length (mm)", ylabel="flipper length (mm)", title="Regions, with validation birds")
+right.legend(loc="lower right", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# ## What a batch costs
+# The loss starts at $\ln 3$, as a guesser's among three classes must. Where two of the scores are equal,
+# there is a boundary, and all boundaries are straight. With two classes softmax is nothing new: it is the
+# sigmoid of the difference of the two scores, which the tests of this chapter check.
 #
-# Then why not always one bird at a time? Because a step has a fixed price, here Python's and NumPy's, that
-# is paid once for the whole batch. We repeat the birds to fill large batches and time single steps. Your
-# times will differ; their shape will not.
+# ### What a batch costs
+#
+# How long does one step take, and how many examples is that in a second? We repeat the birds to fill larger
+# batches. Your times will differ, but not the shape of the curves.
 
 # %%
-batch_sizes, n_rounds = 4 ** np.arange(7), 60
-many_x, many_y = np.resize(x_train, (4096, 2)), np.resize(y_train, 4096)  # the birds over and over
-laps = np.zeros((n_rounds, len(batch_sizes)))  # all sizes in every round: a busy moment hits all alike
+timed_sizes = 4 ** np.arange(7)  # (7,)
+many_x = np.resize(x_three, (4096, 2))  # the birds over and over
+many_y = np.resize(y_three, 4096)
+laps = np.zeros((40, len(timed_sizes)))  # all sizes in every round, so that a busy moment hits all alike
 for lap in laps:
-    for i, size in enumerate(batch_sizes):
+    for i, size in enumerate(timed_sizes):
         started = time.perf_counter()
-        training_step(best_weight.copy(), best_bias.copy(), many_x[:size], many_y[:size], 0.0)
+        training_step(weight.copy(), bias.copy(), many_x[:size], many_y[:size], 0.0)
         lap[i] = time.perf_counter() - started
 step_times = np.median(laps, axis=0)  # (7,) seconds
-examples_per_second = batch_sizes / step_times
-print(f"{'batch size':20s}{'µs a step':>12s}{'examples/s':>12s}")
-for size, seconds, rate in zip(batch_sizes, step_times, examples_per_second):
-    print(f"{size:<20d}{1e6 * seconds:12.1f}{rate:12.3g}")
+for size, step_time in zip(timed_sizes, step_times):
+    print(f"batch size {size:5d}   {1e6 * step_time:8.1f} µs per step   {size / step_time:8.3g} per second")
 
-# %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-left.loglog(batch_sizes, 1e6 * step_times, "o-", color="C0")
-left.set(
-    xlabel="batch size",
-    ylabel="time of a step (µs)",
-    title="A small step costs as much as a medium one",
-    ylim=1,
-)
-right.loglog(batch_sizes, examples_per_second, "o-", color="C0")
-right.set(xlabel="batch size", ylabel="examples a second", title="Large batches share the fixed price")
+left.loglog(timed_sizes, 1e6 * step_times, "o-", color="C0")
+left.set(xlabel="batch size", ylabel="time of a step (µs)", ylim=1, title="Time of one step")
+right.loglog(timed_sizes, timed_sizes / step_times, "o-", color="C0")
+right.set(xlabel="batch size", ylabel="examples per second", title="Examples per second")
 for ax in (left, right):
-    ax.set_xticks(batch_sizes, batch_sizes)
+    ax.set_xticks(timed_sizes, timed_sizes)
     ax.minorticks_off()
 plt.show()
 
 # %% [markdown]
-# So there are two forces. Small batches learn more from every example, large ones get through more
-# examples a second. The usual choice lies between: as large as is nearly free, which is larger on a GPU, a
-# graphics card (4.5), than here.
-#
+# Up to a few dozen birds a step costs about the same, whatever the batch, because the fixed cost dominates.
+# After that the time grows with the batch. On a GPU this flat stretch is much longer (4.5).
+
+# %%
+assert abs(three_losses[0][0] - np.log(3)) < 1e-12, "zero weights are the blind guesser among three"
+assert three_losses[-1][0] < 0.2 and three_losses[-1][1] < 0.3, "three species are learned, too"
+assert three_accuracy > 0.9, "more than nine of ten validation birds are right"
+
+# %% [markdown]
 # ## What to remember
 #
-# - Forward, loss, gradient, update. Everything later in this course changes what stands inside these four
-#   steps, not the steps.
-# - The gradient along the logits is probability minus truth, and it is trusted after nudging agrees.
-# - An epoch deals every example once, a batch is what one step sees, the learning rate is how far it goes.
-# - Judge a training run by a known yardstick: the guesser's loss above, the optimum below.
+# - Forward, loss, gradient, update. Everything later changes what stands inside these four steps, not the
+#   steps.
+# - The gradient along the scores is the probability minus the truth. From there to the weights it is one
+#   matrix product, $X^\top$ with it, and a derivation is trusted after nudging agrees.
+# - Learning curves show training and validation, between two yardsticks: the guesser's loss above and, if
+#   it is known, the lowest possible below.
+# - A batch is what one step sees, and an epoch shows every example once. Compare batch sizes only with a
+#   learning rate of its own for each.
 #
 # ## Try it
 #
-# Predict first, then change the code and run again.
+# Predict first, then change the code and run the file from the top. An AssertionError at the end is no
+# damage: it names the claim that your change has overturned.
 #
-# 1. In a cell of your own, run the loop of four lines on raw millimetres: replace `x` by
-#    `measurements[:n_train][two_species]`, and start from zeros. What must the learning rate become, and
-#    why does the training take so long?
-# 2. Halve the learning rate after every fifth epoch. How near to the optimum does batch size 16 get?
-# 3. Start from random weights instead of zeros, several times. Do the runs end at the same loss?
+# 1. Raise the learning rate of the loop: `learning_rate = 100.0`. What will the learning curve of the first
+#    figure do, and is the training lost?
+# 2. Give the batch sizes a single epoch: `n_epochs = 1`. All birds at once then take one step, from zeros.
+#    Which batch size will now win, even with its own best rate? Look at the table and at the right panel.
+# 3. From a blank cell at the end: train on raw millimetres instead of standardised numbers, from zeros, for
+#    `n_steps` steps, with `logistic` on `center + spread * x_train`. Try rates from $10^{-1}$ down to
+#    $10^{-5}$. Compare the best loss that you get with `train_losses[-1]`. Why is it so hard (2.6)?
 #
 # ## Sources
 #
-# - H. Robbins, S. Monro, "A stochastic approximation method", *Annals of Mathematical Statistics* 22,
+# - H. Robbins, S. Monro, "A stochastic approximation method", _Annals of Mathematical Statistics_ 22,
 #   1951: descent on noisy slopes.
-# - D. R. Cox, "The regression analysis of binary sequences", *Journal of the Royal Statistical Society B*
+# - D. R. Cox, "The regression analysis of binary sequences", _Journal of the Royal Statistical Society B_
 #   20, 1958: logistic regression.
-# - C. M. Bishop, *Pattern Recognition and Machine Learning*, 2006, sections 4.3.2 and 4.3.4: both
+# - C. M. Bishop, _Pattern Recognition and Machine Learning_, 2006, sections 4.3.2 and 4.3.4: both
 #   gradients.
-# - A. M. Horst, A. P. Hill, K. B. Gorman, *palmerpenguins*, 2020: the data.
+# - P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017: a larger batch
+#   takes a larger learning rate. Reproduced: "the best rate grows with the batch".
+# - A. M. Horst, A. P. Hill, K. B. Gorman, _palmerpenguins_, 2020: the data.
