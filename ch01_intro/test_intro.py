@@ -35,6 +35,11 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
             "prints": "none                            38.0            38.0",
         },
     ],
+    "project_lifecycle": [
+        {"change": {"wet_cost = 10\n": "wet_cost = 4\n"}, "figure": 6, "prints": "calendar"},
+        {"change": {"winter_months = (11, 12, 1, 2)\n": "winter_months = (6, 7, 8, 9)\n"}, "figure": 7},
+        {"change": {"[features, is_word[today + 1]])": "[features, is_word[today]])"}, "figure": 5},
+    ],
 }
 
 
@@ -362,7 +367,7 @@ def test_the_probability_tells_right_from_wrong_in_other_deals(how_a_network_wor
 
 
 def test_the_paper_example_learns_as_the_lesson_says(learning_paradigms):
-    """Five bills: the nearest three of 46 mm, and k-means from 38 and 39 (a second feature that is constant)."""
+    """Five bills, with a second feature that is constant: the nearest three, and the rounds of k-means."""
     lesson = learning_paradigms
     bills = np.column_stack([[38.0, 39, 40, 47, 48], np.full(5, 17.0)])
     near = lesson.neighbours(np.array([46.0, 17]), bills, 3)
@@ -496,7 +501,7 @@ def test_the_learned_way_is_the_shortest(learning_paradigms):
 
 
 def test_the_values_come_to_be_the_true_points(learning_paradigms):
-    """With random steps alone every square is met, and each best value becomes 50 minus the steps to the hut."""
+    """By random steps every square is met, and each best value becomes 50 minus the steps to the hut."""
     lesson = learning_paradigms
     values, rng = np.zeros((*lesson.rocks.shape, 4)), np.random.default_rng(1)
     for _ in range(400):
@@ -567,77 +572,144 @@ def test_fit_matches_logistic_regression_in_pytorch(project_lifecycle, n, d):
     rng = np.random.default_rng(n)
     x, y = rng.normal(loc=3, scale=7, size=(n + 1, d)), np.arange(n + 1) % 2 == 0
     inputs = torch.from_numpy((x - x.mean(axis=0)) / x.std(axis=0))
-    knobs = torch.zeros(d + 1, dtype=torch.float64, requires_grad=True)
+    parameters = torch.zeros(d + 1, dtype=torch.float64, requires_grad=True)
     for _ in range(25):
-        score = inputs @ knobs[:d] + knobs[d]
-        loss = F.binary_cross_entropy_with_logits(score, torch.from_numpy(y).double())
-        knobs.data -= 0.3 * torch.autograd.grad(loss, knobs)[0]
-    expected = torch.sigmoid(inputs @ knobs[:d] + knobs[d]).detach()
-    ours = project_lifecycle.fit(x, y, n_steps=25, learning_rate=0.3)
-    np.testing.assert_allclose(ours(x), expected, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(ours(x[:1]), expected[:1], rtol=1e-10)  # as it was scaled when it learned
+        total = inputs @ parameters[:d] + parameters[d]
+        loss = F.binary_cross_entropy_with_logits(total, torch.from_numpy(y).double())
+        parameters.data -= 0.3 * torch.autograd.grad(loss, parameters)[0]
+    expected = torch.sigmoid(inputs @ parameters[:d] + parameters[d]).detach()
+    model = project_lifecycle.fit(x, y, n_steps=25, learning_rate=0.3)
+    np.testing.assert_allclose(model[0], parameters[:d].detach(), rtol=1e-10)
+    np.testing.assert_allclose(project_lifecycle.chance(x, model), expected, rtol=1e-10, atol=1e-12)
+    # one row alone is scaled as the training set was
+    np.testing.assert_allclose(project_lifecycle.chance(x[:1], model), expected[:1], rtol=1e-10)
+    assert project_lifecycle.chance(x[:0], model).shape == (0,)
+
+
+def test_totals_become_the_chances_that_the_lesson_names(project_lifecycle):
+    model = (np.ones(1), 0.0, np.zeros(1), np.ones(1))
+    chances = project_lifecycle.chance(np.array([[0.0], [2.0], [-2.0]]), model)
+    assert (100 * chances).round().tolist() == [50, 88, 12]
 
 
 def test_no_evening_knows_tomorrow(project_lifecycle):
     lesson = project_lifecycle
     day = 100
-    row = lesson.diary[lesson.today[day]]
+    row = lesson.days[lesson.today[day]]
     rain = float(row["precipitation"])
     measured = [float(row[name]) for name in ("temp_max", "temp_min", "wind")]
-    before = float(lesson.diary[lesson.today[day] - 1]["precipitation"]) > 0
-    np.testing.assert_allclose(lesson.known[day], [rain > 0, math.log1p(rain), before, *measured])
-    after = lesson.diary[lesson.today[day] + 1]
+    before = float(lesson.days[lesson.today[day] - 1]["precipitation"]) > 0
+    np.testing.assert_allclose(lesson.features[day], [rain > 0, math.log1p(rain), before, *measured])
+    after = lesson.days[lesson.today[day] + 1]
     assert lesson.tomorrow[day] == (float(after["precipitation"]) > 0)
-    dates = np.array(lesson.dates)[lesson.today + 1]
-    assert dates[lesson.learn].max() < dates[lesson.decide].min()
-    assert dates[lesson.decide].max() < dates[lesson.future].min()
 
 
-def test_the_diary_is_whole_and_contradicts_itself(project_lifecycle):
+def test_the_three_sets_are_cut_along_time(project_lifecycle):
     lesson = project_lifecycle
-    assert len(set(lesson.dates)) == len(lesson.diary) == 1461
+    dates = np.array(lesson.dates)[lesson.today + 1]
+    assert dates[lesson.train].max() < dates[lesson.validation].min()
+    assert dates[lesson.validation].max() < dates[lesson.test].min()
+    assert np.all(lesson.train.astype(int) + lesson.validation + lesson.test == 1)
+    assert lesson.validation.sum() == lesson.test.sum() == 365
+
+
+def test_the_record_is_whole_and_contradicts_itself(project_lifecycle):
+    lesson = project_lifecycle
+    assert len(set(lesson.dates)) == len(lesson.days) == 1461 and lesson.gaps == {1}
     assert lesson.wet_days.sum() == lesson.rained.sum()
     assert lesson.wet_days[0] > 50 and lesson.dry_days[3] > 30
 
 
 def test_the_learner_does_not_beat_same_as_today(project_lifecycle):
-    dry, same, learner = project_lifecycle.marks.values()
+    lesson = project_lifecycle
+    dry, same, learner = lesson.accuracy.values()
     assert dry + 0.1 < learner <= same
+    assert (lesson.only_baseline - lesson.only_learner) / 365 == pytest.approx(same - learner)
 
 
-def test_the_leak_shines_in_the_exam_and_fails_at_work(project_lifecycle):
-    honest = project_lifecycle.marks["the learner"]
-    assert project_lifecycle.use + 0.03 < honest < project_lifecycle.exam - 0.05
-    later = project_lifecycle.with_leak[:-1, 6:] - project_lifecycle.in_use[1:, 6:]
+def test_the_leak_raises_the_comparison_and_fails_in_use(project_lifecycle):
+    lesson = project_lifecycle
+    without = lesson.accuracy["the learner"]
+    compared, used = lesson.leaky_accuracy.values()
+    assert used <= without < compared - 0.1
+    later = lesson.with_word[:-1, 6:] - lesson.in_use[1:, 6:]
     assert not later.any()  # what is known tomorrow evening is what the leak knows today
 
 
-def test_cost_counts_coins_by_hand(project_lifecycle):
+def test_coins_are_counted_by_hand(project_lifecycle):
     covered, wet = np.array([True, True, False, False, False]), np.array([True, False, True, True, False])
-    assert project_lifecycle.cost(covered, wet) == (2 + 2 + 10 + 10 + 0) / 5
+    assert project_lifecycle.coins(covered, wet).tolist() == [2, 2, 10, 10, 0]
+    assert project_lifecycle.threshold == 0.2
 
 
-def test_used_with_care_the_learner_saves_coins(project_lifecycle):
+def test_the_paper_table_is_right(project_lifecycle):
+    """Ten days with the cover cost 20 coins; without it, ten times the number of rainy ones."""
+    for n_rainy in (1, 2, 3, 5):
+        wet = np.arange(10) < n_rainy
+        assert project_lifecycle.coins(np.ones(10, dtype=bool), wet).sum() == 20
+        assert project_lifecycle.coins(np.zeros(10, dtype=bool), wet).sum() == 10 * n_rainy
+
+
+def test_the_range_of_a_year_is_that_of_means_of_weeks(project_lifecycle):
+    rng = np.random.default_rng(0)
+    saved = rng.normal(loc=0.3, scale=2, size=365)
+    saving, low, high = project_lifecycle.yearly(saved, np.random.default_rng(1), n_draws=20_000)
+    weeks = saved[:364].reshape(52, 7).sum(axis=1)
+    half = 1.96 * weeks.std() / math.sqrt(52) * 365 / 7
+    middle = weeks.mean() * 365 / 7
+    assert saving == pytest.approx(saved.sum())
+    assert (low, high) == (
+        pytest.approx(middle - half, abs=0.05 * half),
+        pytest.approx(middle + half, abs=0.05 * half),
+    )
+
+
+def test_the_calendar_uses_the_training_years_alone(project_lifecycle):
     lesson = project_lifecycle
-    assert lesson.daily < 0.95 * min(lesson.rivals.values())
-    assert lesson.rivals["always cover"] == 2 and lesson.limit == 0.2
-    assert lesson.costs.min() > 0.9 * lesson.daily  # the limit from the coins is near the best one
-    assert lesson.launch_cost < lesson.launch_always
+    covers = lesson.covered["calendar"]
+    for number in range(1, 13):
+        of_month = lesson.tomorrow_month == number
+        share = lesson.tomorrow[of_month & lesson.train].mean()
+        assert set(covers[of_month]) == {share > 0.2}
+    assert set(lesson.tomorrow_month[~covers]) == {7, 8}
+
+
+def test_with_the_right_threshold_the_learner_is_cheapest(project_lifecycle):
+    lesson = project_lifecycle
+    for part in (lesson.validation, lesson.test):
+        costs = {name: cost[part].mean() for name, cost in lesson.daily.items()}
+        assert costs["always cover"] == 2 and min(costs, key=costs.get) == "the learner"
+    assert min(lesson.costs) > 0.9 * lesson.daily["the learner"][lesson.validation].mean()
+    for numbers in (lesson.saved_2014, lesson.saved_2015):
+        assert numbers["calendar"][1] < 0 < numbers["calendar"][0] < numbers["calendar"][2]
     assert np.all(np.diff(lesson.came) > 0) and np.abs(lesson.said - lesson.came).max() < 0.15
 
 
-def test_taught_on_winter_it_is_helpless_in_summer(project_lifecycle):
+def test_trained_in_winter_it_is_wrong_in_summer(project_lifecycle):
     lesson = project_lifecycle
     assert set(lesson.month[lesson.today[lesson.winter] + 1]) == {11, 12, 1, 2}
     june_to_august = slice(5, 8)
-    assert lesson.monthly["taught on winter only"][june_to_august].max() < 0.3
+    assert lesson.monthly["trained in winter"][june_to_august].max() < 0.3
     assert lesson.monthly["the learner"][june_to_august].min() > 0.7
+
+
+def test_the_lowest_temperature_misleads_it(project_lifecycle):
+    """The parts add up to the total, and without the lowest temperature's part it would say 'dry'."""
+    lesson = project_lifecycle
+    for name, model in (("the learner", lesson.learner), ("trained in winter", lesson.hasty)):
+        chance = lesson.chance(lesson.features[lesson.july].mean(axis=0, keepdims=True), model)[0]
+        assert 1 / (1 + np.exp(-lesson.added[name].sum())) == pytest.approx(chance, rel=1e-10)
+    parts = lesson.added["trained in winter"]
+    lowest = lesson.FEATURES.index("lowest")
+    assert parts.sum() > 0 > parts.sum() - parts[lowest]
+    assert lesson.learner[0][lowest] > 0 and lesson.hasty[0][lowest] > 0
+    assert lesson.lowest_wet > lesson.lowest_dry + 1
 
 
 def test_wet_goods_fall_on_days_that_turn(project_lifecycle):
     lesson = project_lifecycle
-    assert sum(lesson.fate_days.values()).sum() == lesson.future.sum()
-    assert lesson.fate_days["goods wet"][[0, 2]].tolist() == [0, 0]  # no rain, no wet goods
+    assert sum(lesson.outcome_days.values()).sum() == lesson.test.sum()
+    assert lesson.outcome_days["goods wet"][[0, 2]].tolist() == [0, 0]  # no rain, no wet goods
     assert lesson.wet_goods[1] > 0.8 * lesson.wet_goods.sum()
 
 
