@@ -36,6 +36,26 @@ print(f"{np.mean(to_means.argmax(axis=1) == labels):.1%} are most similar to the
             "prints": "are most similar to their own species",
         },
     ],
+    "tensor_operations": [
+        {
+            "change": {"column = np.array([[0], [10], [20]])  # (3, 1)": "column = np.array([0, 10, 20])"},
+            "raises": "could not be broadcast",
+        },
+        {
+            "change": {
+                "big = rng.normal(size=(2048, 2048))": "big = "
+                "np.asfortranarray(rng.normal(size=(2048, 2048)))"
+            },
+            "prints": "column_by_column",
+        },
+        {
+            "add": """photos = np.stack([photo, photo[::-1]])  # (2, H, W, 3)
+channel_means = np.einsum("bhwc->bc", photos) / (photos.shape[1] * photos.shape[2])  # (2, 3)
+print(f"the same means: {np.allclose(channel_means, photos.mean(axis=(1, 2)))}")
+""",
+            "prints": "the same means: True",
+        },
+    ],
     "derivatives": [
         {
             "change": {"place = 0.5": "place = 0.0"},
@@ -329,12 +349,12 @@ def test_broadcast_shape_names_both_shapes(tensor_operations):
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("way", ["dot_products", "column_mix", "outer_sum", "blocked"])
+@pytest.mark.parametrize("way", ["dot_products", "column_mix", "outer_sum", "row_blocks"])
 def test_product_matches_torch(tensor_operations, way, sizes):
     n, m, p = sizes
     rng = np.random.default_rng(n + m + p)
     a, b = rng.normal(size=(n, m)), rng.normal(size=(m, p))
-    more = (4,) if way == "blocked" else ()
+    more = (4,) if way == "row_blocks" else ()
     ours = getattr(tensor_operations, way)(a, b, *more)
     np.testing.assert_allclose(ours, torch.from_numpy(a) @ torch.from_numpy(b), rtol=1e-10, atol=1e-12)
     loops = tensor_operations.three_loops(a.tolist(), b.tolist())
@@ -349,18 +369,23 @@ def test_product_names_the_shapes(tensor_operations):
 
 
 def test_blocks_are_no_larger_than_asked(tensor_operations, monkeypatch):
-    class Watched(np.ndarray):
-        seen = set()
+    rows = []
 
-        def __matmul__(self, other):
-            self.seen.add((*self.shape, *other.shape))
-            return np.asarray(self) @ np.asarray(other)
+    def watched(a, b):
+        rows.append(len(a))
+        return a @ b
 
-    a, b = np.ones((5, 9)).view(Watched), np.ones((9, 4)).view(Watched)
-    assert np.all(tensor_operations.blocked(a, b, 4) == 9)
-    assert Watched.seen == set(itertools.product((4, 1), (4, 1), (4, 1), (4,))) & {
-        (n, m, m, 4) for n in (4, 1) for m in (4, 1)
-    }
+    monkeypatch.setattr(tensor_operations, "column_mix", watched)
+    out = tensor_operations.row_blocks(np.ones((9, 5)), np.ones((5, 3)), 4)
+    assert np.all(out == 5) and out.shape == (9, 3) and rows == [4, 4, 1]
+
+
+def test_products_take_any_layout_and_whole_numbers(tensor_operations):
+    a, b = np.arange(6).reshape(2, 3), np.arange(12).reshape(3, 4)
+    for way in (tensor_operations.dot_products, tensor_operations.column_mix, tensor_operations.outer_sum):
+        for left in (a, np.asfortranarray(a), a[::-1][::-1]):
+            assert way(left, np.asfortranarray(b)).tolist() == (a @ b).tolist()
+    assert tensor_operations.three_loops(a.tolist(), b.tolist()) == (a @ b).tolist()
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (3, 4), (2, 1, 5), (2, 3, 4, 5)])
@@ -409,10 +434,27 @@ def test_median_seconds_skips_the_warm_up_and_takes_turns(tensor_operations, mon
     assert order == ["slow", "fast"] * 4
 
 
-def test_ladder_has_every_way(tensor_operations):
+def test_every_way_has_a_speed(tensor_operations):
     ways = {"three_loops", "dot_products", "column_mix", "outer_sum", "@"}
-    assert {way for way, _ in tensor_operations.ladder} == ways
-    assert all(speed > 0 for speed in tensor_operations.ladder.values())
+    assert set(tensor_operations.speeds) == {64, 256}
+    assert set(tensor_operations.speeds[64]) == ways
+    assert set(tensor_operations.speeds[256]) == ways - {"three_loops"}
+    assert all(speed > 0 for speeds in tensor_operations.speeds.values() for speed in speeds.values())
+    assert tensor_operations.speeds[64]["@"] > 20 * tensor_operations.speeds[64]["three_loops"]
+
+
+def test_views_and_copies_are_as_the_lesson_says(tensor_operations):
+    x = torch.arange(12).reshape(3, 4)
+    assert x.T.data_ptr() == x.data_ptr() and not x.T.is_contiguous()
+    assert x.T.reshape(12).data_ptr() != x.data_ptr()  # torch has to copy, too
+    assert tensor_operations.flat.tolist() == x.T.reshape(12).tolist()
+    assert tensor_operations.memory[8] == -1 and tensor_operations.table[2, 0] == -1
+
+
+def test_outcome_lets_other_errors_through(tensor_operations):
+    assert tensor_operations.outcome(np.broadcast_shapes, (2,), (3,)) == "refused"
+    with pytest.raises(TypeError):
+        tensor_operations.outcome(np.broadcast_shapes, "no shape", (3,))
 
 
 # 2.3 derivatives
