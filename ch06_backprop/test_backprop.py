@@ -71,6 +71,34 @@ print("tanh backward agrees with the measured gradient")
             "prints": "tanh backward agrees",
         },
     ],
+    "backprop_ninja": [
+        {
+            "change": {"grad_z = grad_centered + grad_mean / batch_size": "grad_z = grad_centered"},
+            "prints": "WRONG",
+            "raises": "Not equal to tolerance",
+        },
+        {
+            "change": {"learning_rate = 0.4": "learning_rate = 0.0004"},
+            "figure": 2,
+            "raises": "the network has learned more than letter frequencies",
+        },
+        {
+            "add": """def layer_norm_backward(grad_out, z, eps=1e-5):
+    inverse = 1 / np.sqrt(z.var(axis=1, keepdims=True) + eps)
+    normalized = (z - z.mean(axis=1, keepdims=True)) * inverse
+    stretch = (grad_out * normalized).mean(axis=1, keepdims=True)
+    return inverse * (grad_out - grad_out.mean(axis=1, keepdims=True) - normalized * stretch)
+
+
+grad_out = rng.normal(size=t.z.shape)
+tensor = torch.tensor(t.z, requires_grad=True)
+nn.functional.layer_norm(tensor, tensor.shape[1:]).backward(torch.from_numpy(grad_out))
+np.testing.assert_allclose(layer_norm_backward(grad_out, t.z), tensor.grad, rtol=1e-9, atol=1e-12)
+print("layer norm backward agrees")
+""",
+            "prints": "layer norm backward agrees",
+        },
+    ],
     "micrograd": [
         {
             "change": {"    model.zero_grad()\n    loss.backward()": "    loss.backward()"},
@@ -793,11 +821,28 @@ def test_examples_slide_over_every_name(backprop_ninja):
     x, y = backprop_ninja.examples(["bo", "a"], 2)
     assert x.tolist() == [[0, 0], [0, 2], [2, 15], [0, 0], [0, 1]]
     assert y.tolist() == [2, 15, 0, 1, 0]
+    x, y = backprop_ninja.examples([], 3)
+    assert x.shape == (0, 3) and y.shape == (0,)
+    for name, unknown in (("Bo", "B"), ("zoë", "ë"), ("a.b", ".")):
+        with pytest.raises(ValueError, match=rf"\['{unknown}'\]"):
+            backprop_ninja.examples([name], 2)
 
 
 def test_every_intermediate_gradient_matches_autograd(backprop_ninja):
     assert len(backprop_ninja.differences) == 24
     assert max(backprop_ninja.differences.values()) < 1e-14
+    for name in (*vars(backprop_ninja.t), *backprop_ninja.parameters):
+        assert name == "loss" or name in backprop_ninja.differences
+
+
+def test_compare_refuses_another_shape_and_sees_a_wrong_number(backprop_ninja, capsys, monkeypatch):
+    monkeypatch.setattr(backprop_ninja, "differences", {})
+    with pytest.raises(ValueError, match=r"grad_bias2 must have the shape \(27,\), not \(1, 27\)"):
+        backprop_ninja.compare(bias2=backprop_ninja.grad_bias2[None])
+    wrong = backprop_ninja.grad_bias2.copy()
+    wrong[3] += 1e-9
+    backprop_ninja.compare(bias2=wrong)
+    assert "WRONG" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("n", [1, 7, 32])
@@ -829,11 +874,44 @@ def test_softmax_cross_entropy_matches_pytorch(backprop_ninja, name, n, n_classe
     np.testing.assert_array_equal(logits, before)
 
 
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_fast"])
+def test_softmax_cross_entropy_does_not_depend_on_memory_layout(backprop_ninja, name):
+    rng = np.random.default_rng(0)
+    logits, targets = rng.normal(size=(7, 5)), rng.integers(5, size=7)
+    function = getattr(backprop_ninja, name)
+    loss, grad = function(logits, targets)
+    wide = np.zeros((7, 10))
+    wide[:, ::2] = logits
+    for other in (np.asfortranarray(logits), wide[:, ::2], logits[::-1][::-1]):
+        other_loss, other_grad = function(other, targets)
+        assert other_loss == pytest.approx(loss, rel=1e-12)
+        np.testing.assert_allclose(other_grad, grad, rtol=1e-12, atol=1e-15)
+        np.testing.assert_array_equal(other, logits)
+
+
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "softmax_cross_entropy_fast"])
+def test_softmax_cross_entropy_takes_whole_numbers_forbidden_classes_and_float32(backprop_ninja, name):
+    function = getattr(backprop_ninja, name)
+    whole, targets = np.array([[1, 2, 0], [0, -3, 4]]), np.array([1, 0])
+    loss, grad = function(whole, targets)
+    expected_loss, expected_grad = function(whole.astype(float), targets)
+    assert loss == pytest.approx(expected_loss, rel=1e-14) and loss > 0.1
+    np.testing.assert_allclose(grad, expected_grad, rtol=1e-14)
+    loss, grad = function(np.array([[-np.inf, 0.0, 1.0]]), np.array([2]))
+    assert loss == pytest.approx(math.log1p(math.exp(-1)), rel=1e-12) and grad[0, 0] == 0
+    loss, grad = function(whole.astype(np.float32), targets)
+    assert loss.dtype == grad.dtype == np.float32
+
+
 def test_backprop_ninja_names_the_fault(backprop_ninja):
     with pytest.raises(ValueError, match=r"\(2, 3\).*\(3,\)"):
         backprop_ninja.softmax_cross_entropy(np.ones((2, 3)), np.array([0, 1, 2]))
     with pytest.raises(ValueError, match=r"\(3,\)"):
         backprop_ninja.softmax_cross_entropy(np.ones(3), np.array([0, 1, 2]))
+    with pytest.raises(ValueError, match=r"\(0, 3\).*\(0,\)"):
+        backprop_ninja.softmax_cross_entropy(np.ones((0, 3)), np.array([], dtype=int))
+    with pytest.raises(ValueError, match=r"\(0, 3\)"):
+        backprop_ninja.batch_norm(np.ones((0, 3)), np.ones(3), np.ones(3))
     for targets in ([0, 3], [-1, 0]):
         with pytest.raises(ValueError, match="classes are 3"):
             backprop_ninja.softmax_cross_entropy(np.ones((2, 3)), np.array(targets))
@@ -876,6 +954,26 @@ def test_batch_norm_matches_pytorch(backprop_ninja, name, n, width):
     np.testing.assert_allclose(cache[4], z.var(axis=0), rtol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["batch_norm", "batch_norm_fast"])
+def test_batch_norm_takes_whole_numbers_any_layout_and_float32(backprop_ninja, name):
+    forward, backward = getattr(backprop_ninja, name), getattr(backprop_ninja, f"{name}_backward")
+    whole, ones, zeros = np.array([[1, 2], [3, 6], [5, 7]]), np.ones(2, int), np.zeros(2, int)
+    grad = np.array([[1, -2], [0, 3], [2, 2]])
+    z = whole.astype(float)
+    out, cache = forward(z, ones.astype(float), zeros.astype(float))
+    expected = out, *backward(grad.astype(float), cache)
+    assert out[0, 0] == pytest.approx(-1.2247, abs=1e-3)
+    for lay in (np.ascontiguousarray, np.asfortranarray):
+        out, cache = forward(lay(whole), ones, zeros)
+        for ours, theirs in zip((out, *backward(lay(grad), cache)), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-14)
+    single = [a.astype(np.float32) for a in (whole, ones, zeros, grad)]
+    out, cache = forward(*single[:3])
+    assert {a.dtype for a in (out, *backward(single[3], cache))} == {np.dtype(np.float32)}
+    one, _ = forward(z[:1], ones, zeros)
+    np.testing.assert_array_equal(one, np.zeros((1, 2)))
+
+
 def test_whole_model_matches_autograd_where_letters_repeat(backprop_ninja):
     rng = np.random.default_rng(5)
     p = backprop_ninja.initial_parameters(4, 11, rng)
@@ -911,32 +1009,35 @@ def test_initial_parameters_keep_their_spread(backprop_ninja):
 
 def test_scores_match_pytorch_in_eval_mode(backprop_ninja):
     p = {name: torch.from_numpy(value) for name, value in backprop_ninja.trained.items()}
-    statistics = (torch.from_numpy(a) for a in (backprop_ninja.running_mean, backprop_ninja.running_var))
+    statistics = [torch.from_numpy(a) for a in backprop_ninja.statistics]
     x = backprop_ninja.test_x[:50]
     z = F.linear(F.embedding(torch.from_numpy(x), p["embedding"]).flatten(1), p["weight1"], p["bias1"])
     z = F.batch_norm(z, *statistics, p["gamma"], p["beta"], training=False)
     expected = F.linear(z.tanh(), p["weight2"], p["bias2"])
-    np.testing.assert_allclose(backprop_ninja.scores(x), expected, rtol=1e-10, atol=1e-10)
+    ours = backprop_ninja.predict(backprop_ninja.trained, backprop_ninja.statistics, x)
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_names_survive_large_logits(backprop_ninja, monkeypatch):
-    alphabet = lambda x: 1e4 * np.eye(27)[(x[:, -1] + 1) % 27]  # (n, context) -> (n, 27): the next letter
-    monkeypatch.setattr(backprop_ninja, "scores", alphabet)
-    names = backprop_ninja.sample_names(2, np.random.default_rng(0), longest=5)
+    alphabet = lambda p, s, x: (
+        1e4 * np.eye(27)[(x[:, -1] + 1) % 27]
+    )  # (n, context) -> (n, 27): the next letter
+    monkeypatch.setattr(backprop_ninja, "predict", alphabet)
+    names = backprop_ninja.sample_names(2, {}, (), np.random.default_rng(0), longest=5)
     assert names == ["abcde", "abcde"]
 
 
 def test_samples_follow_the_probabilities(backprop_ninja):
     n = 20_000
-    samples = backprop_ninja.sample_names(n, np.random.default_rng(0), longest=2)
-    probs = torch.softmax(
-        torch.from_numpy(backprop_ninja.scores(np.zeros((1, 3), dtype=int))[0]), dim=0
-    ).numpy()
+    trained = backprop_ninja.trained, backprop_ninja.statistics
+    samples = backprop_ninja.sample_names(n, *trained, np.random.default_rng(0), longest=2)
+    logits = backprop_ninja.predict(*trained, np.zeros((1, 3), dtype=int))[0]
+    probs = torch.softmax(torch.from_numpy(logits), dim=0).numpy()
     first = np.bincount([backprop_ninja.letters.index(s[:1] or ".") for s in samples], minlength=27) / n
     assert np.abs(first - probs).max() < 4 * math.sqrt(0.25 / n)
     after_a = np.array([s[1:] or "." for s in samples if s.startswith("a")])
     context = np.array([[0, 0, 1]])
-    probs = torch.softmax(torch.from_numpy(backprop_ninja.scores(context)[0]), dim=0).numpy()
+    probs = torch.softmax(torch.from_numpy(backprop_ninja.predict(*trained, context)[0]), dim=0).numpy()
     second = np.array([(after_a == letter).mean() for letter in backprop_ninja.letters])
     assert np.abs(second - probs).max() < 4 * math.sqrt(0.25 / len(after_a))
     assert max(map(len, samples)) == 2
@@ -944,9 +1045,10 @@ def test_samples_follow_the_probabilities(backprop_ninja):
 
 def test_hand_training_equals_pytorch_and_invents_names(backprop_ninja):
     np.testing.assert_allclose(backprop_ninja.losses[:200], backprop_ninja.torch_losses, atol=1e-9, rtol=0)
+    np.testing.assert_array_equal(backprop_ninja.losses[:200], backprop_ninja.early_losses)
     assert backprop_ninja.test_loss < 2.3 < 3 < backprop_ninja.losses[0]
     assert 0.5 < backprop_ninja.new_share < 0.98
-    assert not set(backprop_ninja.shown) & set(backprop_ninja.names)
+    assert backprop_ninja.invented and not set(backprop_ninja.invented) & set(backprop_ninja.names)
 
 
 # 6.5 weight_init
