@@ -66,6 +66,30 @@ for rate in (0.1, 0.01, 0.001, 0.0001, 0.00001):
             "prints": "raw millimetres, rate 0.0001: loss 0.5",
         },
     ],
+    "evaluation": [
+        {
+            "change": {"np.array([0.45, 0.6])": "np.array([0.45, 0.9])"},
+            "prints": "standard error: by bootstrap 0.0",
+        },
+        {"change": {"validation_rate >= 0.95": "validation_rate >= 1.0"}, "figure": 1},
+        {
+            "add": """
+with_species = np.column_stack([measurements, np.eye(3)[species]])  # (n, 4 + 3)
+in_training = with_species[train]  # (n_train, 7)
+wide_x = (with_species - in_training.mean(axis=0)) / in_training.std(axis=0)
+wide_weight = np.zeros(7)
+wide_bias = 0.0
+for _ in range(1000):
+    grad_z = (probability(wide_x[train] @ wide_weight + wide_bias) - labels[train]) / len(train)
+    wide_weight -= wide_x[train].T @ grad_z
+    wide_bias -= grad_z.sum()
+wide_right = (wide_x[test] @ wide_weight + wide_bias > 0) == labels[test]
+low, high, _ = bootstrap_interval(wide_right - right_answers, 4000, rng)
+print(f"with species: accuracy {wide_right.mean():.1%}, gain from {low:+.3f} to {high:+.3f}")
+""",
+            "prints": "with species: accuracy 9",
+        },
+    ],
 }
 
 
@@ -745,12 +769,50 @@ def test_probability_matches_torch(evaluation):
 
 
 def test_the_sex_of_a_bird_is_predictable_but_not_certain(evaluation):
-    assert 0.8 < np.mean(evaluation.right) < 0.97 and 0.9 < evaluation.auc < 0.999
+    assert 0.8 < np.mean(evaluation.right_answers) < 0.97 and 0.9 < evaluation.auc < 0.999
     assert 0.85 < np.mean((evaluation.held_out > 0.5) == evaluation.labels) < 0.95
 
 
 def test_validation_flatters_what_it_chose(evaluation):
-    assert np.mean(evaluation.flattered) > 0.6 > 0.53 > np.mean(evaluation.honest)
+    assert np.mean(evaluation.chosen_on_validation) > 0.6 > 0.53 > np.mean(evaluation.graded_on_test)
+
+
+def test_sets_are_disjoint_stratified_and_cover_every_bird_of_known_sex(evaluation):
+    parts = (evaluation.train, evaluation.validation, evaluation.test)
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(333))
+    for part, share in zip(parts, (0.45, 0.15, 0.4)):
+        counts = np.bincount(evaluation.labels[part])
+        np.testing.assert_allclose(counts, share * np.array([165, 168]), atol=1.01)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_the_luck_of_the_training_set_comes_on_top(evaluation, seed):
+    rng = np.random.default_rng(seed)
+    train, test = np.split(rng.permutation(333), [150])
+    right = ((evaluation.fit(train, n_steps=300)[-1] > 0) == evaluation.labels)[test]
+    spread_of_test_birds = evaluation.bootstrap_interval(right, 2000, rng)[2].std()
+    accuracies = [
+        np.mean(
+            (evaluation.fit(rng.choice(train, 150), n_steps=300)[-1] > 0)[test] == evaluation.labels[test]
+        )
+        for _ in range(30)
+    ]
+    assert 0.2 < np.std(accuracies) / spread_of_test_birds < 1
+
+
+def test_multiplied_scores_keep_the_ranking_and_break_the_promises(evaluation):
+    """On half of the birds, judged by a model of the other half."""
+    order = np.random.default_rng(3).permutation(333)
+    scores = evaluation.fit(order[:167])[-1][order[167:]]
+    labels = evaluation.labels[order[167:]]
+    losses = [np.logaddexp(0, np.where(labels == 1, -s, s)).mean() for s in (scores, 3 * scores)]
+    areas = [evaluation.area(*evaluation.roc_curve(s, labels)[:2]) for s in (scores, 3 * scores)]
+    assert areas[0] == pytest.approx(areas[1], rel=1e-12) and losses[1] > 1.2 * losses[0]
+
+
+def test_bootstrap_needs_values(evaluation):
+    with pytest.raises(ValueError, match="no values"):
+        evaluation.bootstrap_interval(np.zeros(0), 10, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("where", ["train", "test"])
