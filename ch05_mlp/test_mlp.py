@@ -30,6 +30,51 @@ assert np.all(xor * (three_inputs @ solved_history[-1]) > 0)
             "prints": "in the last pass 0",
         },
     ],
+    "activations": [
+        {
+            "change": {"slopes < 0.01 * largest_slope": "slopes < 0.1 * largest_slope"},
+            "figure": 2,
+            "prints": "ReLU                    47%    47%",
+        },
+        {
+            "change": {"stacked = torch.stack(parts)": "stacked = 4 * torch.stack(parts)"},
+            "figure": 3,
+            "prints": "sigmoid                 0.3",
+        },
+        {
+            "add": """
+parameters, _ = train(torch.sigmoid, (best_rate["sigmoid"],), seeds, n_epochs=36)
+longer = accuracies(parameters, torch.sigmoid, test_x, test_y)
+print("sigmoid after 36 epochs", longer.round(3), "tanh after 12", test["tanh"].round(3))
+print("reads more digits than after 12 epochs:", longer.mean() > test["sigmoid"].mean() + 0.1)
+""",
+            "prints": "reads more digits than after 12 epochs: True",
+        },
+    ],
+    "universal_approximation": [
+        {
+            "change": {"STEEPNESS = 100 ": "STEEPNESS = 3 "},
+            "figure": 2,
+            "prints": "     4       0.8",
+        },
+        {
+            "change": {
+                "return np.sin(2 * np.pi * x) + 0.5 * x * np.cos(5 * np.pi * x)": "return np.sqrt(np.abs(x))"
+            },
+            "figure": 2,
+        },
+        {
+            "add": """
+weight, bias = rng.normal(size=(2, 50))
+columns = np.column_stack([(fine[:, None] * weight + bias) ** 2, np.ones(len(fine))])  # (20001, 51)
+solution = np.linalg.lstsq(columns, curve(fine), rcond=1e-10)[0]  # (51,)
+fitted_squares = network(fine, np.square, weight, bias, solution[:-1], solution[-1])
+parabola = np.polyval(np.polyfit(fine, curve(fine), 2), fine)
+print(f"fifty squares against a parabola: {np.max(np.abs(fitted_squares - parabola)):.4f}")
+""",
+            "prints": "fifty squares against a parabola: 0.0000",
+        },
+    ],
 }
 
 
@@ -264,9 +309,8 @@ def test_step_matches_heaviside_and_has_no_slope(activations):
     x = np.array([-1e4, -0.5, 0.0, 0.5, 1e4])
     np.testing.assert_array_equal(activations.step(x), [0, 0, 0, 1, 1])
     np.testing.assert_array_equal(activations.step_slope(x), np.zeros(5))
-    torch.testing.assert_close(
-        activations.Step()(torch.from_numpy(x)), torch.tensor([0.0, 0, 0, 1, 1]).double()
-    )
+    torch_step, _ = activations.candidates["step"]
+    torch.testing.assert_close(torch_step(torch.from_numpy(x)), torch.tensor([0.0, 0, 0, 1, 1]).double())
 
 
 def test_fast_sigmoid_matches_torch(activations):
@@ -278,10 +322,25 @@ def test_fast_sigmoid_matches_torch(activations):
 
 def test_functions_keep_float32(activations):
     x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
-    for name, (function, slope, theirs) in activations.activations.items():
-        if name != "GELU":  # Python's erf gives float64
-            assert function(x).dtype == slope(x).dtype == np.float32
+    for function, slope, theirs in activations.activations.values():
+        assert function(x).dtype == slope(x).dtype == np.float32
         np.testing.assert_allclose(function(x), theirs(torch.from_numpy(x)), rtol=1e-5, atol=1e-6)
+    assert activations.softmax(x).dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8])
+def test_functions_take_whole_numbers(activations, dtype):
+    x = np.array([-5, -2, 0, 1, 40], dtype=dtype)
+    rtol = 1e-3 if dtype == np.int8 else 1e-10  # np.tanh of int8 is float16
+    for name, (function, slope, _) in activations.activations.items():
+        for ours in (function, slope):
+            np.testing.assert_allclose(
+                ours(x), ours(x.astype(np.float64)), rtol=rtol, atol=1e-6, err_msg=name
+            )
+    np.testing.assert_allclose(activations.softmax(x), activations.softmax(x.astype(float)), rtol=1e-5)
+    unsigned = np.array([1, 5, 200], dtype=np.uint8)
+    np.testing.assert_allclose(activations.sigmoid(unsigned), activations.sigmoid([1.0, 5, 200]), rtol=1e-6)
+    np.testing.assert_allclose(activations.softmax(unsigned), activations.softmax([1.0, 5, 200]), atol=1e-6)
 
 
 @pytest.mark.parametrize("shape, scale", [((1,), 1.0), ((1, 1), 1.0), ((7, 10), 3.0), ((2, 3, 5), 1e4)])
@@ -298,6 +357,7 @@ def test_softmax_matches_autograd(activations, shape, scale):
 def test_softmax_backward_names_the_shapes(activations):
     with pytest.raises(ValueError, match=r"\(3, 2\).*\(3, 1\)"):
         activations.softmax_backward(np.ones((3, 2)), np.ones((3, 1)))
+    assert activations.softmax(np.zeros((0, 3))).shape == (0, 3)
 
 
 def test_saturated_share_counts(activations):
@@ -309,21 +369,69 @@ def test_saturated_share_counts(activations):
     assert activations.saturated_share(slopes, 0.25) == pytest.approx(1 / 3)
 
 
+def test_networks_side_by_side_match_one_at_a_time(activations):
+    """Each network of the stack is what nn.Sequential and torch.optim.SGD make of its seed and rate."""
+    rates, seeds = (0.1, 0.3), (5, 6)
+    stacked, never_on = activations.train(torch.relu, rates, seeds, n_epochs=1)
+    accuracies = activations.accuracies(stacked, torch.relu, activations.test_x, activations.test_y)
+    for i, (rate, seed) in enumerate((rate, seed) for rate in rates for seed in seeds):
+        torch.manual_seed(seed)
+        layers = [nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10)]
+        model = nn.Sequential(*layers)
+        optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+        order = torch.randperm(1000, generator=torch.Generator().manual_seed(0))
+        for batch in order.split(32):
+            loss = F.cross_entropy(model(activations.train_x[batch]), activations.train_y[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        for ours, theirs in zip(stacked, model.parameters(), strict=True):
+            torch.testing.assert_close(ours[i].view_as(theirs), theirs, rtol=1e-3, atol=1e-4)
+        right = (model(activations.test_x).argmax(dim=1) == activations.test_y).float().mean().item()
+        assert accuracies[i] == pytest.approx(right, abs=0.01)
+        for mask, depth in zip(never_on[0], (2, 4)):
+            outputs = model[:depth](activations.train_x)
+            assert torch.equal(mask[i], (outputs == 0).all(dim=0))
+
+
 def test_flat_activations_do_not_train(activations):
-    rows = activations.rows
-    model, losses, start, pull = activations.trained["step"]
-    assert pull is None and torch.equal(model[0].weight, start) and len(losses) == 6 * 44
-    for name in ("tanh", "ReLU", "GELU"):
-        model, losses, start, pull = activations.trained[name]
-        assert np.mean(losses[-44:]) == pytest.approx(rows[name]["loss"])
-        hits = model(activations.test_x).argmax(dim=1) == activations.test_y
-        assert hits.double().mean().item() == pytest.approx(rows[name]["test"], abs=1e-6)
-        assert rows[name]["test"] > rows["step"]["test"] + 0.1 and rows[name]["loss"] < 0.4
-    assert rows["ReLU"]["dead"] < activations.loud["ReLU"]["dead"] < 1
+    """Under the step function the hidden layers stay as drawn; the others leave it behind."""
+    start = activations.start_networks((0,), 1)
+    trained, _ = activations.train(activations.candidates["step"][0], (0.2,), (0,), n_epochs=1)
+    for before, after in zip(start[:4], trained[:4]):
+        assert torch.equal(before, after)
+    assert not torch.equal(start[4], trained[4])
+    mean = {name: shares.mean() for name, shares in activations.test.items()}
+    for name in ("tanh", "ReLU", "leaky ReLU", "GELU"):
+        assert mean[name] > mean["sigmoid"] + 0.1 > mean["step"] + 0.15
+    for name, (_, rates) in activations.candidates.items():
+        best = activations.validation[name].mean(axis=1).argmax()
+        assert activations.best_rate[name] == rates[best] and 0 < best < len(rates) - 1
 
 
-def test_tanh_saturates_at_half_the_loudness(activations):
-    np.testing.assert_allclose(activations.shares["tanh"][:-1], activations.shares["sigmoid"][1:], atol=0.01)
+def test_first_gradient_is_autograds(activations):
+    lengths = []
+    for seed in activations.seeds:
+        torch.manual_seed(seed)
+        layers = [nn.Linear(64, 32), nn.Sigmoid(), nn.Linear(32, 32), nn.Sigmoid(), nn.Linear(32, 10)]
+        model = nn.Sequential(*layers)
+        F.cross_entropy(model(activations.train_x), activations.train_y).backward()
+        lengths.append(model[0].weight.grad.norm().item())
+    assert activations.first_gradient(torch.sigmoid) == pytest.approx(np.mean(lengths), rel=1e-3)
+
+
+def test_dead_units_wake_in_the_second_layer_only(activations):
+    first, second = activations.n_dead[0], activations.n_dead[1]
+    assert first[0].sum() > 0 == first[1].sum()
+    assert second[1].sum() > 10
+    assert (first[2] >= first[0]).all()  # what was dead stays dead
+    assert not (activations.share_on[0] == 0).all() and (activations.share_on[1] == 0).mean() > 0.4
+
+
+def test_tanh_saturates_at_half_the_size(activations):
+    np.testing.assert_allclose(
+        activations.saturated["tanh"][:-1], activations.saturated["sigmoid"][1:], atol=0.01
+    )
     one_sign = activations.one_sign
     assert one_sign["sigmoid"][0] == one_sign["ReLU"][0] == 1 and one_sign["tanh"] == [0, 0]
     assert one_sign["sigmoid"][1] > 0.5 and one_sign["ReLU"][1] < 0.05  # in a batch
@@ -380,9 +488,9 @@ def test_staircase_stands_at_the_middles(universal_approximation, n):
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_hinges_match_linear_interpolation(universal_approximation, n):
+def test_straight_pieces_match_linear_interpolation(universal_approximation, n):
     x, knots = np.linspace(0, 1, 101), np.linspace(0, 1, n + 1)
-    weights = universal_approximation.hinges(np.exp, n)
+    weights = universal_approximation.straight_pieces(np.exp, n)
     ours = universal_approximation.network(x, universal_approximation.relu, *weights)
     np.testing.assert_allclose(ours, np.interp(x, knots, np.exp(knots)), rtol=1e-10, atol=1e-12)
 
@@ -398,7 +506,7 @@ def test_bump_and_tower_stand_where_they_should(universal_approximation):
 
 def test_errors_fall_at_the_predicted_rates(universal_approximation):
     assert universal_approximation.rates["staircase"] == pytest.approx(-1, abs=0.05)
-    assert universal_approximation.rates["hinges"] == pytest.approx(-2, abs=0.05)
+    assert universal_approximation.rates["straight pieces"] == pytest.approx(-2, abs=0.05)
     f = universal_approximation.curve
 
     def slope(x):
@@ -411,20 +519,104 @@ def test_errors_fall_at_the_predicted_rates(universal_approximation):
 
 
 def test_training_does_not_find_what_exists(universal_approximation):
-    errors, trained = universal_approximation.errors["hinges"], universal_approximation.trained_errors
+    errors, trained = (
+        universal_approximation.errors["straight pieces"],
+        universal_approximation.trained_errors,
+    )
     assert trained[4].min() < errors[0]  # knots that move beat knots that do not
     assert trained[64].min() > 5 * errors[4]
     assert 0.02 < trained[64].max() < 0.5  # and yet it learned
     assert universal_approximation.outside.min() > 5 * trained[64].max()
 
 
-def test_linear_networks_fit_only_the_line(universal_approximation):
-    x = np.linspace(0, 1, 101)
-    design = np.column_stack([x, np.ones(101)])
-    _, residual, _, _ = np.linalg.lstsq(design, universal_approximation.curve(x))
-    assert universal_approximation.line_loss == pytest.approx(residual.item() / 101)
-    for loss in universal_approximation.linear_losses.values():
-        assert residual.item() / 101 - 1e-12 < loss < 1.05 * residual.item() / 101
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_stacked_blocks_are_blocks_in_a_row(universal_approximation, k):
+    lesson = universal_approximation
+    block = lesson.start((1, 3, 1), 4, seed=k)
+    x = torch.rand(11, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    stacked = lesson.stack(block, k)
+    assert [p.shape[1:] for p in stacked[::2]] == [(3, 1), *[(3, 3)] * (k - 1), (1, 3)]
+    h = x
+    for _ in range(k):
+        h = lesson.forward(block, h)
+    torch.testing.assert_close(lesson.forward(stacked, x), h)
+    for i in range(4):
+        torch.testing.assert_close(lesson.as_model(stacked, i)(x), h[i])
+
+
+def test_tents_double_their_pieces(universal_approximation):
+    lesson = universal_approximation
+    x = torch.linspace(0, 1, 1025, dtype=torch.float64)[:, None]
+    for k in (1, 3, 6):
+        by_hand = lesson.forward(lesson.stack(lesson.tent_block, k), x)[0]
+        torch.testing.assert_close(by_hand, lesson.tents(x, k), rtol=0, atol=1e-10)
+        bends = torch.diff(lesson.tents(x, k)[:, 0], n=2).abs() > 1e-6
+        assert int(bends.sum()) == 2**k - 1
+        assert int(by_hand.max() == 1)
+
+
+def test_pieces_are_counted(universal_approximation):
+    """Each knot inside the range makes one piece more; a knot outside, or a dead neuron, none."""
+    model = universal_approximation.make_mlp((1, 4, 1))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0], [2.0], [-1.0], [0.0]]))
+        model[0].bias.copy_(torch.tensor([0.5, -1.0, -3.0, -1.0]))  # knots at -0.5 and 0.5, 3 is outside
+    assert universal_approximation.count_pieces(model, -1, 1) == 3
+    assert universal_approximation.count_pieces(model, 0, 1) == 2
+    assert universal_approximation.count_pieces(model[:1], -1, 1) == 1
+    tents = universal_approximation.as_model(
+        universal_approximation.stack(universal_approximation.tent_block, 4), 0
+    )
+    assert 16 <= universal_approximation.count_pieces(tents, 0.001, 0.999) <= 32
+
+
+def test_fit_is_adam_with_a_falling_rate(universal_approximation):
+    lesson = universal_approximation
+    rates, n_steps = (1e-3, 1e-2), 7
+    begin = lesson.start((1, 4, 1), 3, seed=0)
+    before = [p.clone() for p in begin]
+    x = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+    best, losses = lesson.fit(begin, rates, x, lesson.tents(x, 1), n_steps)
+    assert all(torch.equal(p, q) for p, q in zip(begin, before))
+    for i in range(3):
+        found = []
+        for rate in rates:
+            model = lesson.as_model(begin, i)
+            optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+            for _ in range(n_steps):
+                optimizer.zero_grad()
+                F.mse_loss(model(x), lesson.tents(x, 1)).backward()
+                optimizer.step()
+                schedule.step()
+            found.append((F.mse_loss(model(x), lesson.tents(x, 1)).item(), model))
+        loss, model = min(found, key=lambda pair: pair[0])
+        assert losses[i].item() == pytest.approx(loss, rel=1e-6)
+        for ours, theirs in zip(best, model.parameters(), strict=True):
+            torch.testing.assert_close(ours[i].view_as(theirs), theirs, rtol=1e-5, atol=1e-8)
+
+
+def test_depth_expresses_but_does_not_find(universal_approximation):
+    lesson = universal_approximation
+    losses = {name: loss.numpy() for name, (_, loss) in lesson.fitted.items()}
+    sizes = {name: sum(p[0].numel() for p in parameters) for name, (parameters, _) in lesson.fitted.items()}
+    assert sizes == {"shallow": 115, "deep": 113, "deep, in stages": 113}
+    assert np.sort(losses["deep, in stages"])[:4].max() < 1e-3 < 0.08 < losses["deep"].min()
+    assert losses["shallow"].min() > 0.08
+    assert 2 * max(max(lesson.random_pieces[depth]) for depth in (2, 3, 4)) < min(lesson.random_pieces[1])
+
+
+def test_towers_leave_holes_where_four_meet(universal_approximation):
+    def flat(x, y):
+        return np.ones(np.broadcast_shapes(np.shape(x), np.shape(y)))
+
+    middle = np.array([0.5 / 4])
+    assert universal_approximation.towers(flat, 4, middle, middle) == pytest.approx(1, abs=1e-6)
+    corner = np.array([1 / 4])
+    assert abs(universal_approximation.towers(flat, 4, corner, corner).item()) < 1e-6
+    medians = universal_approximation.median_errors
+    assert medians[16] < 0.6 * medians[8] < 0.36 * medians[4]
+    assert universal_approximation.largest_errors[16] > universal_approximation.largest_errors[4]
 
 
 def test_curve_and_surface_have_the_drawn_heights(universal_approximation):
