@@ -1,13 +1,16 @@
 # %% [markdown]
-# # 2.7 From NumPy to PyTorch: the same arrays, plus two things
+# # 2.7 From NumPy to PyTorch: the same arrays, with gradients and devices
 #
-# Moving into a new house, you keep your furniture. You learn where the light switches are, and you get
-# two rooms you did not have before. PyTorch is such a house: its *tensor* is NumPy's array with a few
-# other names for the same things, and two new ones. It can tell its gradient, and it can live on another
-# device.
+# Everything so far was computed with NumPy arrays. Networks are trained with a library such as PyTorch,
+# whose *tensor* (the word of lesson 2.1, now as a Python type) is an array of the same kind with two
+# additions: it can compute its own gradients, and it can live on a graphics card. Most of what you know
+# carries over, some of it under another name, but a few things behave differently, and nothing warns you.
+# Which ones are they? Nearly everybody who changes from one library to the other loses an afternoon to
+# one of them.
 #
-# **You will build** the bridge between the two, crossed line by line with the loop of lesson 2.5. **You
-# need** array operations (2.2) and gradient descent (2.5).
+# **You will build** the same gradient descent in both libraries, compare the two number by number, and
+# collect what is the same and what differs. **You need** array operations (2.2), gradient descent (2.5)
+# and scaled inputs (2.6).
 
 # %%
 import csv
@@ -23,28 +26,36 @@ HERE = Path(globals().get("__file__", "")).parent
 # %% [markdown]
 # ## On paper first
 #
-# What is twice the list $[1, 2, 3]$? In mathematics, and for an array, it is $[2, 4, 6]$. For a Python
-# list it is the list said twice. A list holds any objects, scattered in memory, each with a label that
-# says what it is; an array holds numbers of one kind, side by side, with one label for all. That is why
-# it needs less room and no question before each addition.
+# What is twice $[1, 2, 3]$? And what is $200 + 100$, if only one byte is there to store the sum, so that
+# after $255$ counting starts again at $0$?
+#
+# $$\begin{aligned}
+#   \text{Python list:} \quad & 2 \cdot [1, 2, 3] = [1, 2, 3, 1, 2, 3] \\
+#   \text{array:} \quad & 2 \cdot [1, 2, 3] = [2, 4, 6] \\
+#   \text{one byte:} \quad & 200 + 100 = 300 = 256 + 44, \ \text{which leaves } 44
+# \end{aligned}$$
+#
+# A Python list holds any objects, so twice a list is the list repeated. An array holds numbers of one
+# kind, side by side in memory, and that kind is its *dtype* (data type). So it needs less memory and its
+# arithmetic can be fast, but the dtype also decides what happens to a number that does not fit.
 
 # %%
-numbers, array = [1.0, 2.0, 3.0], np.array([1.0, 2.0, 3.0])
-print(f"list {numbers * 2}   array {array * 2}")
-assert numbers * 2 == [1, 2, 3, 1, 2, 3] and (array * 2).tolist() == [2, 4, 6]
+numbers = [1.0, 2.0, 3.0]
+one_byte = np.array([200], dtype=np.uint8)
+print(f"list {numbers * 2}   array {np.array(numbers) * 2}   one byte {one_byte + np.uint8(100)}")
+assert numbers * 2 == [1, 2, 3, 1, 2, 3] and (np.array(numbers) * 2).tolist() == [2, 4, 6]
 
 many = [float(i) for i in range(1000)]
 list_bytes = sys.getsizeof(many) + sum(sys.getsizeof(number) for number in many)
 array_bytes = np.array(many).nbytes
 print(f"a thousand numbers: list {list_bytes:,} bytes, array {array_bytes:,} bytes")
-assert list_bytes > 3 * array_bytes
 
 # %% [markdown]
-# ## dtype: what kind of number
+# ## The dtype decides
 #
-# The one label is the *dtype*. `uint8` counts from 0 to 255 in one byte: right for a photo's pixels, and
-# dangerous in arithmetic, because it wraps round like a car's old mileage counter. To brighten a photo,
-# go to floats, add, clip, and come back.
+# Photos come as `uint8`, whole numbers from $0$ to $255$ in one byte each. We want this photo brighter by
+# $100$. What will plain addition do to its bright parts? The other way is to convert to floats, add, clip
+# to the range of a byte, and convert back.
 
 # %%
 photo = plt.imread(HERE / "data" / "coffee.jpg")  # (H, W, 3) uint8
@@ -57,23 +68,18 @@ def brighten(photo, amount):
 
 wrapped = photo + np.uint8(100)
 brighter = brighten(photo, 100)
-two_hundred = np.array([200], dtype=np.uint8)
-print(f"in uint8, 200 + 100 is {(two_hundred + np.uint8(100))[0]}")
-assert np.mean(wrapped < photo) > 0.1  # more than a tenth of all numbers got darker
-assert np.all(brighter >= photo)
-
-# %%
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
-for ax, (name, picture) in zip(axes, {"photo": photo, "photo + 100": wrapped, "clipped": brighter}.items()):
+for ax, (name, picture) in zip(axes, {"photo": photo, "photo + 100": wrapped, "brighten": brighter}.items()):
     ax.imshow(picture)
     ax.set(title=name, xticks=[], yticks=[])
-fig.suptitle("In uint8 the bright parts wrap round to dark; floats, then a clip, do what was meant")
 plt.show()
+print(f"after photo + 100, {np.mean(wrapped < photo):.0%} of all numbers are smaller than before")
 
 # %% [markdown]
-# For fractions there are `float64`, with about sixteen digits, and `float32`, with about seven, in half
-# the room. The gap between $1$ and the next number tells how fine each is. Networks train in `float32`;
-# where we check, we use `float64`.
+# In the middle the light parts have become dark or have changed colour, because everything above $255$
+# started again at $0$, and no error was raised. For fractions there are `float64`, with about sixteen
+# digits, and `float32`, with about seven, in half the memory. The gap between $1$ and the next number
+# tells how fine they are.
 
 # %%
 print(f"{'dtype':20s}{'bytes':>8s}{'gap at 1':>12s}   one third")
@@ -83,11 +89,15 @@ for dtype in (np.float64, np.float32):
     assert dtype(1) + gap > 1 and dtype(1) + gap / 4 == 1
 
 # %% [markdown]
-# ## Picking: slices, lists, masks
+# One third is right to sixteen digits in `float64` and to seven in `float32`. Networks are trained in
+# `float32` or less, because they need no more and it is faster. Where this course checks gradients, it
+# uses `float64` (2.3).
 #
-# A slice picks a range. A list of places picks those. A *mask*, an array of true and false of the same
-# length, picks where it is true. Masks read like questions: which birds are gentoos, how heavy is their
-# average, who is heavier than six kilograms?
+# ## Choosing entries
+#
+# A slice picks a range, a list of numbers picks the entries at those places, and a *boolean mask*, an
+# array of true and false, picks the entries where it is true. A mask is written like a question: which
+# birds are gentoos, and who is heavier than six kilograms?
 
 # %%
 COLUMNS = ("flipper_length_mm", "body_mass_g")
@@ -102,51 +112,46 @@ labels = np.array([SPECIES.index(row["species"]) for row in birds])  # (n,)
 gentoo = labels == 2  # (n,): true or false
 heavy = measurements[:, 1] > 6000  # (n,)
 print(f"shape {measurements.shape}   first two birds {measurements[:2].tolist()}")
-print(f"{gentoo.sum()} gentoos of {measurements[gentoo, 1].mean():.0f} g on average", end="")
-print(f", {heavy.sum()} birds over 6 kg")
-assert np.all(labels[heavy] == 2)  # the heavy ones are gentoos
-assert np.array_equal(measurements[gentoo], measurements[np.flatnonzero(gentoo)])  # the same, by places
+print(f"{gentoo.sum()} gentoos of {measurements[gentoo, 1].mean():.0f} g on average")
+print(f"{heavy.sum()} birds over 6 kg, of the species {np.unique(labels[heavy])}")
 
-# %% [markdown]
-# ## Views against copies
-#
-# A slice is a *view*: a window on the same memory. A list of places or a mask gives a *copy*, because its
-# numbers do not lie in regular steps. Write through a view, and the original changes; this saves memory,
-# and it is the most common surprise.
-
-# %%
 original = np.arange(6.0)  # (6,)
-view, copy = original[1:4], original[[1, 2, 3]]
+view = original[1:4]
+copy = original[[1, 2, 3]]
 view[0] = -1
 copy[1] = -2
 print(f"original {original}   view {view}   copy {copy}")
-assert original[1] == -1 and original[2] == 2
-assert np.shares_memory(original, view) and not np.shares_memory(original, copy)
-original[original < 0] = 0  # a mask on the left side writes into the original
-assert original.tolist() == [0, 0, 2, 3, 4, 5]
 
 # %% [markdown]
-# ## Randomness on a leash
+# The few birds over six kilograms are all gentoos. The last line shows what one forgets: a slice is a
+# view of the same memory (2.2), so writing into it changed the original, while a list of places (and a
+# mask, too) gives a copy.
 #
-# A *generator* produces numbers that look random and are a fixed sequence. Its *seed* chooses the
-# sequence, so whoever runs the lesson gets the same numbers. Each lesson makes its own generator; nobody
-# else can disturb it.
+# ## Random numbers that can be repeated
+#
+# Training needs random numbers, and an experiment that nobody can repeat is worth little. A *generator*
+# produces a fixed sequence that only looks random, and its *seed* chooses the sequence. Each lesson makes
+# a generator of its own, so nothing else can disturb it. Which of these three will agree?
 
 # %%
-rng, again, other = np.random.default_rng(0), np.random.default_rng(0), np.random.default_rng(1)
-draws = [generator.normal(size=3) for generator in (rng, again, other)]  # three times (3,)
-print(*[draw.round(3) for draw in draws], sep="\n")
-assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
+draws = {}
+for name, seed in (("seed 0", 0), ("seed 0, again", 0), ("seed 1", 1)):
+    rng = np.random.default_rng(seed)
+    draws[name] = rng.normal(size=3)  # (3,)
+    print(f"{name:20s}{draws[name].round(3)}")
 
 # %% [markdown]
+# The two with the same seed agree. PyTorch has generators with sequences of their own, and
+# `torch.manual_seed(0)` sets their seed.
+#
 # ## The first tensor
 #
-# A tensor is made from an array, and most of what you know goes by the same name. The table puts the two
-# side by side; every pair is computed and compared. Where NumPy says `axis`, PyTorch says `dim`.
+# A tensor is made from an array or a list, and most operations have the same name, except that PyTorch
+# says `dim` where NumPy says `axis`. Each pair in this table is computed and compared.
 
 # %%
-a = rng.normal(size=(3, 4))  # (3, 4)
-t = torch.tensor(a)  # a copy: (3, 4), float64 like the array
+a = np.random.default_rng(0).normal(size=(3, 4))  # (3, 4)
+t = torch.tensor(a)  # (3, 4), a copy, float64 like the array
 table = {
     ("a.shape", "t.shape"): (a.shape, tuple(t.shape)),
     ("a.ndim, a.size", "t.ndim, t.numel()"): ((a.ndim, a.size), (t.ndim, t.numel())),
@@ -170,6 +175,10 @@ table = {
         np.where(a > 0, a, 0.0),
         torch.where(t > 0, t, 0.0),
     ),
+    ("np.einsum('ij,kj->ik', a, a)", "torch.einsum('ij,kj->ik', t, t)"): (
+        np.einsum("ij,kj->ik", a, a),
+        torch.einsum("ij,kj->ik", t, t),
+    ),
     ("np.clip(a, -1, 1)", "t.clamp(-1, 1)"): (np.clip(a, -1, 1), t.clamp(-1, 1)),
     ("a.astype(np.float32)", "t.float()"): (a.astype(np.float32), t.float()),
 }
@@ -179,209 +188,231 @@ for (in_numpy, in_torch), (ours, theirs) in table.items():
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 # %% [markdown]
+# All pairs agree. `t.item()` turns a tensor with one entry into a Python number, and `t.tolist()` and
+# `t.numpy()` turn a whole tensor into a list or an array.
+#
 # ## What differs
 #
-# Five light switches are in other places. Python floats become `float32`, not `float64`. A method that
-# ends in `_` works *in place*, on the tensor itself. The matrix product refuses mixed dtypes. `std`
-# divides by $n - 1$ where NumPy divides by $n$ (lesson 2.8 asks who is right). And `max` along a `dim`
-# gives the places too.
+# Six things behave differently. Read the code first, and guess for each of the six what it prints.
 
 # %%
-print(f"floats: {np.array([0.1]).dtype} and {torch.tensor([0.1]).dtype}")
-assert torch.tensor([0.1]).dtype == torch.float32 and torch.tensor([0.1], dtype=torch.float64).item() == 0.1
+print(f"1. a list of floats becomes {np.array([0.1]).dtype} in NumPy, {torch.tensor([0.1]).dtype} in PyTorch")
 
 t = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
-fresh = t.add(1)
-assert t[0] == 1 and fresh[0] == 2  # without the underscore: a new tensor
-t.add_(1)
-assert t[0] == 2  # with it: the same one
+t.add(1)  # returns a new tensor
+before = t.tolist()
+t.add_(1)  # a trailing underscore means *in place*: it changes t itself
+print(f"2. t.add(1) leaves {before}, t.add_(1) makes it {t.tolist()}")
 
 try:
     t @ t.float()  # (3,) @ (3,) -> ()
+    dtype_error = ""
 except RuntimeError as error:
-    print(f"float64 @ float32: {error}")
-    refused = True
-assert refused
+    dtype_error = str(error)
+print(f"3. float64 @ float32 raises: {dtype_error}")
 
-a = np.array([2.0, 3.0, 7.0])  # (3,)
-spreads = a.std(), torch.tensor(a).std(), torch.tensor(a).std(correction=0)
-print("std: " + ", ".join(f"{spread:.4f}" for spread in spreads))
-assert spreads[1] > spreads[0] and abs(spreads[2] - spreads[0]) < 1e-12
-values, places = torch.tensor([[1.0, 5.0], [4.0, 2.0]], dtype=torch.float64).max(dim=1)
-assert values.tolist() == [5, 4] and places.tolist() == [1, 0]
+values = np.array([2.0, 3.0, 7.0])  # (3,)
+spreads = [values.std(), torch.tensor(values).std().item(), torch.tensor(values).std(correction=0).item()]
+print(f"4. std: NumPy {spreads[0]:.4f}, PyTorch {spreads[1]:.4f}, with correction=0 {spreads[2]:.4f}")
 
-# %% [markdown]
-# ## One memory, two names
-#
-# `torch.tensor` copies. `torch.from_numpy` does not: the tensor is a view of the array's memory, and so
-# is the array that `.numpy()` gives back. Write on one side, read on the other.
+largest, places = torch.tensor([[1.0, 5.0], [4.0, 2.0]]).max(dim=1)
+print(f"5. max(dim=1) gives the values {largest.tolist()} and their places {places.tolist()}")
 
-# %%
 array = np.zeros(4)  # (4,)
-shared, copied = torch.from_numpy(array), torch.tensor(array)
+shared = torch.from_numpy(array)
+copied = torch.tensor(array)
 array[0] = 1.0
 shared[1] = 2.0
-print(f"array {array}\nshared {shared}\ncopied {copied}")
-assert array.tolist() == shared.tolist() == [1, 2, 0, 0] and copied.tolist() == [0] * 4
-assert shared.data_ptr() == array.ctypes.data and np.shares_memory(shared.numpy(), array)
-
-try:
-    torch.from_numpy(array[::-1])
-except ValueError as error:
-    print(f"backwards: {str(error).splitlines()[0][:80]}…")
-    no_backward = True
-assert no_backward  # a tensor cannot walk backward through memory
+print(f"6. array {array.tolist()}, from_numpy {shared.tolist()}, torch.tensor {copied.tolist()}")
 
 # %% [markdown]
-# ## New room one: a gradient
+# 1. Python's floats become `float32` in PyTorch, unless a dtype is given.
+# 2. A method whose name ends in `_` works *in place*: it changes the tensor itself and makes no new one.
+# 3. PyTorch refuses to multiply matrices of different dtypes, where NumPy converts.
+# 4. `std`, the standard deviation (a typical distance from the mean), divides by $n$ in NumPy and by
+#    $n - 1$ in PyTorch. Lesson 2.8 explains which is right when.
+# 5. `max` along an axis returns the places, too.
+# 6. `torch.from_numpy` makes a tensor that shares the array's memory, so each sees what is written into
+#    the other. `torch.tensor` makes a copy.
 #
-# Say `requires_grad=True`, and the tensor takes notes of what is done to it. `backward()` on a result
-# then fills `.grad` with the slope. For $f(x) = x^2$ at $3$ that is $6$, as in lesson 2.3, without a rule
-# written down and without a nudge. Chapter 6 builds this from scratch.
+# ## A tensor can compute its gradient
+#
+# In lesson 2.5 we wrote down a function and, by hand, its slope. In PyTorch we write down the function
+# only. If a tensor is made with `requires_grad=True`, PyTorch records what is computed from it, and
+# calling `backward()` on the result puts the derivative into the tensor's `.grad`. For $f(x) = x^2$ at
+# $3$ it should be $6$.
 
 # %%
 x = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
 height = x * x
 height.backward()
-print(f"f(3) = {height.item()}, slope {x.grad.item()}")
+print(f"f(3) = {height.item()}, derivative {x.grad.item()}")
 assert x.grad == 6
 
 # %% [markdown]
-# ## New room two: a device
+# No rule was written down and no small step was taken; chapter 6 builds the mechanism that makes this
+# possible. Here is gradient descent in both libraries, and in PyTorch three things are new:
 #
-# A tensor lives on a *device*: the `cpu`, or an accelerator such as a graphics card. `.to(device)` moves
-# it, and whatever is computed from it happens there. Lesson 4.5 is about when this pays. Here we ask
-# which one this machine offers, and check that it computes the same.
-
-# %%
-device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-torch.manual_seed(0)
-matrix = torch.randn(5, 3)  # (5, 3), float32: PyTorch's generator has its own sequence
-there = (matrix.to(device) @ matrix.to(device).T).cpu()  # (5, 3) @ (3, 5) -> (5, 5)
-print(f"computed on {device}, largest difference {(there - matrix @ matrix.T).abs().max():.0e}")
-torch.testing.assert_close(there, matrix @ matrix.T)  # (5, 3) @ (3, 5) -> (5, 5)
-
-# %% [markdown]
-# ## Across the bridge: the parabola
-#
-# Lesson 2.5 walked down $\tfrac12 \lambda x^2$. On the left bank the slope was written by hand. On the
-# right bank we write only the height, and `backward` finds the slope. Two lines are new. `no_grad` says
-# that the step itself is not part of the function. And `.grad` is emptied, because `backward` adds to
-# what is there.
+# - `torch.no_grad()` says that the step is not a part of the function and should not be recorded.
+# - `.grad` must be emptied after each step, because `backward` adds to what is there.
+# - `detach().clone()` takes a copy without the record. Without `clone`, every entry of `path` would be
+#   the one tensor that changes.
 
 
 # %%
-def descend(slope, start, learning_rate, n_steps):
-    """NumPy, as in 2.5: all places visited, (n_steps + 1, …), walking against `slope`."""
-    place = np.array(start, dtype=np.float64)
-    path = [place.copy()]
+def descend(gradient, start, learning_rate, n_steps):
+    """NumPy, as in lesson 2.5: the points visited, float64 (n_steps + 1, …)."""
+    point = np.array(start, dtype=np.float64)
+    path = [point]
     for _ in range(n_steps):
-        place -= learning_rate * slope(place)
-        path.append(place.copy())
+        point = point - learning_rate * gradient(point)
+        path.append(point)
     return np.array(path)
 
 
 def descend_torch(height, start, learning_rate, n_steps, dtype=torch.float64):
-    """The same in PyTorch: `height` gives the function, `backward` its slope."""
-    place = torch.tensor(start, dtype=dtype, requires_grad=True)
-    path = [place.detach().clone()]
+    """The same in PyTorch: `height` gives the function, `backward` its gradient."""
+    point = torch.tensor(start, dtype=dtype, requires_grad=True)
+    path = [point.detach().clone()]
     for _ in range(n_steps):
-        height(place).backward()
+        height(point).backward()
         with torch.no_grad():
-            place -= learning_rate * place.grad
-        place.grad = None
-        path.append(place.detach().clone())
+            point -= learning_rate * point.grad
+        point.grad = None
+        path.append(point.detach().clone())
     return torch.stack(path)
 
 
-# %% [markdown]
-# Line by line it is the same loop, and number by number the same walk. `detach().clone()` is the
-# `.copy()` of this house: without it every entry of `path` would be the one tensor that changes. The two
-# agree in every bit.
-
-# %%
 curvature = 2.0
-ours = descend(lambda x: curvature * x, 1.0, 0.1, n_steps=40)  # (41,)
-theirs = descend_torch(lambda x: curvature * x * x / 2, 1.0, 0.1, n_steps=40)  # (41,)
-print(f"ends: {ours[-1]!r} and {theirs[-1].item()!r}")
-assert np.array_equal(ours, theirs.numpy())
+parabola_path = descend(lambda x: curvature * x, 1.0, 0.1, n_steps=40)  # (41,)
+parabola_path_torch = descend_torch(lambda x: curvature * x * x / 2, 1.0, 0.1, n_steps=40)  # (41,)
+print(f"last points: {parabola_path[-1].item()!r} and {parabola_path_torch[-1].item()!r}")
 
 # %% [markdown]
-# ## Across the bridge: the penguins
+# On the parabola the two walks agree in every bit, because both do the same operations in the same order.
 #
-# The line from flipper to mass is the same port. Here a sum runs over hundreds of birds, and NumPy and
-# PyTorch add them up in different orders. The roundings differ, so the last digits may: we ask for twelve
-# equal ones, not for all. In `float32` far fewer agree.
+# Now we fit the line from flipper to mass. The flippers are scaled (2.6), and the gradient is written by
+# hand for NumPy and left to `backward` in PyTorch. Here a sum runs over hundreds of birds. Will the walks
+# still agree in every bit, and how well will they agree in `float32`?
 
 # %%
 x = (measurements[:, 0] - measurements[:, 0].mean()) / measurements[:, 0].std()  # (n,)
 y = measurements[:, 1] / 1000  # (n,): kilograms
 
 
-def mse_slope(parameters):
+def mse_gradient(parameters):
     """Gradient of the mean squared error of w·x + b over the birds, (2,), by hand."""
-    residual = parameters[0] * x + parameters[1] - y  # (n,)
-    return 2 * np.array([np.mean(residual * x), np.mean(residual)])
+    error = parameters[0] * x + parameters[1] - y  # (n,)
+    return 2 * np.array([np.mean(error * x), np.mean(error)])
 
 
 def mse(parameters):
     """Mean squared error of w·x + b over the birds, for a tensor (2,) of any dtype."""
-    inputs, targets = torch.from_numpy(x).to(parameters.dtype), torch.from_numpy(y).to(parameters.dtype)
+    inputs = torch.from_numpy(x).to(parameters.dtype)
+    targets = torch.from_numpy(y).to(parameters.dtype)
     return ((parameters[0] * inputs + parameters[1] - targets) ** 2).mean()
 
 
-ours = descend(mse_slope, [0.0, 0.0], 0.1, n_steps=60)  # (61, 2)
-theirs = {
-    dtype: descend_torch(mse, [0.0, 0.0], 0.1, n_steps=60, dtype=dtype).double().numpy()  # (61, 2)
-    for dtype in (torch.float64, torch.float32)
-}
-differences = {dtype: np.abs(path - ours).max(axis=1) for dtype, path in theirs.items()}  # each (61,)
-for dtype, difference in differences.items():
-    print(f"{str(dtype):20s}largest difference {difference.max():.1e}")
-np.testing.assert_allclose(theirs[torch.float64], ours, rtol=1e-12, atol=1e-12)
-assert 1e-8 < differences[torch.float32].max() < 1e-5
+line_path = descend(mse_gradient, [0.0, 0.0], 0.1, n_steps=60)  # (61, 2)
+line_paths_torch = {}
+differences = {}
+for dtype in (torch.float64, torch.float32):
+    path = descend_torch(mse, [0.0, 0.0], 0.1, n_steps=60, dtype=dtype)  # (61, 2)
+    line_paths_torch[dtype] = path.double().numpy()
+    differences[dtype] = np.abs(line_paths_torch[dtype] - line_path).max(axis=1)  # (61, 2) -> (61,)
+    print(f"{str(dtype):20s}largest difference {differences[dtype].max():.1e}")
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for column, name, color in ((0, "w", "C0"), (1, "b", "C1")):
-    left.plot(ours[:, column], color=color, label=f"{name}, NumPy")
-    left.plot(theirs[torch.float64][:, column], ":", color="black", linewidth=2.5, label=f"{name}, PyTorch")
-left.set(xlabel="step", ylabel="parameter (kg)", title="Two houses, one walk…")
+    left.plot(line_path[:, column], color=color, label=f"{name}, NumPy")
+    in_torch = line_paths_torch[torch.float64][:, column]
+    left.plot(in_torch, ":", color="black", linewidth=2.5, label=f"{name}, PyTorch")
+left.set(xlabel="step", ylabel="parameter (kg)", title="Parameters along the walk, float64")
 left.legend()
 for (dtype, difference), style in zip(differences.items(), ("-", "--")):
     right.semilogy(np.maximum(difference, 1e-17), style, label=str(dtype).removeprefix("torch."))
-right.set(
-    xlabel="step", ylabel="largest difference to NumPy (kg)", title="…up to rounding", ylim=(3e-18, 1e-4)
-)
+right.set(xlabel="step", ylabel="largest difference to NumPy (kg)", ylim=(3e-18, 1e-4))
+right.set_title("Difference of PyTorch to NumPy")
 right.legend()
 plt.show()
 
 # %% [markdown]
-# Differences of exactly zero are drawn at $10^{-17}$, the bottom of the right panel.
+# On the left the dotted lines lie on the solid ones. On the right (where a difference of zero is drawn at
+# the bottom) the `float64` walks differ by no more than the last digit or two, because the two libraries
+# add up the birds in different orders and round differently. In `float32` about seven digits agree, which
+# is all that this dtype has.
 #
+# ## A tensor lives on a device
+#
+# A tensor lives on a *device*: the `cpu`, or an accelerator such as a graphics card. `.to(device)` moves
+# it, and what is computed from it is computed there. The first line below asks for this machine's
+# accelerator, if it has one, and many PyTorch programs begin in this way. Lesson 4.5 is about when a
+# device pays.
+
+# %%
+device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+torch.manual_seed(0)
+matrix = torch.randn(5, 3)  # (5, 3), float32
+on_device = matrix.to(device) @ matrix.to(device).T  # (5, 3) @ (3, 5) -> (5, 5)
+print(f"computed on {device}")
+torch.testing.assert_close(on_device.cpu(), matrix @ matrix.T)  # (5, 3) @ (3, 5) -> (5, 5)
+
+# %% [markdown]
+# The result is the same on every device, up to rounding.
+#
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert list_bytes > 3 * array_bytes, "a list needs more than three times the memory of an array"
+assert np.mean(wrapped < photo) > 0.1, "photo + 100 makes more than a tenth of the numbers smaller"
+assert np.all(brighter >= photo), "brighten makes no number smaller"
+assert heavy.any() and np.all(labels[heavy] == 2), "the birds over six kilograms are gentoos"
+assert original[1] == -1 and original[2] == 2, "a slice is a view, a list of places gives a copy"
+assert np.array_equal(draws["seed 0"], draws["seed 0, again"]), "the same seed gives the same numbers"
+assert not np.array_equal(draws["seed 0"], draws["seed 1"]), "another seed gives others"
+assert torch.tensor([0.1]).dtype == torch.float32, "PyTorch makes float32 of Python's floats"
+assert before == [1, 2, 3] and t.tolist() == [2, 3, 4], "only the underscore changes the tensor itself"
+assert "dtype" in dtype_error, "matrix products of two dtypes are refused"
+assert spreads[0] < spreads[1], "PyTorch's std is larger"
+assert abs(spreads[0] - spreads[2]) < 1e-12, "with correction=0 it is NumPy's"
+assert array.tolist() == shared.tolist() == [1, 2, 0, 0], "from_numpy shares the memory"
+assert copied.tolist() == [0, 0, 0, 0], "torch.tensor copies"
+assert np.array_equal(parabola_path, parabola_path_torch.numpy()), "on the parabola every bit agrees"
+assert differences[torch.float64].max() < 1e-12, "on the penguins twelve decimals agree in float64"
+assert 1e-8 < differences[torch.float32].max() < 1e-5, "in float32 about seven digits agree"
+
+# %% [markdown]
 # ## What to remember
 #
-# - An array is numbers of one dtype, side by side. Slices are views, masks and lists of places copy.
-# - A tensor is an array with `dim` for `axis` and `_` for in place, plus a gradient and a device.
-# - Python floats become float32 in PyTorch: write the dtype.
-# - `from_numpy` shares memory, `torch.tensor` copies.
-# - Gradient descent is a loop: compute, `backward`, step under `no_grad`, empty `.grad`.
+# - An array or tensor holds numbers of one dtype side by side. Slices are views; masks and lists of
+#   places copy.
+# - `uint8` wraps round at 256, and nothing warns you. Python's floats become `float32` in PyTorch, so
+#   write the dtype where it matters.
+# - `axis` is `dim`; a trailing `_` means in place; `from_numpy` shares memory and `torch.tensor` copies.
+# - Gradient descent in PyTorch: compute the function, `backward()`, step under `no_grad`, empty `.grad`.
 #
 # ## Try it
 #
-# Predict first, then change the code and run again.
+# Predict first, then change the code and run the file from the top.
 #
-# 1. Leave out `place.grad = None`. Is the walk slower or faster, and does it still arrive?
-# 2. Replace `detach().clone()` by `detach()`. What does `path` hold now?
-# 3. Divide by 3 instead of 2 in the height of the parabola, and the slope by 1.5. Do all bits still
-#    agree?
+# 1. Take out the line `point.grad = None`. Is the walk on the parabola faster or slower, and does it
+#    still end at zero? Look at the line `last points`.
+# 2. Replace `path.append(point.detach().clone())` by `path.append(point.detach())`. What does the path
+#    hold now? Look at the left panel of the last figure.
+# 3. In a blank cell at the end: fit the same line with `torch.optim.SGD([parameters], lr=0.1)`, whose
+#    methods `zero_grad()` and `step()` replace three lines of `descend_torch`. Take 60 steps, and compare
+#    the result with `line_path[-1]`.
 #
 # ## Sources
 #
-# - C. R. Harris et al., "Array programming with NumPy", *Nature* 585, 2020.
+# - C. R. Harris et al., "Array programming with NumPy", _Nature_ 585, 2020.
 # - A. Paszke et al., "PyTorch: an imperative style, high-performance deep learning library", NeurIPS
 #   2019.
-# - D. Goldberg, "What every computer scientist should know about floating-point arithmetic", *ACM
-#   Computing Surveys* 23, 1991.
-# - A. M. Horst, A. P. Hill, K. B. Gorman, *palmerpenguins*, 2020: the data. R. Michetti, Pikolo Espresso
+# - D. Goldberg, "What every computer scientist should know about floating-point arithmetic", _ACM
+#   Computing Surveys_ 23, 1991.
+# - A. M. Horst, A. P. Hill, K. B. Gorman, _palmerpenguins_, 2020: the data. R. Michetti, Pikolo Espresso
 #   Bar: the photograph, from scikit-image.

@@ -56,6 +56,30 @@ print(f"the same means: {np.allclose(channel_means, photos.mean(axis=(1, 2)))}")
             "prints": "the same means: True",
         },
     ],
+    "numpy_to_pytorch": [
+        {
+            "change": {"        point.grad = None\n": ""},
+            "prints": " and 0.8565",
+            "raises": "on the parabola every bit agrees",
+        },
+        {
+            "change": {"        path.append(point.detach().clone())": "        path.append(point.detach())"},
+            "figure": 2,
+            "raises": "on the parabola every bit agrees",
+        },
+        {
+            "add": """parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+optimizer = torch.optim.SGD([parameters], lr=0.1)
+for _ in range(60):
+    optimizer.zero_grad()
+    mse(parameters).backward()
+    optimizer.step()
+print(f"largest difference {np.abs(parameters.detach().numpy() - line_path[-1]).max():.0e}")
+assert np.allclose(parameters.detach().numpy(), line_path[-1])
+""",
+            "prints": "largest difference ",
+        },
+    ],
     "derivatives": [
         {
             "change": {"place = 0.5": "place = 0.0"},
@@ -944,7 +968,7 @@ def test_both_walks_match_the_optimizer(numpy_to_pytorch, dtype):
     place = torch.tensor(start, dtype=dtype, requires_grad=True)
     optimizer = torch.optim.SGD([place], lr=0.2)
     theirs = numpy_to_pytorch.descend_torch(numpy_to_pytorch.mse, start, 0.2, 9, dtype=dtype)
-    ours = numpy_to_pytorch.descend(numpy_to_pytorch.mse_slope, start, 0.2, 9)
+    ours = numpy_to_pytorch.descend(numpy_to_pytorch.mse_gradient, start, 0.2, 9)
     x, y = (torch.from_numpy(column).to(dtype) for column in (numpy_to_pytorch.x, numpy_to_pytorch.y))
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     assert theirs.dtype == dtype and len(theirs) == len(ours) == 10
@@ -957,10 +981,19 @@ def test_both_walks_match_the_optimizer(numpy_to_pytorch, dtype):
 
 
 def test_line_fits_agree_to_twelve_digits(numpy_to_pytorch):
-    ours, theirs = numpy_to_pytorch.ours, numpy_to_pytorch.theirs
+    ours, theirs = numpy_to_pytorch.line_path, numpy_to_pytorch.line_paths_torch
     assert len(ours) == 61 and not np.array_equal(ours[0], ours[-1])
     np.testing.assert_allclose(theirs[torch.float64], ours, rtol=1e-12, atol=1e-12)
     assert 1e-8 < np.abs(theirs[torch.float32] - ours).max() < 1e-5
+
+
+def test_walks_keep_and_change_nothing_that_they_were_given(numpy_to_pytorch):
+    start = np.array([4, 2])
+    path = numpy_to_pytorch.descend(lambda x: 2 * x, start, 0.25, 2)
+    assert path.tolist() == [[4, 2], [2, 1], [1, 0.5]] and start.tolist() == [4, 2]
+    path = numpy_to_pytorch.descend_torch(lambda x: (x * x).sum(), [4, 2], 0.25, 2)
+    assert path.tolist() == [[4, 2], [2, 1], [1, 0.5]] and not path.requires_grad
+    assert len(numpy_to_pytorch.descend_torch(lambda x: x * x, 4.0, 0.25, 0)) == 1
 
 
 def test_memory_is_shared_as_the_lesson_says(numpy_to_pytorch):
@@ -968,13 +1001,19 @@ def test_memory_is_shared_as_the_lesson_says(numpy_to_pytorch):
     lesson.array[3] = 7.0
     assert lesson.shared[3] == 7 and lesson.copied[3] == 0
     lesson.array[3] = 0.0
+    with pytest.raises(ValueError, match="negative"):
+        torch.from_numpy(lesson.array[::-1])  # a tensor cannot walk backward through memory
 
 
 def test_the_table_pairs_name_the_same_thing(numpy_to_pytorch):
-    assert len(numpy_to_pytorch.table) >= 15
-    for ours, theirs in numpy_to_pytorch.table.values():
+    assert len(numpy_to_pytorch.table) >= 16
+    for (in_numpy, in_torch), (ours, theirs) in numpy_to_pytorch.table.items():
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
-    assert numpy_to_pytorch.refused and numpy_to_pytorch.no_backward
+        names = {"a": numpy_to_pytorch.a, "t": torch.tensor(numpy_to_pytorch.a), "np": np, "torch": torch}
+        for code, value in ((in_numpy, ours), (in_torch, theirs)):  # what is printed is what was computed
+            computed = eval(code, names)
+            np.testing.assert_allclose(computed, value, rtol=1e-12)
+    assert "dtype" in numpy_to_pytorch.dtype_error
 
 
 # 2.8 statistics_and_probability
