@@ -476,9 +476,9 @@ for n_heads in (1, 2):
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained", sharey=True)
 for ax, (name, asking) in zip(axes, panels.items()):
-    image = ax.imshow(asking[:n_shown], vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    ax.plot(test_hunter[:n_shown], range(n_shown), "o", color="red", fillstyle="none", label="hunter")
-    ax.plot(test_prey[:n_shown], range(n_shown), "s", color="white", fillstyle="none", label="prey")
+    image = ax.imshow(asking[:n_shown].numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    ax.plot(test_hunter[:n_shown].numpy(), range(n_shown), "o", color="red", fillstyle="none", label="hunter")
+    ax.plot(test_prey[:n_shown].numpy(), range(n_shown), "s", color="white", fillstyle="none", label="prey")
     ax.set(title=name, xlabel="position attended to", xticks=range(9))
 axes[0].set_ylabel("test input")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside left upper", facecolor="0.6")

@@ -348,7 +348,7 @@ maps = {
 ticks = [ALPHABET[i].replace(" ", "·") for i in shown[0]]
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
 for ax, (name, attention_map) in zip(axes, maps.items()):
-    image = ax.imshow(attention_map, vmin=0, vmax=1, cmap="viridis")
+    image = ax.imshow(attention_map.numpy(), vmin=0, vmax=1, cmap="viridis")
     rows = np.arange(LAG, n_letters_shown)
     ax.plot(rows - LAG, rows, ".", color="white", markersize=4)
     ax.set(title=name, xlabel="letter attended to (key)")

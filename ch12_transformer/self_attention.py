@@ -1,12 +1,15 @@
 # %% [markdown]
-# # 12.2 Self-attention: every word asks every other
+# # 12.2 Self-attention: every word gathers what it needs from the others
 #
-# "Ahab hunts the whale." To know what *hunts* means here, you look at who hunts and what is hunted, and
-# you hardly look at *the*. Each word asks a question, every word offers an answer, and what a word takes
-# home is a mixture of the answers, weighted by how well they fit its question.
+# "Ahab hunts the whale." What does _hunts_ mean here? To say it you look at who hunts and at what is
+# hunted, and hardly at _the_. *Self-attention* does this for every word of a text at once: each word
+# compares itself with all words, and takes an average of what they offer, in which the fitting words count
+# most. It is the layer that gave the Transformer its place in translation, chat assistants and the folding
+# of proteins, and it has no recurrence left.
 #
-# **You will build** attention with loops, with matrices and in blocks, its masks, and its backward pass.
-# **You need** softmax (5.2), the gradient of a matrix product (6.4) and soft look-up (12.1).
+# **You will build** self-attention from one sentence, step by step, then with matrices, with its two masks
+# and its gradients. **You need** soft look-up (12.1), softmax (5.2), batches of matrix products (2.2) and
+# the gradient of a matrix product (6.4).
 
 # %%
 import math
@@ -25,31 +28,99 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# The word *hunts* asks "who is here?". Let the strength of that question be $2$, and let each word answer
-# with $1$ if it is a living being, else $0$. Question times answer is a *score*: $2, 0, 0, 2$. Softmax
-# turns scores into weights, $e^2 / (2 e^2 + 2) = 0.4404$ for *Ahab* and *whale*,
-# $1 / (2 e^2 + 2) = 0.0596$ for the others. Let each word carry a number, its size: $2, 0, 0, 16$. What
-# *hunts* takes home is $0.4404 \cdot 2 + 0.4404 \cdot 16 = 7.93$.
+# In a soft look-up (12.1) a query is compared with the keys, and the values are averaged with weights that
+# say how well each key fits. Here the word _hunts_ has the query $q = (3, 0)$, in words: "I look for living
+# beings, strongly, and not for actions". Each word answers with a key, (is it living?, is it an action?),
+# and offers a value, its size $v$. We call $d$ the length of query and key, here $2$.
+#
+# $$\begin{array}{lcccc}
+#   & \text{Ahab} & \text{hunts} & \text{the} & \text{whale} \\
+#   \text{key } k & (1, 0) & (0, 1) & (0, 0) & (1, 0) \\
+#   \text{score } z = q \cdot k / \sqrt d & 3 / \sqrt 2 = 2.12 & 0 & 0 & 2.12 \\
+#   \text{exponential } e^z & 8.34 & 1 & 1 & 8.34 \\
+#   \text{weight } w = e^z / 18.68 & 0.4465 & 0.0535 & 0.0535 & 0.4465 \\
+#   \text{value } v & 2 & 0 & 0 & 16
+# \end{array}$$
+#
+# The weights come from softmax (5.2): they are positive and their sum is one. The output is the average of
+# the values with these weights:
+#
+# $$\sum_s w_s v_s = 0.4465 \cdot 2 + 0.0535 \cdot 0 + 0.0535 \cdot 0 + 0.4465 \cdot 16 = 8.04 .$$
+#
+# That is close to $9$, the mean size of Ahab and the whale. Why the scores are divided by $\sqrt d$, we
+# shall measure below.
 
 # %%
 words = ["Ahab", "hunts", "the", "whale"]
-question, answers, sizes = 2.0, [1.0, 0.0, 0.0, 1.0], [2.0, 0.0, 0.0, 16.0]
-scores = [question * answer for answer in answers]
-total = sum(math.exp(score) for score in scores)
-weights = [math.exp(score) / total for score in scores]
-taken = sum(weight * size for weight, size in zip(weights, sizes))
-print("  ".join(f"{word} {weight:.2f}" for word, weight in zip(words, weights)), f"  taken {taken:.2f}")
-assert abs(taken - 7.93) < 0.005
+paper_query = [3.0, 0.0]
+paper_keys = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]
+paper_sizes = [2.0, 0.0, 0.0, 16.0]
+paper_scores = [sum(q * k for q, k in zip(paper_query, key)) / math.sqrt(2) for key in paper_keys]
+total = sum(math.exp(score) for score in paper_scores)
+paper_weights = [math.exp(score) / total for score in paper_scores]
+paper_out = sum(weight * size for weight, size in zip(paper_weights, paper_sizes))
+for word, weight in zip(words, paper_weights):
+    print(f"{word:20s}weight {weight:.4f}")
+print(f"{'output':20s}{paper_out:12.2f}")
+assert abs(paper_out - 8.04) < 0.005
 
 # %% [markdown]
-# ## Query, key, value
+# ## Query, key and value of every word
 #
-# The question is called *query*, the answer that it is compared with is a *key*, and what is taken home
-# is a *value*. Each is a vector. Query and key must have the same length $d$; their dot product is the
-# score, divided by $\sqrt d$ for a reason that follows. With $T$ queries $q_t$ and $S$ keys $k_s$,
+# Where do query, key and value come from? In _self_-attention all three are made from the word itself.
+# Each word is a vector $x_t$ of $D$ features, and three weight matrices turn it into
 #
-# $$\text{out}_t = \sum_s w_{ts}\, v_s, \qquad
-#   w_{ts} = \frac{e^{q_t \cdot k_s / \sqrt d}}{\sum_{r} e^{q_t \cdot k_r / \sqrt d}} .$$
+# - its query $q_t = W^Q x_t$: what this word looks for in others,
+# - its key $k_t = W^K x_t$: what the queries of other words are compared with,
+# - its value $v_t = W^V x_t$: what this word hands over to those who attend to it.
+#
+# The matrices are learned, and they are the same for all words. Here we choose them by hand, so that every
+# number can be read. A word has three features: is it living, is it an action, how large is it. Actions
+# look for living beings, and living beings look for actions.
+
+# %%
+x = np.array([[1, 0, 2], [0, 1, 0], [0, 0, 0], [1, 0, 16]], dtype=float)  # (T, D)
+weight_q = np.array([[0, 3, 0], [3, 0, 0]], dtype=float)  # (d, D): an action looks for living beings, …
+weight_k = np.array([[1, 0, 0], [0, 1, 0]], dtype=float)  # (d, D): living, action
+weight_v = np.array([[0, 0, 1], [0, 1, 0]], dtype=float)  # (d, D): size, action
+query = x @ weight_q.T  # (T, D) @ (D, d) -> (T, d), and the same for key and value
+key = x @ weight_k.T
+value = x @ weight_v.T
+
+
+def draw_matrix(ax, matrix, columns, title):
+    """A row for each word, with its numbers written into the fields."""
+    image = ax.imshow(matrix, cmap="viridis", aspect="auto", vmin=0)
+    for (row, column), number in np.ndenumerate(matrix):
+        dark = number < 0.6 * matrix.max()
+        ax.text(column, row, f"{number:.3g}", color="white" if dark else "black", ha="center", va="center")
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(words)), words)
+    ax.set_title(title)
+    return image
+
+
+fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
+draw_matrix(axes[0], x, ["living", "action", "size"], "features x")
+draw_matrix(axes[1], query, ["seeks\nliving", "seeks\naction"], "queries Q = x Wqᵀ")
+draw_matrix(axes[2], key, ["living", "action"], "keys K = x Wkᵀ")
+draw_matrix(axes[3], value, ["size", "action"], "values V = x Wvᵀ")
+plt.show()
+
+# %% [markdown]
+# Each row is one word. The second row of $Q$ is the query from the paper, the columns of numbers in $K$ are
+# its keys, and the first column of $V$ has the sizes. The word _the_ has only zeros: it looks for nothing
+# in particular.
+#
+# ## Scores, weights, output
+#
+# Now every word does what _hunts_ did on paper. With $T$ queries $q_t$ and $S$ keys $k_s$ (here both are
+# the four words),
+#
+# $$z_{ts} = \frac{q_t \cdot k_s}{\sqrt d}, \qquad w_{ts} = \frac{e^{z_{ts}}}{\sum_r e^{z_{tr}}}, \qquad
+#   \text{out}_t = \sum_s w_{ts}\, v_s .$$
+#
+# First with loops, one number at a time.
 
 
 # %%
@@ -61,39 +132,25 @@ def attention_loops(query, key, value):
     out = []
     for q in query:
         scores = [sum(a * b for a, b in zip(q, k)) / math.sqrt(len(q)) for k in key]
-        largest = max(scores)
+        largest = max(scores)  # subtracted, so that no exponential overflows (5.2)
         exps = [math.exp(score - largest) for score in scores]
         weights = [e / sum(exps) for e in exps]
         out.append([sum(w * v[i] for w, v in zip(weights, value)) for i in range(len(value[0]))])
     return out
 
 
-# %% [markdown]
-# In *self*-attention all three come from the same words. A word is a vector $x_t$ of $D$ features, and
-# three weight matrices, which will be learned, turn it into its query, its key and its value. Here the
-# features and the matrices are random.
-
-# %%
-n_features, d = 6, 3
-x = rng.normal(size=(len(words), n_features))  # (T, D)
-weight_q, weight_k, weight_v = rng.normal(size=(3, d, n_features)) / math.sqrt(n_features)  # (d, D) each
-query, key, value = x @ weight_q.T, x @ weight_k.T, x @ weight_v.T  # (T, D) @ (D, d) -> (T, d) each
-slow_out = np.array(attention_loops(query.tolist(), key.tolist(), value.tolist()))  # (T, d)
-print(slow_out.round(3))
-assert slow_out.shape == (4, 3)
-assert np.all((slow_out >= value.min(axis=0)) & (slow_out <= value.max(axis=0)))  # averages, each of them
+loops_out = np.array(attention_loops(query.tolist(), key.tolist(), value.tolist()))  # (T, d)
+print(loops_out.round(2))
 
 # %% [markdown]
-# ## The same with matrices
+# The loops are three matrix operations. All scores are one product, $Z = Q K^\top / \sqrt d$; softmax
+# turns each row of $Z$ into a row of weights $W$; and all outputs are another product, $W V$:
 #
-# Let the rows of $Q$, $K$, $V$ and $W$ be the queries, keys, values and weights. All scores are one matrix
-# product, $Q K^\top / \sqrt d$, and all outputs another, $W V$. NumPy's `@` takes the last two axes for
-# the matrices and does the same for all axes before them. So the same lines serve a batch of $B$
-# sentences, and $H$ attentions side by side, the *heads* of lesson 12.3: shapes $(B, H, T, d)$.
+# $$\operatorname{attention}(Q, K, V) = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt d}\right) V .$$
 #
-# A *mask* says who may look where: `True` means "may attend". A forbidden score becomes $-\infty$, so its
-# weight is $0$. As the largest score is subtracted first, a row's largest exponential is $e^0$ and its
-# total at least one, unless nothing is allowed: then it is zero, and the row's output is zero, too.
+# This is *scaled dot-product attention*. NumPy's `@` works on the last two axes and repeats itself over
+# all axes before them, so the same lines serve a whole batch of sentences. The argument `mask` is
+# explained further down.
 
 
 # %%
@@ -101,8 +158,9 @@ def attention(query, key, value, mask=None):
     """Scaled dot-product attention (Vaswani et al. 2017): the output (..., T, n) and the weights (..., T, S).
 
     query: (..., T, d), key: (..., S, d), value: (..., S, n), with the same leading axes; mask: boolean,
-    broadcast against (..., T, S), True where a query may attend. A row of only False gives zeros.
-    Raises ValueError where leading axes differ or the mask is not boolean.
+    broadcast against (..., T, S), True where a query may attend. A query that may attend to no key at all
+    gets NaN, as in `nn.MultiheadAttention`. Raises ValueError if leading axes differ or the mask is not
+    boolean.
     """
     if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:
         raise ValueError(f"leading axes differ: {query.shape}, {key.shape}, {value.shape}")
@@ -112,76 +170,45 @@ def attention(query, key, value, mask=None):
     scores = query @ key.swapaxes(-1, -2) / math.sqrt(query.shape[-1])
     if mask is not None:
         scores = np.where(mask, scores, -np.inf)
-    lowest = np.finfo(scores.dtype).min  # keeps -inf - (-inf) from happening
-    exps = np.exp(scores - np.maximum(scores.max(axis=-1, keepdims=True), lowest))
-    weights = exps / np.maximum(exps.sum(axis=-1, keepdims=True), 1)
+    exps = np.exp(scores - scores.max(axis=-1, keepdims=True))  # the largest is e⁰, so none overflows
+    weights = exps / exps.sum(axis=-1, keepdims=True)
     return weights @ value, weights  # (..., T, S) @ (..., S, n) -> (..., T, n)
 
 
 out, weights = attention(query, key, value)
-print(f"largest difference to the loops {np.abs(out - slow_out).max():.1e}")
-np.testing.assert_allclose(out, slow_out, rtol=1e-10, atol=1e-12)
+np.testing.assert_allclose(out, loops_out, rtol=1e-10, atol=1e-12)
 np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-12)
 
 # %% [markdown]
-# ## Why divide by √d
-#
-# If the components of a query and a key are independent with mean $0$ and variance $1$, each product
-# $q_i k_i$ has variance $1$, and the sum of $d$ of them has variance $d$. So raw scores spread like
-# $\sqrt d$. What softmax makes of such scores, we measure: the largest weight among $32$ keys, and how
-# much the weights can still move, the sum of the slopes $\partial w_s / \partial z_s = w_s (1 - w_s)$.
+# Which word will get the most weight from _whale_, and what will _the_ receive, whose query is zero?
 
 # %%
-sizes_d, n_draws = [4, 16, 64, 256, 1024], 400
-spread, largest, slope = [], {"raw": [], "scaled": []}, {"raw": [], "scaled": []}
-print(f"{'d':20s}{'spread':>12s}{'√d':>12s}{'top, raw':>12s}{'top, scaled':>12s}{'slope, raw':>12s}")
-for d in sizes_d:
-    queries, keys = rng.normal(size=(n_draws, 1, d)), rng.normal(size=(n_draws, 32, d))
-    products = queries @ keys.swapaxes(-1, -2)  # (n, 1, d) @ (n, d, 32) -> (n, 1, 32)
-    spread.append(products.std())
-    for name, factor in (("raw", math.sqrt(d)), ("scaled", 1)):
-        w = attention(factor * queries, keys, keys)[1]  # the factor undoes the division
-        largest[name].append(w.max(axis=-1).mean())
-        slope[name].append((w * (1 - w)).sum(axis=-1).mean())
-    row = spread[-1], math.sqrt(d), largest["raw"][-1], largest["scaled"][-1], slope["raw"][-1]
-    print(f"{d:<20d}" + "".join(f"{number:12.3g}" for number in row))
-np.testing.assert_allclose(spread, np.sqrt(sizes_d), rtol=0.1)
-assert slope["raw"][-1] < 0.1 and min(slope["scaled"]) > 0.8 and np.ptp(slope["scaled"]) < 0.05
-
-# %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-left.loglog(sizes_d, spread, "o", color="C0", label="measured")
-left.loglog(sizes_d, np.sqrt(sizes_d), "--", color="C1", label="√d")
-left.set(xlabel="d", ylabel="spread of q · k", title="Dot products grow like √d …")
-left.set_yticks([2, 4, 8, 16, 32], [2, 4, 8, 16, 32])
-left.legend()
-for (name, line), style in zip(slope.items(), ("o-", "s--")):
-    right.semilogx(sizes_d, line, style, label=name)
-right.set(xlabel="d", ylabel="slope left, sum of w (1 − w)", ylim=(0, 1.05))
-right.set_title("… and unscaled, softmax can hardly move")
-right.legend(loc="lower left")
-for ax in (left, right):
-    ax.set_xticks(sizes_d, sizes_d)
-    ax.minorticks_off()
+fig, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
+draw_matrix(left, query @ key.T / math.sqrt(2), words, "scores Z")  # (T, d) @ (d, S) -> (T, S)
+draw_matrix(middle, weights, words, "weights W = softmax of each row")
+draw_matrix(right, out, ["size", "action"], "output W V")
+for ax in (left, middle):
+    ax.set(xlabel="key", ylabel="query")
 plt.show()
 
 # %% [markdown]
-# Unscaled, one key takes nearly all the weight before anything is learned, and softmax is nearly level
-# there: hardly any gradient tells the query that it asked the wrong question. Divided by $\sqrt d$, the
-# scores have the same spread for every $d$.
+# Read the middle panel row by row. The row of _hunts_ has its weight on Ahab and the whale, and the rows of
+# Ahab and the whale have theirs on _hunts_. The word _the_ has equal scores for all, so it weighs all words
+# the same, and receives the plain mean: a query cannot choose _nothing_. On the right, _hunts_ has received
+# the number from the paper, and Ahab and the whale have learned that there is an action.
 #
 # ## Order does not count
 #
-# Nothing in the formula knows where a word stands. Shuffle the words, and the outputs are shuffled the
-# same way: attention is *permutation equivariant*. "The whale hunts Ahab" is the same to it. Lesson 12.3
-# gives the words their places.
+# Does it matter in which order the words stand? We shuffle them and compare each word's output.
 
 
 # %%
 def self_attention(x, weight_q, weight_k, weight_v, mask=None):
     """Attention of x (..., T, D) to itself with weights (d, D) each; returns (..., T, d) and (..., T, T)."""
-    # (..., T, D) @ (D, d) -> (..., T, d)
-    return attention(x @ weight_q.T, x @ weight_k.T, x @ weight_v.T, mask)
+    query = x @ weight_q.T  # (..., T, D) @ (D, d) -> (..., T, d), and the same for key and value
+    key = x @ weight_k.T
+    value = x @ weight_v.T
+    return attention(query, key, value, mask)
 
 
 order = np.array([2, 3, 1, 0])
@@ -190,230 +217,341 @@ print(" ".join(words[i] for i in order), f" largest difference {np.abs(shuffled_
 np.testing.assert_allclose(shuffled_out, out[order], rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# ## Two masks
+# The outputs are the same, in the new order. A layer with this property is called *permutation
+# equivariant*. "The whale hunts Ahab" is the same to it, and lesson 12.4 mends that.
 #
-# A model that predicts the next word must not look at it. The *causal* mask lets position $t$ attend to
-# positions up to $t$: a triangle. A batch holds sentences of different lengths, filled up with padding:
-# the *padding* mask hides those keys from everybody. We take three names, a letter a position.
+# ## Why the scores are divided by √d
+#
+# With two features the scores were small. A real head has 64 features or more. Let the entries of a query
+# and a key be independent with mean $0$ and variance $1$. Each product $q_i k_i$ has variance $1$, and the
+# variance of a sum of $d$ of them is $d$. So raw scores should spread like $\sqrt d$, and divided by
+# $\sqrt d$ they should spread like $1$ at any size. What does softmax make of either? We measure the
+# largest weight among $32$ keys, and how much the weights can still change: the sum of the slopes
+# $\partial w_s / \partial z_s = w_s (1 - w_s)$ (5.2).
 
 # %%
-names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
-chosen = [name for name in names if name in ("gabriel", "jonah", "peter")]
-n_batch, n_longest = len(chosen), max(map(len, chosen))
-letters = np.zeros((n_batch, n_longest, 26))  # (B, T, 26), one-hot; zero in the padding
-for b, name in enumerate(chosen):
-    letters[b, np.arange(len(name)), [ord(letter) - ord("a") for letter in name]] = 1
-weight_q, weight_k, weight_v = rng.normal(size=(3, 5, 26))  # (d, D) each, d = 5
-lengths = np.array([len(name) for name in chosen])
-padding_mask = (np.arange(n_longest) < lengths[:, None])[:, None, :]  # (B, 1, S): one row for all queries
-causal_mask = np.tri(n_longest, dtype=bool)  # (T, S)
-masks = {"no mask": None, "causal": causal_mask, "padding": padding_mask}
-masks["both"] = causal_mask & padding_mask  # (B, T, S)
-batch = {name: self_attention(letters, weight_q, weight_k, weight_v, mask) for name, mask in masks.items()}
-print(chosen, {name: weights.shape for name, (_, weights) in batch.items()})
+sizes_d = [4, 16, 64, 256, 1024]
+n_draws = 400
+spread = []
+largest = {"raw": [], "scaled": []}
+slope = {"raw": [], "scaled": []}
+print(f"{'d':20s}{'spread':>12s}{'√d':>12s}{'top, raw':>12s}{'top, scaled':>12s}{'slope, raw':>12s}")
+for d in sizes_d:
+    queries = rng.normal(size=(n_draws, 1, d))
+    keys = rng.normal(size=(n_draws, 32, d))
+    products = queries @ keys.swapaxes(-1, -2)  # (n, 1, d) @ (n, d, 32) -> (n, 1, 32)
+    spread.append(products.std())
+    for name, factor in (("raw", math.sqrt(d)), ("scaled", 1)):
+        _, w = attention(factor * queries, keys, keys)  # the factor undoes the division
+        largest[name].append(w.max(axis=-1).mean())
+        slope[name].append((w * (1 - w)).sum(axis=-1).mean())
+    row = spread[-1], math.sqrt(d), largest["raw"][-1], largest["scaled"][-1], slope["raw"][-1]
+    print(f"{d:<20d}" + "".join(f"{number:12.3g}" for number in row))
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+left.loglog(sizes_d, spread, "o", color="C0", label="measured")
+left.loglog(sizes_d, np.sqrt(sizes_d), "--", color="C1", label="√d")
+left.set(xlabel="d", ylabel="spread of q · k", title="Raw scores spread like √d")
+left.set_yticks([2, 4, 8, 16, 32], [2, 4, 8, 16, 32])
+left.legend()
+for (name, line), style in zip(slope.items(), ("o-", "s--")):
+    right.semilogx(sizes_d, line, style, label=name)
+right.set(xlabel="d", ylabel="slope left, sum of w (1 − w)", ylim=(0, 1.05))
+right.set_title("With raw scores softmax loses its slope")
+right.legend(loc="lower left")
+for ax in (left, right):
+    ax.set_xticks(sizes_d, sizes_d)
+    ax.minorticks_off()
+plt.show()
 
 # %% [markdown]
-# Both must do what they promise. We change the letters after a position: with the causal mask no output
-# up to there moves, not even in its last digit. And with the padding mask, a short name in the batch gets
-# what it gets alone. The keys that are left share the whole weight, in the proportions that they had.
+# On the left the measured points lie on $\sqrt d$. The table shows what follows: with raw scores and many
+# features one key takes nearly all the weight, before anything has been learned. On the right, softmax then
+# has almost no slope left, so hardly any gradient would reach a query that asked for the wrong thing.
+# Divided by $\sqrt d$, the slope is the same at every size.
+#
+# ## Two masks
+#
+# Not every query may see every key. A model that predicts the next word must not look at it. The *causal
+# mask* lets position $t$ attend to positions up to $t$ only: a triangle. And a batch holds texts of
+# different lengths, filled up with *padding* at the end. The *padding mask* hides those keys from
+# everybody. In both, `True` means "may attend". A forbidden score is set to $-\infty$ before softmax, and
+# because $e^{-\infty} = 0$, its weight is zero.
+#
+# We take three names, one letter per position, and random weights.
+
 
 # %%
-changed = letters.copy()
-changed[:, 3:] += rng.normal(size=changed[:, 3:].shape)
-causal_out, free_out = (
-    self_attention(changed, weight_q, weight_k, weight_v, mask)[0] for mask in (causal_mask, None)
-)
-moved = {"causal": np.abs(causal_out - batch["causal"][0]), "free": np.abs(free_out - batch["no mask"][0])}
-print({name: f"{change[:, :3].max():.2g}" for name, change in moved.items()}, "before the change")
-assert moved["causal"][:, :3].max() == 0 and moved["causal"][:, 3:].min() > 0
-assert moved["free"][:, :3].min() > 0
+def one_hot_names(names):
+    """Letters as (B, T, 26), zero in the padding after a name; raises ValueError for other characters."""
+    others = sorted(set("".join(names)) - set("abcdefghijklmnopqrstuvwxyz"))
+    if others:
+        raise ValueError(f"only a to z, got {others}")
+    letters = np.zeros((len(names), max(map(len, names)), 26))
+    for b, name in enumerate(names):
+        letters[b, np.arange(len(name)), [ord(letter) - ord("a") for letter in name]] = 1
+    return letters
 
-for b, name in enumerate(chosen):
-    alone, _ = self_attention(letters[b, : len(name)], weight_q, weight_k, weight_v)
-    np.testing.assert_allclose(batch["padding"][0][b, : len(name)], alone, rtol=1e-10, atol=1e-12)
-    spoiled = np.abs(batch["no mask"][0][b, : len(name)] - alone).max()
-    assert (spoiled > 0.01) == (len(name) < n_longest)
 
-for name in ("causal", "padding", "both"):  # what is left of a row, scaled up to one
-    left_over = batch["no mask"][1] * masks[name]  # (B, T, S)
-    shared_out = left_over / left_over.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(batch[name][1], shared_out, rtol=1e-10, atol=1e-12)
+names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
+chosen = [name for name in names if name in ("gabriel", "jonah", "peter")]
+letters = one_hot_names(chosen)  # (B, T, 26)
+n_letters = np.array([len(name) for name in chosen])  # (B,)
+letter_weights = rng.normal(size=(3, 5, 26))  # three (d, D), for queries, keys and values
+
+n_longest = letters.shape[1]
+causal_mask = np.tri(n_longest, dtype=bool)  # (T, S): True on and below the diagonal
+padding_mask = np.arange(n_longest) < n_letters[:, None]  # (B, S)
+padding_mask = padding_mask[:, None, :]  # (B, S) -> (B, 1, S): the same row for all queries
+masks = {"no mask": None, "causal": causal_mask, "padding": padding_mask}
+masks["both"] = causal_mask & padding_mask  # (T, S) & (B, 1, S) -> (B, T, S)
+masked = {name: self_attention(letters, *letter_weights, mask) for name, mask in masks.items()}
+print(chosen, {name: weights.shape for name, (_, weights) in masked.items()})
 
 # %%
-shown = int(np.argmin(lengths))
+shown = int(np.argmin(n_letters))
 ticks = list(chosen[shown].ljust(n_longest, "·"))
 fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
-for ax, (name, (_, weights)) in zip(axes, batch.items()):
-    image = ax.imshow(weights[shown], vmin=0, vmax=1, cmap="viridis")
-    allowed = np.broadcast_to(True if masks[name] is None else masks[name], weights.shape)[shown]
+for ax, (name, (_, name_weights)) in zip(axes, masked.items()):
+    image = ax.imshow(name_weights[shown], vmin=0, vmax=1, cmap="viridis")
+    allowed = np.broadcast_to(True if masks[name] is None else masks[name], name_weights.shape)[shown]
     for t, s in np.argwhere(~allowed):
         ax.text(s, t, "×", color="white", ha="center", va="center")
     ax.set(title=name, xlabel="key", xticks=range(n_longest), xticklabels=ticks)
     ax.set(yticks=range(n_longest), yticklabels=ticks)
 axes[0].set_ylabel("query")
 fig.colorbar(image, ax=axes, label="weight")
-fig.suptitle("A mask takes the weight of the forbidden keys (×) and shares it among the rest")
+fig.suptitle("Weights of one name under four masks (× is forbidden, · is padding)")
 plt.show()
 
 # %% [markdown]
-# ## Backward
+# Every row sums to one in all four panels, so the keys that are left share the weight of the forbidden
+# ones, in the proportions that they had. With both masks a letter sees only real letters up to itself. (The
+# last two rows are the queries of the padding. Their outputs are computed, too, and nobody uses them.)
 #
-# A bar marks the gradient of the loss. The two products pass it as in lesson 6.4, and between them stands
-# softmax, whose rows pass $\bar z = w \odot (\bar w - \sum_s \bar w_s w_s)$ (5.2):
-#
-# $$\bar V = W^\top \bar O, \quad \bar W = \bar O V^\top, \quad
-#   \bar Z = W \odot \big(\bar W - \operatorname{rowsum}(\bar W \odot W)\big), \quad
-#   \bar Q = \frac{\bar Z K}{\sqrt d}, \quad \bar K = \frac{\bar Z^\top Q}{\sqrt d} .$$
-#
-# Masks need no line of their own: where the weight is zero, $\bar Z$ is zero.
-
+# Do the masks keep their promises? We compare a short name in the padded batch with the same name alone.
+# And we change all letters from position 3 on, and see which outputs change.
 
 # %%
-def attention_backward(out_grad, query, key, value, weights):
-    """Gradients of query, key and value, each in its shape, from the one at the output (..., T, n)."""
-    scale = 1 / math.sqrt(query.shape[-1])
-    value_grad = weights.swapaxes(-1, -2) @ out_grad  # (..., S, T) @ (..., T, n) -> (..., S, n)
-    weights_grad = out_grad @ value.swapaxes(-1, -2)  # (..., T, n) @ (..., n, S) -> (..., T, S)
-    scores_grad = weights * (weights_grad - (weights_grad * weights).sum(axis=-1, keepdims=True))
-    query_grad = scale * scores_grad @ key  # (..., T, S) @ (..., S, d) -> (..., T, d)
-    key_grad = scale * scores_grad.swapaxes(-1, -2) @ query  # (..., S, T) @ (..., T, d) -> (..., S, d)
-    return query_grad, key_grad, value_grad
+for name in ("no mask", "padding"):
+    n_jonah = n_letters[chosen.index("jonah")]
+    in_batch = masked[name][0][chosen.index("jonah"), :n_jonah]  # (5, d)
+    alone, _ = self_attention(one_hot_names(["jonah"]), *letter_weights)  # (1, 5, d)
+    print(f"{name:20s}jonah in the batch and alone differ by {np.abs(in_batch - alone[0]).max():.1e}")
+np.testing.assert_allclose(in_batch, alone[0], rtol=1e-10, atol=1e-12)
 
+changed = letters.copy()
+changed[:, 3:] += rng.normal(size=changed[:, 3:].shape)
+for name in ("no mask", "causal"):
+    changed_out, _ = self_attention(changed, *letter_weights, masks[name])
+    change = np.abs(changed_out - masked[name][0]).max(axis=(0, 2))  # (T,)
+    print(f"{name:20s}changed outputs at {np.flatnonzero(change).tolist()}")
+assert np.array_equal(np.flatnonzero(change), np.arange(3, n_longest))
 
 # %% [markdown]
-# Central differences examine every number, with a mask that forbids a third of the places and all of
-# one row.
+# With the padding mask the result for a name does not depend on the longer names in its batch. And the
+# causal mask lets nothing through from later letters, not even a rounding error.
+#
+# ## Backward
+#
+# For training we need the gradient of the loss $L$ with respect to $Q$, $K$ and $V$. Attention is two
+# matrix products with a softmax between them, and each of these passes the gradient on as in lessons 6.4
+# and 5.2. From the output back, with $\partial L / \partial O$ for the gradient at the output:
+#
+# $$\begin{aligned}
+#   \frac{\partial L}{\partial V} &= W^\top \frac{\partial L}{\partial O}, \qquad
+#   \frac{\partial L}{\partial W} = \frac{\partial L}{\partial O} V^\top && \text{product } O = W V \\
+#   \frac{\partial L}{\partial z_{ts}} &= w_{ts} \Big(\frac{\partial L}{\partial w_{ts}}
+#     - \sum_r \frac{\partial L}{\partial w_{tr}}\, w_{tr}\Big) && \text{softmax of row } t \\
+#   \frac{\partial L}{\partial Q} &= \frac{1}{\sqrt d} \frac{\partial L}{\partial Z} K, \qquad
+#   \frac{\partial L}{\partial K} = \frac{1}{\sqrt d} \Big(\frac{\partial L}{\partial Z}\Big)^{\!\top} Q
+#     && \text{product } Z = Q K^\top / \sqrt d
+# \end{aligned}$$
+#
+# Masks need no line of their own: where the weight is zero, so is the gradient of the score.
+
 
 # %%
-query, key = rng.normal(size=(2, 1, 4, 3)), rng.normal(size=(2, 1, 5, 3))  # (B, H, T, d), (B, H, S, d)
-value, cotangent = rng.normal(size=(2, 1, 5, 2)), rng.normal(size=(2, 1, 4, 2))
-mask = rng.random((2, 1, 4, 5)) > 1 / 3
-mask[1, 0, 2] = False
-out, weights = attention(query, key, value, mask)
-gradients = attention_backward(cotangent, query, key, value, weights)
-largest = 0.0
-for argument, gradient in zip((query, key, value), gradients, strict=True):
-    for index in np.ndindex(argument.shape):
-        kept, sides = argument[index], []
-        for nudged in (kept + 1e-5, kept - 1e-5):
-            argument[index] = nudged
-            sides.append((attention(query, key, value, mask)[0] * cotangent).sum())
-        argument[index] = kept
-        largest = max(largest, abs((sides[0] - sides[1]) / 2e-5 - gradient[index]))
-print(f"{sum(gradient.size for gradient in gradients)} gradients, largest difference {largest:.1e}")
-assert largest < 1e-8 and not out[1, 0, 2].any() and not gradients[0][1, 0, 2].any()
+def attention_backward(grad_out, query, key, value, weights):
+    """Gradients of query, key and value, each in its shape, from the one at the output (..., T, n)."""
+    scale = 1 / math.sqrt(query.shape[-1])
+    grad_value = weights.swapaxes(-1, -2) @ grad_out  # (..., S, T) @ (..., T, n) -> (..., S, n)
+    grad_weights = grad_out @ value.swapaxes(-1, -2)  # (..., T, n) @ (..., n, S) -> (..., T, S)
+    grad_scores = weights * (grad_weights - (grad_weights * weights).sum(axis=-1, keepdims=True))
+    grad_query = scale * grad_scores @ key  # (..., T, S) @ (..., S, d) -> (..., T, d)
+    grad_key = scale * grad_scores.swapaxes(-1, -2) @ query  # (..., S, T) @ (..., T, d) -> (..., S, d)
+    return grad_query, grad_key, grad_value
+
 
 # %% [markdown]
 # ## The same in PyTorch
 #
-# `F.scaled_dot_product_attention` takes our shapes and our masks, `True` for "may attend", and gives zero
-# for a row without keys. `is_causal=True` spares the triangle. The same arrays go in; outputs and
-# gradients are compared.
+# `F.scaled_dot_product_attention` takes our shapes and our masks, `True` for "may attend". The same arrays
+# go in, with a random mask; outputs and gradients are compared.
 
 # %%
-inputs = [torch.tensor(array, requires_grad=True) for array in (query, key, value)]
-torch_out = F.scaled_dot_product_attention(*inputs, attn_mask=torch.from_numpy(mask))
-torch_gradients = torch.autograd.grad(torch_out, inputs, torch.from_numpy(cotangent))
-largest = 0.0
-for ours, theirs in zip((out, *gradients), (torch_out.detach(), *torch_gradients), strict=True):
-    np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-10, atol=1e-12)
-    largest = max(largest, np.abs(ours - theirs.numpy()).max())
-causal_out, _ = attention(query, query, query, np.tri(4, dtype=bool))
-torch_out = F.scaled_dot_product_attention(*[torch.from_numpy(query)] * 3, is_causal=True)
-np.testing.assert_allclose(causal_out, torch_out.numpy(), rtol=1e-10, atol=1e-12)
-print(f"largest difference {largest:.1e}")
+batch_query = rng.normal(size=(2, 4, 3))  # (B, T, d)
+batch_key = rng.normal(size=(2, 5, 3))  # (B, S, d)
+batch_value = rng.normal(size=(2, 5, 2))  # (B, S, n)
+grad_out = rng.normal(size=(2, 4, 2))  # (B, T, n): the gradient at the output, random
+mask = rng.random((2, 4, 5)) > 1 / 3  # (B, T, S)
+batch_out, batch_weights = attention(batch_query, batch_key, batch_value, mask)
+gradients = attention_backward(grad_out, batch_query, batch_key, batch_value, batch_weights)
+
+tensors = [torch.tensor(array, requires_grad=True) for array in (batch_query, batch_key, batch_value)]
+torch_out = F.scaled_dot_product_attention(*tensors, attn_mask=torch.from_numpy(mask))
+torch_gradients = torch.autograd.grad(torch_out, tensors, torch.from_numpy(grad_out))
+parts = zip(("output", "query", "key", "value"), (batch_out, *gradients), (torch_out, *torch_gradients))
+for name, ours, theirs in parts:
+    theirs = theirs.detach().numpy()
+    print(f"{name:20s}largest difference {np.abs(ours - theirs).max():.1e}")
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# ## The same, faster
+# All differences are rounding. In a model you would write that one call, and `is_causal=True` in place of
+# a triangle.
 #
-# `attention` walks several times over $B \cdot H \cdot T^2$ numbers, more than a processor keeps at hand.
-# One head's share is small enough. So we finish a head before we begin the next, work in place, and
-# divide the $n$ columns of the output instead of the $S$ columns of the weights. The scores lie on their
-# side, keys down and queries across: the largest score of every query is then found by comparing whole
-# rows, which a processor does many numbers at a time.
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert abs(out[1, 0] - paper_out) < 1e-12, "hunts receives the number from the paper"
+assert np.array_equal(weights[[0, 1, 3]].argmax(axis=1), [1, 0, 1]), "Ahab and the whale attend to hunts"
+assert abs(weights[1, 0] - weights[1, 3]) < 1e-12, "hunts attends to Ahab and the whale alike"
+assert np.ptp(weights[2]) < 1e-12, "a query of zeros weighs all words the same"
+assert np.abs(spread / np.sqrt(sizes_d) - 1).max() < 0.1, "raw scores spread like √d"
+assert largest["raw"][-1] > 0.9, "with raw scores one key takes nearly all the weight"
+assert slope["raw"][-1] < 0.1, "with raw scores softmax has almost no slope left"
+assert np.ptp(slope["scaled"]) < 0.05, "divided by √d, the slope is the same at every size"
+for name in ("causal", "padding", "both"):
+    left_over = masked["no mask"][1] * masks[name]  # (B, T, S)
+    left_over = left_over / left_over.sum(axis=-1, keepdims=True)
+    assert np.allclose(masked[name][1], left_over), "the keys that are left share the weight in proportion"
+
+# %% [markdown]
+# ## Going further
+#
+# This can be skipped. It is how libraries make attention fast on long texts, and it is needed again in
+# lesson 12.8, which writes long texts.
+#
+# ### The same, faster
+#
+# `attention` walks several times over $B \cdot T \cdot S$ numbers, more than a processor keeps at hand.
+# One sentence's share is small enough. So we finish one before we begin the next, work in place, and
+# divide the $n$ columns of the output instead of the $S$ columns of the weights. The scores are stored
+# transposed, keys down and queries across: the largest score of every query is then found by comparing
+# whole rows, which a processor does for many numbers at a time. The price is code that no longer reads
+# like the formula.
 
 
 # %%
 def attention_fast(query, key, value, mask=None, keep=True):
-    """`attention`, one head at a time: the output and, to keep, what `attention_fast_backward` needs."""
-    (*leading, n_queries, d), n_keys, dtype = query.shape, key.shape[-2], query.dtype
+    """`attention`, one matrix at a time: the output and, to keep, what `attention_fast_backward` needs."""
+    if mask is not None and mask.dtype != bool:
+        raise ValueError(f"the mask must be boolean, got {mask.dtype} of shape {mask.shape}")
+    dtype = np.result_type(query, key, value, np.float32)  # whole numbers become float64
+    query, key, value = (np.asarray(array, dtype) for array in (query, key, value))
+    *leading, n_queries, d = query.shape
+    n_keys = key.shape[-2]
     exps = np.empty((*(leading if keep else [1] * len(leading)), n_keys, n_queries), dtype)
     total = np.empty((*leading, n_queries), dtype)
     out = np.empty((*leading, n_queries, value.shape[-1]), dtype)
-    ones, lowest, scale = np.ones(n_keys, dtype), np.finfo(dtype).min, 1 / math.sqrt(d)
+    ones = np.ones(n_keys, dtype)
+    scale = 1 / math.sqrt(d)
     if mask is not None:
         mask = np.atleast_2d(mask).swapaxes(-1, -2).copy()  # (..., T, S) -> (..., S, T)
         closed = np.where(mask, dtype.type(0), dtype.type(-np.inf))
         closed = np.broadcast_to(closed, (*leading, n_keys, n_queries))
-    for head in np.ndindex(*leading):
-        z = exps[head if keep else (0,) * len(head)]  # (S, T), a view: computed in place
-        np.matmul(key[head], (query[head] * scale).T, out=z)  # (S, d) @ (d, T) -> (S, T)
+    for i in np.ndindex(*leading):
+        z = exps[i if keep else (0,) * len(i)]  # (S, T), a view: computed in place
+        np.matmul(key[i], (query[i] * scale).T, out=z)  # (S, d) @ (d, T) -> (S, T)
         if mask is not None:
-            z += closed[head]
-        z -= np.maximum(z.max(axis=0), lowest)  # (T,)
+            z += closed[i]
+        z -= z.max(axis=0)  # (T,)
         np.exp(z, out=z)
-        total[head] = np.maximum(ones @ z, 1)  # (S,) @ (S, T) -> (T,)
-        np.matmul(z.T, value[head], out=out[head])  # (T, S) @ (S, n) -> (T, n)
+        total[i] = ones @ z  # (S,) @ (S, T) -> (T,)
+        np.matmul(z.T, value[i], out=out[i])  # (T, S) @ (S, n) -> (T, n)
     out /= total[..., None]
     return out, (query, key, value, exps, total, out) if keep else None
 
 
 # %% [markdown]
-# Backward, the row sum of $\bar W \odot W$ needs no weights: $\sum_s \bar w_s w_s = \sum_s (\bar o \cdot
-# v_s)\, w_s = \bar o \cdot o$. And the total that we did not divide by goes into $\bar O$, which has few
-# columns.
+# In the backward pass the row sum needs no weights: $\sum_s \frac{\partial L}{\partial w_s} w_s = \sum_s
+# (\frac{\partial L}{\partial o} \cdot v_s)\, w_s = \frac{\partial L}{\partial o} \cdot o$. And the total by
+# which we did not divide goes into $\partial L / \partial O$, which has few columns.
 
 
 # %%
-def attention_fast_backward(out_grad, cache):
+def attention_fast_backward(grad_out, cache):
     """Gradients of query, key and value from the one at the output and what `attention_fast` kept."""
     query, key, value, exps, total, out = cache
-    query_grad, key_grad, value_grad = (np.empty_like(array) for array in (query, key, value))
-    buffer, scale = np.empty(exps.shape[-2:], exps.dtype), 1 / math.sqrt(query.shape[-1])
-    out_grad = out_grad / total[..., None]
-    inner = (out_grad * out).sum(axis=-1)  # (..., T)
-    for head in np.ndindex(*exps.shape[:-2]):
-        np.matmul(exps[head], out_grad[head], out=value_grad[head])  # (S, T) @ (T, n) -> (S, n)
-        z = np.matmul(value[head], out_grad[head].T, out=buffer)  # (S, n) @ (n, T) -> (S, T)
-        z -= inner[head]
-        z *= exps[head]
-        np.matmul(z.T, key[head], out=query_grad[head])  # (T, S) @ (S, d) -> (T, d)
-        np.matmul(z, query[head], out=key_grad[head])  # (S, T) @ (T, d) -> (S, d)
-    query_grad *= scale
-    key_grad *= scale
-    return query_grad, key_grad, value_grad
+    grad_query, grad_key, grad_value = (np.empty_like(array) for array in (query, key, value))
+    buffer = np.empty(exps.shape[-2:], exps.dtype)
+    grad_out = grad_out / total[..., None]
+    inner = (grad_out * out).sum(axis=-1)  # (..., T)
+    for i in np.ndindex(*exps.shape[:-2]):
+        np.matmul(exps[i], grad_out[i], out=grad_value[i])  # (S, T) @ (T, n) -> (S, n)
+        z = np.matmul(value[i], grad_out[i].T, out=buffer)  # (S, n) @ (n, T) -> (S, T)
+        z -= inner[i]
+        z *= exps[i]
+        np.matmul(z.T, key[i], out=grad_query[i])  # (T, S) @ (S, d) -> (T, d)
+        np.matmul(z, query[i], out=grad_key[i])  # (S, T) @ (T, d) -> (S, d)
+    scale = 1 / math.sqrt(query.shape[-1])
+    grad_query *= scale
+    grad_key *= scale
+    return grad_query, grad_key, grad_value
 
 
-fast_out, cache = attention_fast(query, key, value, mask)
-fast_gradients = attention_fast_backward(cotangent, cache)
-for fast, plain in zip((fast_out, *fast_gradients), (out, *gradients), strict=True):
+fast_out, cache = attention_fast(batch_query, batch_key, batch_value, mask)
+fast_gradients = attention_fast_backward(grad_out, cache)
+for fast, plain in zip((fast_out, *fast_gradients), (batch_out, *gradients), strict=True):
     np.testing.assert_allclose(fast, plain, rtol=1e-10, atol=1e-12)
-print("the same outputs and gradients, head by head")
+
+
+def milliseconds(f, n_rounds=5):
+    """Shortest time of a call of f, which keeps out whatever else the machine is doing."""
+    times = []
+    for _ in range(n_rounds):
+        start = time.perf_counter()
+        f()
+        times.append(1000 * (time.perf_counter() - start))
+    return min(times)
+
+
+wide = rng.normal(size=(3, 16, 256, 32)).astype(np.float32)  # queries, keys and values, (B, T, d) each
+print(f"plain {milliseconds(lambda: attention(*wide)):8.2f} ms")
+print(f"fast  {milliseconds(lambda: attention_fast(*wide)):8.2f} ms")
 
 # %% [markdown]
-# ## Without the matrix
+# ### Without the matrix
 #
-# The weights of $T$ positions are $T^2$ numbers a head, and yet every row is used once and thrown away.
-# Can we see the keys in blocks and never hold a whole row? Softmax wants the largest score first. The
-# *online softmax* starts with what it has: the largest $m$ so far, the total $\ell = \sum e^{z - m}$ and
-# the sum $a = \sum e^{z - m} v$. Where a later block has a larger score $m'$, what was summed is too
-# large by a known factor: multiply $\ell$ and $a$ by $e^{m - m'}$ and go on.
+# The weights of one head are $T^2$ numbers, and yet every row is used once and thrown away. Can we see the
+# keys in blocks and never hold a whole row? Softmax wants the largest score first. The *online softmax*
+# takes the largest that it has seen so far, $m$, and keeps the total $\ell = \sum e^{z - m}$ and the sum
+# $a = \sum e^{z - m} v$. If a later block has a larger score $m'$, then what was summed is too large by a
+# known factor: multiply $\ell$ and $a$ by $e^{m - m'}$ and go on.
 #
-# With scores $1, 2$, then $3$ and values $10, 20, 30$: after the first block $m = 2$, $\ell = e^{-1} + 1$,
-# $a = 10 e^{-1} + 20$. The second shrinks both by $e^{-1}$ and adds $1$ and $30$.
+# Take scores $1, 2$ in the first block, $3$ in the second, and values $10, 20, 30$. After the first block
+# $m = 2$, $\ell = e^{-1} + 1$ and $a = 10 e^{-1} + 20$. The second block has $m' = 3$. It multiplies both
+# by $e^{-1}$ and adds $1$ and $30$.
 
 # %%
-m, total, acc = 2, math.exp(-1) + 1, 10 * math.exp(-1) + 20
-total, acc = total * math.exp(2 - 3) + 1, acc * math.exp(2 - 3) + 30
+total_so_far = math.exp(-1) + 1
+sum_so_far = 10 * math.exp(-1) + 20
+total_so_far = total_so_far * math.exp(2 - 3) + 1
+sum_so_far = sum_so_far * math.exp(2 - 3) + 30
 at_once, _ = attention(np.ones((1, 1)), np.array([[1.0], [2], [3]]), np.array([[10.0], [20], [30]]))
-print(f"in blocks {acc / total:.6f}, at once {at_once.item():.6f}")
-assert abs(acc / total - at_once.item()) < 1e-12
+print(f"in blocks {sum_so_far / total_so_far:.6f}, at once {at_once.item():.6f}")
+assert abs(sum_so_far / total_so_far - at_once.item()) < 1e-12
 
 # %% [markdown]
-# All heads go together, a block of keys against a block of queries, the scores again on their side. With
-# the causal mask, blocks of later keys are never visited, which saves nearly half of the work. On a GPU,
-# FlashAttention (Dao et al. 2022) does the same with blocks that fit into the small, fast memory beside the
-# arithmetic units; `scaled_dot_product_attention` calls such a kernel where it can.
+# The function below does this for all queries of a block at the same time. With the causal mask, blocks of
+# later keys are never visited, which saves nearly half of the work. On a GPU, FlashAttention (Dao et al.
+# 2022) does the same with blocks that fit into the small, fast memory beside the arithmetic units, and
+# `F.scaled_dot_product_attention` calls such a kernel if it can.
 
 
 # %%
@@ -422,15 +560,19 @@ def attention_blockwise(query, key, value, causal=False, query_block=64, key_blo
 
     query: (..., T, d), key: (..., S, d), value: (..., S, n); causal: query t attends to keys 0 to t.
     """
-    (*leading, n_queries, d), n_keys, dtype = query.shape, key.shape[-2], query.dtype
+    dtype = np.result_type(query, key, value, np.float32)  # whole numbers become float64
+    *leading, n_queries, d = query.shape
+    n_keys = key.shape[-2]
     out = np.empty((*leading, n_queries, value.shape[-1]), dtype)
-    query = (query * (1 / math.sqrt(d))).swapaxes(-1, -2)  # (..., d, T)
+    query = (query * dtype.type(1 / math.sqrt(d))).swapaxes(-1, -2)  # (..., d, T)
     value = value.swapaxes(-1, -2)  # (..., n, S)
     ones = np.ones((1, min(key_block, n_keys)), dtype)
     for left in range(0, n_queries, query_block):
         right = min(left + query_block, n_queries)
         end = min(right, n_keys) if causal else n_keys
-        largest, total, acc = -math.inf, 0.0, 0.0  # soon (..., 1, cols), the same, and (..., n, cols)
+        largest = -math.inf  # soon (..., 1, cols)
+        total = 0.0  # soon (..., 1, cols)
+        acc = 0.0  # soon (..., n, cols)
         for top in range(0, end, key_block):
             bottom = min(top + key_block, end)
             z = key[..., top:bottom, :] @ query[..., left:right]  # (..., rows, d) @ (..., d, cols)
@@ -451,88 +593,101 @@ def attention_blockwise(query, key, value, causal=False, query_block=64, key_blo
     return out
 
 
-# %% [markdown]
-# Blocks of awkward sizes must not show in the result.
-
-# %%
-query, key, value = rng.normal(size=(3, 2, 3, 37, 4))  # (B, H, T, d) each
+odd = rng.normal(size=(3, 2, 3, 37, 4))  # queries, keys and values, (2, 3, T, d) each: two leading axes
 for causal, blocks in ((False, (8, 5)), (True, (8, 5)), (True, (5, 64)), (True, (64, 7))):
-    plain, _ = attention(query, key, value, np.tri(37, dtype=bool) if causal else None)
-    in_blocks = attention_blockwise(query, key, value, causal, *blocks)
-    np.testing.assert_allclose(in_blocks, plain, rtol=1e-10, atol=1e-12)
-print(f"blocks of {blocks}: largest difference {np.abs(in_blocks - plain).max():.1e}")
+    whole_out, _ = attention(*odd, np.tri(37, dtype=bool) if causal else None)
+    block_out = attention_blockwise(*odd, causal, *blocks)
+    np.testing.assert_allclose(block_out, whole_out, rtol=1e-10, atol=1e-12)
+print(f"blocks of {blocks}: largest difference {np.abs(block_out - whole_out).max():.1e}")
 
 # %% [markdown]
-# ## The price of asking everybody
+# ### The price of long texts
 #
-# We double the length again and again, one causal head in float32, and measure the memory that NumPy asks
-# for at most, and the time.
+# Every word is compared with every other, so twice the length means four times the scores. What will blocks
+# save: time, memory, or both? We double the length again and again, one causal head in float32, and
+# measure the memory that NumPy asks for at most, and the time.
 
 
 # %%
 def cost(f, *arguments):
-    """Most bytes that NumPy holds at once inside f(*arguments), and the shortest of three times in s."""
+    """Most bytes that NumPy holds at once inside f(*arguments), and the shortest of three times in ms."""
     tracemalloc.start()
     f(*arguments)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        f(*arguments)
-        times.append(time.perf_counter() - started)
-    return peak, min(times)
+    return peak, milliseconds(lambda: f(*arguments), n_rounds=3)
 
 
-lengths, costs = [256, 512, 1024, 2048, 4096], {"whole": [], "blocks": []}
+lengths = [256, 512, 1024, 2048, 4096]
+costs = {"whole": [], "blocks": []}
 print(f"{'positions':20s}{'MB, whole':>12s}{'MB, blocks':>12s}{'ms, whole':>12s}{'ms, blocks':>12s}")
 for n in lengths:
-    arrays = rng.normal(size=(3, 1, 1, n, 32)).astype(np.float32)  # (B, H, T, d) each
-    mask = (np.arange(n)[:, None] <= np.arange(n)).T  # (S, T) -> (T, S), cheap to turn back on its side
-    costs["whole"].append(cost(attention_fast, *arrays, mask))
-    costs["blocks"].append(cost(attention_blockwise, *arrays, True))
-    (peak, seconds), (block_peak, block_seconds) = costs["whole"][-1], costs["blocks"][-1]
-    row = peak / 1e6, block_peak / 1e6, 1e3 * seconds, 1e3 * block_seconds
-    print(f"{n:<20d}" + "".join(f"{number:12.3g}" for number in row))
-growth = {name: pairs[-1][0] / pairs[-2][0] for name, pairs in costs.items()}
-print(f"twice the length takes {growth['whole']:.1f} and {growth['blocks']:.1f} times the memory")
-assert growth["whole"] > 3.5 and growth["blocks"] < 2.3
+    long_arrays = rng.normal(size=(3, 1, n, 32)).astype(np.float32)  # (B, T, d) each
+    long_mask = (
+        np.arange(n)[:, None] <= np.arange(n)
+    ).T  # (S, T) -> (T, S), laid out as the fast form uses it
+    costs["whole"].append(cost(attention_fast, *long_arrays, long_mask))
+    costs["blocks"].append(cost(attention_blockwise, *long_arrays, True))
+    (peak, ms), (block_peak, block_ms) = costs["whole"][-1], costs["blocks"][-1]
+    print(f"{n:<20d}" + "".join(f"{number:12.3g}" for number in (peak / 1e6, block_peak / 1e6, ms, block_ms)))
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for (name, pairs), style in zip(costs.items(), ("o-", "s--")):
-    peaks, seconds = np.array(pairs).T
+    peaks, times = np.array(pairs).T
     left.loglog(lengths, peaks / 1e6, style, label=name)
-    right.loglog(lengths, 1e3 * seconds, style, label=name)
+    right.loglog(lengths, times, style, label=name)
 for ax, unit in ((left, "peak memory (MB)"), (right, "time (ms)")):
     ax.set(xlabel="positions", ylabel=unit, xticks=lengths, xticklabels=lengths)
     ax.minorticks_off()
-left.set_title("Blocks spare the square of memory …")
-right.set_title("… not the square of the work")
+left.set_title("Memory against length")
+right.set_title("Time against length")
 left.legend()
 plt.show()
 
 # %% [markdown]
+# On the left, twice the length takes four times the memory for the whole matrix, and at most twice in
+# blocks. On the right both lines get steeper towards four times the time: blocks avoid the square of the
+# memory, not the square of the work. (The blocks are faster here, since they skip the later keys.)
+
+# %%
+growth = {name: pairs[-1][0] / pairs[-2][0] for name, pairs in costs.items()}
+assert growth["whole"] > 3.5, "twice the length takes four times the memory for the whole matrix"
+assert growth["blocks"] < 2.3, "twice the length takes at most twice the memory in blocks"
+
+# %% [markdown]
 # ## What to remember
 #
-# - Query asks, key answers, value is what is taken home: $\operatorname{softmax}(Q K^\top / \sqrt d)\, V$.
-# - $\sqrt d$ keeps the scores' spread at one, where softmax can still move.
-# - Attention sees a set. Masks say who may look where, and a row without keys gives zero.
+# - Each word makes a query, a key and a value from its own features. The output is
+#   $\operatorname{softmax}(Q K^\top / \sqrt d)\, V$: for each query an average of the values.
+# - Division by $\sqrt d$ keeps the spread of the scores at one, where softmax has a slope.
+# - Self-attention does not see the order of the words.
+# - A causal mask hides later positions, a padding mask hides what fills up a batch. A forbidden score is
+#   $-\infty$, and its weight zero.
 # - Work grows with the square of the length. The memory need not: keep the largest score, a total and a
 #   sum, and rescale.
 #
 # ## Try it
 #
-# Predict first, then change it and run again.
+# Predict first, then change the code and run the file from the top.
 #
-# 1. Make all values equal. What is the output, and which gradients become zero?
-# 2. Put `np.nan` into the padded part of `letters`. Why does a weight of zero not save you?
-# 3. Run `attention_blockwise` with `key_block=8` on a thousand positions. What costs the time now?
+# 1. Let _the_ look for living beings, too: set its second feature, in `x`, to $0.5$. Which row of the
+#    middle panel in the second figure changes most, and which entry of the output?
+# 2. Put padding that is not zero into the names: let `one_hot_names` start from
+#    `letters = np.full((len(names), max(map(len, names)), 26), np.nan)` and set each name's rows to zero
+#    first (`letters[b, : len(name)] = 0`). With the padding mask its weight is zero. Why does the check of
+#    jonah fail all the same?
+# 3. From a blank cell at the end: write `window_mask(n, width)`, a boolean mask that lets each position
+#    see itself and the `width - 1` positions before it, and count its `True`s for $n = 1000$ and a width
+#    of 100. How does the count grow with $n$, and how does that of a causal mask?
 #
 # ## Sources
 #
-# - A. Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.2.1.
-# - M. Milakov, N. Gimelshein, "Online normalizer calculation for softmax", 2018.
-# - M. N. Rabe, C. Staats, "Self-attention does not need O(n²) memory", 2021.
+# - A. Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.2.1: why the scores are divided
+#   by $\sqrt d$. Reproduced: "with raw scores softmax has almost no slope left".
+# - M. Milakov, N. Gimelshein, "Online normalizer calculation for softmax", 2018. Reproduced:
+#   test_blockwise_matches_the_library.
+# - M. N. Rabe, C. Staats, "Self-attention does not need O(n²) memory", 2021. Reproduced: "twice the length
+#   takes at most twice the memory in blocks".
 # - T. Dao, D. Y. Fu, S. Ermon, A. Rudra, C. Ré, "FlashAttention: fast and memory-efficient exact attention
-#   with IO-awareness", NeurIPS 2022.
+#   with IO-awareness", NeurIPS 2022: blocks on a GPU.

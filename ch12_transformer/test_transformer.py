@@ -54,6 +54,35 @@ def language_model(lesson):
 
 
 TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "self_attention": [
+        {"change": {"[[1, 0, 2], [0, 1, 0], [0, 0, 0],": "[[1, 0, 2], [0, 1, 0], [0, 0.5, 0],"}, "figure": 2},
+        {
+            "change": {
+                "    letters = np.zeros((len(names), max(map(len, names)), 26))": (
+                    "    letters = np.full((len(names), max(map(len, names)), 26), np.nan)"
+                ),
+                "    for b, name in enumerate(names):\n": (
+                    "    for b, name in enumerate(names):\n        letters[b, : len(name)] = 0\n"
+                ),
+            },
+            "prints": "jonah in the batch and alone differ by nan",
+            "raises": "Not equal to tolerance",
+        },
+        {
+            "add": """def window_mask(n, width):
+    t = np.arange(n)
+    back = t[:, None] - t
+    return (back >= 0) & (back < width)
+
+
+for n in (1000, 2000):
+    print(n, "positions:", window_mask(n, 100).sum(), "and", np.tri(n, dtype=bool).sum())
+x_window = rng.normal(size=(1, 50, 8))
+out_window, _ = attention(x_window, x_window, x_window, window_mask(50, 60))
+np.testing.assert_allclose(out_window, attention_blockwise(x_window, x_window, x_window, True))""",
+            "prints": "1000 positions: 95050 and 500500",
+        },
+    ],
     "multi_head_attention": [
         {
             "change": {
@@ -224,12 +253,12 @@ ATTENTION_SHAPES = [((1, 1), 1, 1, 1, 1), ((2, 3), 7, 5, 3, 4), ((3,), 5, 11, 8,
 
 
 def attention_inputs(leading, n_queries, n_keys, d, n_values):
-    """Random query, key, value, cotangent, and a mask with one empty row wherever there are several."""
+    """Random query, key, value, cotangent, and a mask in which every query may attend to some key."""
     rng = np.random.default_rng(n_queries)
     shapes = (n_queries, d), (n_keys, d), (n_keys, n_values), (n_queries, n_values)
     arrays = [rng.normal(size=(*leading, *shape)) for shape in shapes]
     mask = rng.random((*leading, n_queries, n_keys)) < 0.6
-    mask[..., 0, :] = n_queries == 1
+    mask[..., -1] = True
     return arrays, mask
 
 
@@ -317,22 +346,79 @@ def test_masks_broadcast_alike_in_every_form(self_attention, multi_head_attentio
     rng = np.random.default_rng(0)
     query, key, value = (rng.normal(size=(2, 3, n, 5)) for n in (3, 4, 4))  # (B, H, T, d), (B, H, S, d)
     mask = rng.random(shape) < 0.5
-    expected = self_attention.attention(query, key, value, mask)
-    fast, _ = self_attention.attention_fast(query, key, value, mask)
-    np.testing.assert_allclose(fast, expected[0], rtol=1e-10, atol=1e-12)
-    with np.errstate(invalid="ignore"):  # 12.3's plain form has NaN where a row may attend to nothing
-        plain = multi_head_attention.attention(query, key, value, mask)
-    empty = np.broadcast_to(~mask.any(axis=-1, keepdims=True), (*query.shape[:-1], 1))  # (B, H, T, 1)
-    for ours, theirs in zip(plain, expected, strict=True):
-        np.testing.assert_allclose(ours, np.where(empty, np.nan, theirs), rtol=1e-10, atol=1e-12)
+    with np.errstate(invalid="ignore"):  # a row that may attend to nothing is NaN, as in the library
+        found = [
+            self_attention.attention(query, key, value, mask),
+            multi_head_attention.attention(query, key, value, mask),
+        ]
+        fast, _ = self_attention.attention_fast(query, key, value, mask)
+    tensors = [torch.from_numpy(array) for array in (query, key, value)]
+    full = np.broadcast_to(mask, (2, 3, 3, 4)).copy()
+    wanted = F.scaled_dot_product_attention(*tensors, attn_mask=torch.from_numpy(full)).numpy()
+    empty = ~full.any(axis=-1, keepdims=True)  # (B, H, T, 1)
+    for out in (found[0][0], found[1][0], fast):
+        np.testing.assert_allclose(out, np.where(empty, np.nan, wanted), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-12)
+
+
+def test_an_empty_row_is_nan_and_spoils_no_other(self_attention):
+    x, mask = np.random.default_rng(0).normal(size=(2, 3, 4)), np.tri(3, k=-1, dtype=bool)
+    with np.errstate(invalid="ignore"):
+        out, weights = self_attention.attention(x, x, x, mask)
+        fast, _ = self_attention.attention_fast(x, x, x, mask)
+    for array in (out, weights, fast):
+        assert np.isnan(array[:, 0]).all() and np.isfinite(array[:, 1:]).all()
+
+
+def test_whole_numbers_and_single_precision_in_every_form(self_attention):
+    whole = np.random.default_rng(0).integers(-3, 4, size=(2, 6, 4))
+    expected, _ = self_attention.attention(*3 * [whole * 1.0])
+    causal, _ = self_attention.attention(*3 * [whole * 1.0], np.tri(6, dtype=bool))
+    np.testing.assert_allclose(self_attention.attention(whole, whole, whole)[0], expected, rtol=1e-12)
+    fast, cache = self_attention.attention_fast(whole, whole, whole)
+    np.testing.assert_allclose(fast, expected, rtol=1e-12)
+    for ours, theirs in zip(
+        self_attention.attention_fast_backward(np.ones_like(whole), cache),
+        library_attention(*3 * [whole * 1.0], np.ones(whole.shape))[1:],
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+    in_blocks = self_attention.attention_blockwise(whole, whole, whole, True, 4, 3)
+    np.testing.assert_allclose(in_blocks, causal, rtol=1e-12)
+    before = whole.copy()
+    self_attention.attention_fast(whole, whole, whole, np.tri(6, dtype=bool))
+    np.testing.assert_array_equal(whole, before)
+    columns = np.asfortranarray(whole * 1.0)
+    for form in (self_attention.attention, self_attention.attention_fast):
+        np.testing.assert_allclose(form(columns, columns, columns)[0], expected, rtol=1e-12)
+        assert form(whole[:0], whole[:0], whole[:0])[0].shape == (0, 6, 4)
+
+
+def test_letters_of_other_alphabets_are_refused(self_attention):
+    with pytest.raises(ValueError, match=r"only a to z, got \['N', 'é'\]"):
+        self_attention.one_hot_names(["Noé", "jonah"])
+    letters = self_attention.one_hot_names(["ab", "z"])
+    assert letters.shape == (2, 2, 26) and letters.sum() == 3
+    assert letters[0, 1, 1] == letters[1, 0, 25] == 1 and not letters[1, 1].any()
 
 
 def test_attention_names_the_shapes_and_the_mask(self_attention):
     query, key = np.ones((2, 3, 4)), np.ones((1, 3, 4))
     with pytest.raises(ValueError, match=r"\(2, 3, 4\), \(1, 3, 4\)"):
         self_attention.attention(query, key, key)
-    with pytest.raises(ValueError, match="boolean, got int64"):
-        self_attention.attention(query, query, query, np.tri(3, dtype=np.int64))
+    additive = np.where(np.tri(3, dtype=bool), 0.0, -np.inf)  # a mask of another convention
+    for mask in (additive, np.tri(3, dtype=np.int64)):
+        for form in (self_attention.attention, self_attention.attention_fast):
+            with pytest.raises(ValueError, match=f"boolean, got {mask.dtype}"):
+                form(query, query, query, mask)
+
+
+def test_the_sentence_gathers_what_it_should(self_attention):
+    weights, out = self_attention.weights, self_attention.out
+    by_hand = math.exp(3 / math.sqrt(2))
+    np.testing.assert_allclose(weights[1], np.array([by_hand, 1, 1, by_hand]) / (2 * by_hand + 2))
+    np.testing.assert_allclose(out[2], self_attention.value.mean(axis=0))
+    np.testing.assert_allclose(out[1, 0], 18 * by_hand / (2 * by_hand + 2))
 
 
 def test_raw_scores_saturate_softmax_and_scaled_ones_do_not(self_attention):
