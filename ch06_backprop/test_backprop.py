@@ -99,6 +99,31 @@ print("layer norm backward agrees")
             "prints": "layer norm backward agrees",
         },
     ],
+    "weight_init": [
+        {
+            "change": {"gaussian(1.0)": "gaussian(1.6 / np.sqrt(width))"},
+            "figure": 1,
+            "prints": "too large, tanh         1.6",
+        },
+        {"change": {"n_steps = 100": "n_steps = 400"}, "figure": 3},
+        {
+            "add": """def orthogonal(n_out, n_in, rng):
+    q, r = np.linalg.qr(rng.normal(size=(n_out, n_in)))
+    return q * np.sign(np.diag(r))
+
+
+for init in (orthogonal, he_normal):
+    h = deep_x
+    sizes = []
+    for _ in range(50):
+        h = h @ init(width, width, rng).T
+        sizes.append(h.std())
+    level = abs(sizes[-1] / sizes[0] - 1) < 1e-9
+    print(f"{init.__name__:20s}{sizes[0]:12.4g}{sizes[-1]:12.4g}   level {level}")
+""",
+            "prints": "level True",
+        },
+    ],
     "micrograd": [
         {
             "change": {"    model.zero_grad()\n    loss.backward()": "    loss.backward()"},
@@ -1173,11 +1198,37 @@ def test_deep_network_has_its_depth_and_zero_biases(weight_init):
 
 
 def test_only_he_trains_the_deep_relu_network(weight_init):
-    last = {
-        name: losses[-1] for (activation, name), losses in weight_init.curves.items() if activation == "ReLU"
-    }
-    assert {name for name, loss in last.items() if loss < 1} == {"He"}
+    last = {name: losses.max() for name, losses in weight_init.last_losses[20].items()}
+    assert {name for name, loss in last.items() if loss < 1.9} == {"He"}
     assert math.isnan(last["too large"])
+    assert {name for name, losses in weight_init.last_losses[3].items() if losses.max() > 1} == {"too small"}
+
+
+def test_one_run_trains_on_the_training_digits_only(weight_init):
+    starts = weight_init.starts
+    losses, valid, test = weight_init.one_run(nn.Tanh, starts["Xavier"], 2, 0.5, seed=3)
+    again, _, _ = weight_init.one_run(nn.Tanh, starts["Xavier"], 2, 0.5, seed=3)
+    assert losses == again and len(losses) == weight_init.n_steps
+    assert losses[-1] < 0.5 < losses[0] and min(valid, test) > 0.7
+    torch.manual_seed(3)
+    model = weight_init.deep_network(nn.Tanh, starts["Xavier"], 2)
+    weight_init.train(
+        model, weight_init.inputs.float(), weight_init.targets, weight_init.n_steps, 0.5, seed=3
+    )
+    right = (model(weight_init.inputs.float()).argmax(dim=1) == weight_init.targets).double()
+    assert (valid, test) == pytest.approx((right[1200:1500].mean().item(), right[1500:].mean().item()))
+
+
+def test_he_gradient_depends_on_the_end_widths_only(weight_init):
+    rng = np.random.default_rng(7)
+    for widths, expected in (([100] + [300, 100, 200] * 6, 200 / 300), ([100] + [100, 400] * 9, 4.0)):
+        ratios = []
+        for _ in range(6):
+            weights = [weight_init.he_normal(b, a, rng) for a, b in zip(widths, widths[1:])]
+            x, grad = rng.normal(size=(32, 100)), rng.normal(size=(32, widths[-1]))
+            _, grads = weight_init.propagate(x, weights, "relu", grad)
+            ratios.append(np.log(np.mean(grads[0] ** 2) / np.mean(grads[-1] ** 2)))
+        assert np.exp(np.mean(ratios)) == pytest.approx(expected, rel=0.45)
 
 
 # 6.6 tensor_autograd
