@@ -75,6 +75,30 @@ print(f"fifty squares against a parabola: {np.max(np.abs(fitted_squares - parabo
             "prints": "fifty squares against a parabola: 0.0000",
         },
     ],
+    "forward_pass": [
+        {
+            "change": {"sizes = (64, 32, 16, 10)  #": "sizes = (64, 128, 10)  #"},
+            "figure": 1,
+            "prints": "9610 parameters",
+        },
+        {"change": {"one = images[test][3:4]  #": "one = images[test][3:4, ::-1]  #"}, "figure": 1},
+        {
+            "add": """
+without = []
+for neuron in range(sizes[1]):
+    (weight, bias), *later = weights_of(trained[0])
+    weight = weight.copy()
+    bias = bias.copy()
+    weight[neuron] = 0
+    bias[neuron] = 0
+    read = forward(images[test], [(weight, bias), *later]).argmax(axis=1)
+    without.append(np.mean(read == labels[test]))
+print(f"with all neurons {test_accuracy:.3f}, without neuron {np.argmin(without)} {min(without):.3f}")
+print("worse without it:", min(without) < test_accuracy)
+""",
+            "prints": "worse without it: True",
+        },
+    ],
 }
 
 
@@ -667,6 +691,34 @@ def test_counts_match_torch(forward_pass, sizes):
     assert model.n_operations(5) == 5 * sum(2 * w.numel() for w in network.parameters() if w.ndim == 2)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+def test_loops_take_whole_numbers(forward_pass, dtype):
+    x, weight, bias = (
+        np.array([[1, 2], [3, 4]], dtype=dtype),
+        np.array([[0.5, -0.25], [0.1, 0.2]]),
+        np.full(2, 0.3),
+    )
+    np.testing.assert_allclose(forward_pass.layer_loops(x, weight, bias), [[0.3, 0.8], [0.8, 1.4]])
+    layers = [(weight, bias), (weight, bias)]
+    expected = forward_pass.forward(x.astype(float), layers)
+    np.testing.assert_allclose(forward_pass.forward_loops(x, layers), expected)
+    np.testing.assert_allclose(forward_pass.forward(x, layers), expected)
+
+
+def test_forms_keep_float32_and_take_no_examples(forward_pass):
+    model = forward_pass.MLP((5, 7, 3), np.random.default_rng(0), dtype=np.float32)
+    x = np.random.default_rng(1).normal(size=(4, 5)).astype(np.float32)
+    for logits in (
+        model(x),
+        forward_pass.forward(x, model.layers),
+        forward_pass.forward_loops(x, model.layers),
+    ):
+        assert logits.dtype == np.float32 and logits.shape == (4, 3)
+    column_order = np.asfortranarray(x)
+    np.testing.assert_allclose(model(column_order), model(x), rtol=1e-6)
+    assert model(x[:0]).shape == forward_pass.forward_loops(x[:0], model.layers).shape == (0, 3)
+
+
 def test_weights_are_drawn_within_their_bounds(forward_pass):
     model = forward_pass.MLP((100, 400, 100), np.random.default_rng(0), dtype=np.float32)
     for (weight, bias), n_in in zip(model.layers, (100, 400)):
@@ -692,16 +744,28 @@ def test_forward_names_the_shapes(forward_pass, x, weight, bias):
 
 def test_digits_are_read_by_every_form(forward_pass):
     assert forward_pass.test_accuracy > 0.88
-    logits = forward_pass.forward(forward_pass.images[forward_pass.test], forward_pass.model.layers)
+    layers = forward_pass.weights_of(forward_pass.trained[0])
+    logits = forward_pass.forward(forward_pass.images[forward_pass.test], layers)
     read = np.mean(logits.argmax(axis=1) == forward_pass.labels[forward_pass.test])
     assert read == forward_pass.test_accuracy
     assert not set(forward_pass.train) & set(forward_pass.test)
     assert forward_pass.best_seconds(lambda: None) < 1
 
 
-def test_digits_look_less_alike_to_hidden_neurons(forward_pass):
-    pixels, *hidden = forward_pass.likeness
-    assert max(hidden) < pixels - 0.1
+def test_only_trained_layers_tell_digits_apart(forward_pass):
+    assert forward_pass.likeness["trained"].shape == forward_pass.likeness["untrained"].shape == (3, 2)
+    assert forward_pass.likeness["trained"].max() < forward_pass.pixel_likeness - 0.1
+    assert forward_pass.likeness["untrained"].min() > forward_pass.pixel_likeness
+    patterns = np.random.default_rng(0).normal(size=(10, 4))
+    pairs = [
+        F.cosine_similarity(*torch.from_numpy(patterns[[i, j]]), dim=0).item()
+        for i in range(10)
+        for j in range(i)
+    ]
+    assert forward_pass.mean_cosine(patterns) == pytest.approx(np.mean(pairs))
+    means = forward_pass.class_patterns(forward_pass.images[forward_pass.test])
+    is_seven = forward_pass.labels[forward_pass.test] == 7
+    np.testing.assert_allclose(means[7], forward_pass.images[forward_pass.test][is_seven].mean(axis=0))
 
 
 # 5.5 loss_functions
