@@ -100,8 +100,8 @@ plt.show()
 # cannot say so, because its total only rises with the temperature, or only falls. So we let one neuron
 # find out how far it is above 20 degrees and a second one how far it is above 30, and we let a third
 # listen to these two: it counts the first with the weight +1 and the second with the weight −3. On the
-# left all are silent below zero, and on the right they pass everything on. Which of the two recommends 25
-# degrees?
+# left the first two are silent below zero, and on the right they pass everything on. Which of the two
+# pictures recommends 25 degrees?
 
 # %%
 # Draws what two neurons pass on at each temperature, and what a third makes of it, with and without ReLU.
@@ -122,11 +122,11 @@ for ax, (name, third), lowest in zip(axes, comfort.items(), (0, -np.inf)):
     ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
     ax.set(xlabel="temperature (°C)", title=f"The first two neurons are {name}")
 axes[0].set_ylabel("what is passed on")
-axes[1].legend(loc="upper right")
+axes[0].legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# On the left the orange line rises from 20 degrees to 30 and falls beyond, so this little network
+# On the left the orange total rises from 20 degrees to 30 and falls beyond, so this little network
 # recommends warm days that are not hot. On the right there is only a straight line. For each further
 # degree the first neuron adds one and the second takes away three, so the total falls by two everywhere,
 # and a single neuron with the weight −2 could do that alone. Without something like the silence, neurons
@@ -173,13 +173,13 @@ seven = test[labels[test] == 7][0]
 activations, probabilities = forward(images[[seven]], untrained)  # (1, n_hidden), (1, 10)
 untrained_best = probabilities.max()
 
-fig, axes = plt.subplots(2, n_hidden + 1, figsize=(14, 4), layout="constrained", height_ratios=[1, 1.3])
-draw_pixels(axes[0, 0], images[seven], "a seven")
-for ax, weight, activation in zip(axes[0, 1:], untrained[0], activations[0]):
-    draw_pixels(ax, weight, f"{activation:.2f}" if activation else "silent", limit=0.6)
-for ax in axes[1]:
-    ax.axis("off")
-ax = fig.add_subplot(2, 1, 2)
+fig = plt.figure(figsize=(14, 4), layout="constrained")
+grid = fig.add_gridspec(2, n_hidden + 1, height_ratios=[1, 1.3])
+draw_pixels(fig.add_subplot(grid[0, 0]), images[seven], "a seven")
+for column, (weight, activation) in enumerate(zip(untrained[0], activations[0]), 1):
+    words = f"{activation:.2f}" if activation else "silent"
+    draw_pixels(fig.add_subplot(grid[0, column]), weight, words, limit=0.6)
+ax = fig.add_subplot(grid[1, :])
 ax.bar(range(10), 100 * probabilities[0], color=["C1" if digit == 7 else "0.7" for digit in range(10)])
 ax.set(xticks=range(10), ylim=(0, 100), xlabel="digit", ylabel="probability (%)")
 fig.suptitle("Weights and activations of the hidden neurons before training, and the ten probabilities")
@@ -325,15 +325,15 @@ print(f"with the large rate all hidden neurons end up silent on {100 * all_silen
 # %% [markdown]
 # In the middle panel both lines fall within a few epochs, and the network ends up reading nearly all
 # digits that it was never trained on. On the left the steps are so small that the network has hardly left
-# its start. On the right the steps are so large that they jump across the valley and out on the other
-# side, and the network ends up guessing: all its hidden neurons have fallen silent, on every image. So
-# the learning rate has to be tried out. From here on we keep the network in the middle.
+# its start. On the right the steps are so large that they overshoot, and the network ends up guessing:
+# all its hidden neurons have fallen silent, on every image. So the learning rate has to be tried out.
+# From here on we keep the network in the middle.
 #
 # ## Learning by heart
 #
 # In the middle panel the training line ends a little below the test line. Is this gap always small? We
-# train the same network once more, on only fifty of the training images. Both networks see 40,000 images
-# in all, the second one sees its fifty again and again.
+# train the same network once more, on only fifty of the training images. Both networks see equally many
+# images in all, because the second one sees its fifty again and again.
 
 # %%
 # Draws the wrong answers of the network trained on many images and of one trained on few.

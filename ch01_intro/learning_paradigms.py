@@ -459,8 +459,9 @@ for place, name in enumerate(plans):
 
 # %% [markdown]
 # In the first world the random steps were not needed. All ten agents find a shortest way without them,
-# and with more of them a walk only earns less. The zeros in the table of values do the exploring: each
-# step that was tried costs a point and soon looks worse than a step that was not.
+# and with more of them a walk only earns less. A likely reason is the price of a step: each step that was
+# tried costs a point, so it soon looks worse than a step that was not tried, and the agent explores by
+# itself.
 #
 # In the second world it is different. Without random steps each of the ten agents is content with the
 # shed. Near the shed, the step towards it is soon worth more than zero, and so it looks better than
@@ -504,11 +505,13 @@ for place, name in enumerate(plans):
 assert not agreed[test == newcomer][0], "the neighbours of the new bird do not agree"
 assert (~missed).mean() > 0.9, "the majority names more than nine in ten test birds correctly"
 assert agreed[missed].mean() < 0.5 < agreed[~missed].mean(), "most mistakes lie where the neighbours disagree"
+assert 0.6 < mean_error < 0.8, "always guessing the mean is off by about 0.7 kg"
 assert mass_error < 0.6 * mean_error, "the neighbours' mean is off by about half as much as the overall mean"
 assert sorted(mostly) == [0, 1, 2], "each cluster holds mostly one species, a different one for each"
 assert agreement > 0.85, "without names, most birds end up in the cluster of their species"
 assert same_result >= 17, "nearly all beginnings lead to the same clusters"
 assert len(final_path) < len(first_path) / 3, "after two hundred walks the way is far shorter"
+assert final_points == 38, "the best way takes twelve steps and earns 38 points"
 assert positive[1] == 1, "after the first walk a single square is worth something"
 assert positive[1] < positive[5] < positive[15] < positive[200], "the value spreads from walk to walk"
 assert all(on_its_way), "each square on its way is worth something"

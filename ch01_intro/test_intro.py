@@ -14,8 +14,8 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
             "figure": 3,
             "prints": "misreads 11 digits",
         },
-        {"change": {"n_tries = 100\n": "n_tries = 3\n"}, "figure": 5},
-        {"change": {"odd = labels % 2  #": "odd = labels // 5  #"}, "figure": 7},
+        {"change": {"n_tries = 100\n": "n_tries = 3\n"}, "figure": 6},
+        {"change": {"odd = labels % 2  #": "odd = labels // 5  #"}, "figure": 8},
     ],
     "how_a_network_works": [
         {"change": {"hot_weight = -3\n": "hot_weight = -1\n"}, "figure": 2},
@@ -37,7 +37,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
     ],
     "project_lifecycle": [
         {"change": {"wet_cost = 10\n": "wet_cost = 4\n"}, "figure": 6, "prints": "calendar"},
-        {"change": {"winter_months = (11, 12, 1, 2)\n": "winter_months = (6, 7, 8, 9)\n"}, "figure": 7},
+        {"change": {"hasty_months = (11, 12, 1, 2)\n": "hasty_months = (6, 7, 8, 9)\n"}, "figure": 7},
         {"change": {"[features, is_word[today + 1]])": "[features, is_word[today]])"}, "figure": 5},
     ],
 }
@@ -687,19 +687,19 @@ def test_with_the_right_threshold_the_learner_is_cheapest(project_lifecycle):
 
 def test_trained_in_winter_it_is_wrong_in_summer(project_lifecycle):
     lesson = project_lifecycle
-    assert set(lesson.month[lesson.today[lesson.winter] + 1]) == {11, 12, 1, 2}
+    assert set(lesson.month[lesson.today[lesson.hasty_days] + 1]) == {11, 12, 1, 2}
     june_to_august = slice(5, 8)
-    assert lesson.monthly["trained in winter"][june_to_august].max() < 0.3
+    assert lesson.monthly["trained on four months"][june_to_august].max() < 0.3
     assert lesson.monthly["the learner"][june_to_august].min() > 0.7
 
 
 def test_the_lowest_temperature_misleads_it(project_lifecycle):
     """The parts add up to the total, and without the lowest temperature's part it would say 'dry'."""
     lesson = project_lifecycle
-    for name, model in (("the learner", lesson.learner), ("trained in winter", lesson.hasty)):
+    for name, model in (("the learner", lesson.learner), ("trained on four months", lesson.hasty)):
         chance = lesson.chance(lesson.features[lesson.july].mean(axis=0, keepdims=True), model)[0]
         assert 1 / (1 + np.exp(-lesson.added[name].sum())) == pytest.approx(chance, rel=1e-10)
-    parts = lesson.added["trained in winter"]
+    parts = lesson.added["trained on four months"]
     lowest = lesson.FEATURES.index("lowest")
     assert parts.sum() > 0 > parts.sum() - parts[lowest]
     assert lesson.learner[0][lowest] > 0 and lesson.hasty[0][lowest] > 0

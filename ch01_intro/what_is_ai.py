@@ -7,9 +7,9 @@
 # find that knowing and explaining are two things. So how can a computer do what nobody can quite explain?
 #
 # There are three answers, and each has a name. A person writes down rules, which is the oldest kind of
-# *artificial intelligence*. The program learns from examples, which is *machine learning*. Or it learns
-# from examples in many layers, which is *deep learning*, the method behind today's chatbots, translators
-# and photo searches. This lesson gives the same job to all three.
+# *artificial intelligence*, or AI. The program learns from examples, which is *machine learning*. Or it
+# learns from examples in many layers, which is *deep learning*, the method behind today's chatbots,
+# translators and photo searches. This lesson gives the same job to all three.
 #
 # **You will see** a rule that reads digits and the handwriting that defeats it, a program that learns the
 # same job, and what layers add. **You need** nothing, not even programming. Words and pictures carry this
@@ -86,8 +86,8 @@ plt.show()
 #
 # A zero has a hole in its middle, and a one has its stroke there. So look at the four pixels in the
 # centre. _If they are more than half ink, answer "one", and if not, answer "zero"._ A person noticed
-# something and wrote it down, and this is what programming was for its first decades. How many of the
-# zeros and ones will it read correctly?
+# something and wrote it down, and most programs have come about in this way. How many of the zeros and
+# ones will it read correctly?
 
 
 # %%
@@ -162,7 +162,7 @@ print(f"With {threshold} the rule misreads {misread.sum()} digits, and with the 
 # leans. A lower threshold would win some of them back, but it would lose zeros with a narrow hole: as the
 # dashed line rises to the left, the other one falls, and no threshold brings the black line to zero. You
 # could add a second rule for ones on the right and a third for narrow zeros, and each would have
-# exceptions of its own. Much of artificial intelligence was this patching until the 1990s.
+# exceptions of its own. Much of artificial intelligence was this patching until about 1990.
 #
 # ## The second way: learn from examples
 #
@@ -212,11 +212,11 @@ plt.show()
 #
 # ## How many examples does it take?
 #
-# With no examples a learner knows nothing. With one zero and one one it depends on luck, because it may
-# be shown odd ones. So we try each number of examples a hundred times and look at the spread. The judges
-# are digits that were kept back, the *test set*: a program that only remembered its training set would
-# read that without a mistake, and still be useless for the next letter. Where would you expect the
-# learner to pass the rule?
+# With no examples a learner knows nothing. With a single zero and a single one it depends on luck,
+# because it may be shown odd ones. So we try each number of examples a hundred times and look at the
+# spread. The judges are digits that were kept back, the *test set*: a program that only remembered its
+# training set would read that without a mistake, and still be useless for the next letter. Where would
+# you expect the learner to pass the rule?
 
 # %%
 # Draws the accuracy on the test set as the learner is shown more examples, beside the rule's.
@@ -294,8 +294,8 @@ plt.show()
 # Perhaps a program should work in two steps: first look for helpful pieces, an arc here and a stroke
 # there, and then decide from the pieces it found. Nobody writes the list of pieces, since they are
 # learned together with the decision. Such a step is called a *layer*, and a program that learns in layers
-# is a *neural network*. The layers between the pixels and the answer are *hidden layers*. Lesson 1.2
-# opens one.
+# is a *neural network*. The layers between the pixels and the answer are called hidden. Lesson 1.2 opens
+# one.
 #
 # A fair test needs a learner in between: the same network without hidden layers, trained in the same way.
 # If it does as well, the gain came from the training and not from the layers. And does a second hidden
@@ -385,8 +385,8 @@ for name, accuracies in even_odd.items():
 # The network without hidden layers gets about nine in ten, so better training explains one part of the
 # gain. A hidden layer explains the rest, and this is so in each of the four deals. The second hidden
 # layer adds nothing that we can see here. These pictures have only 64 pixels, so there is little left to
-# do. In large photographs there is more: edges first, then corners, then eyes, then faces, and networks
-# for them have dozens of layers.
+# do. In large photographs there is more, edges first and then corners, eyes and faces, and networks for
+# them have dozens of layers (lesson 10.1 looks into one).
 #
 # ## Three words, one inside the other
 #
