@@ -103,7 +103,7 @@ print("layer norm backward agrees")
         {
             "change": {"gaussian(1.0)": "gaussian(1.6 / np.sqrt(width))"},
             "figure": 1,
-            "prints": "too large, tanh         1.6",
+            "raises": "too large: the gradient explodes",
         },
         {"change": {"n_steps = 100": "n_steps = 400"}, "figure": 3},
         {
@@ -122,6 +122,34 @@ for init in (orthogonal, he_normal):
     print(f"{init.__name__:20s}{sizes[0]:12.4g}{sizes[-1]:12.4g}   level {level}")
 """,
             "prints": "level True",
+        },
+    ],
+    "tensor_autograd": [
+        {
+            "change": {
+                "            np.add.at(grad_all, key, grad)\n": "            grad_all[key] += grad\n",
+            },
+            "raises": "Tensor and torch.Tensor disagree",
+        },
+        {
+            "change": {"initial_weights([2, 16, 16, 1], rng)": "initial_weights([2, 32, 32, 1], rng)"},
+            "figure": 1,
+            "prints": "Tensor                        51",
+        },
+        {
+            "add": """def maximum(a, b):
+    share = (a.data > b.data) + 0.5 * (a.data == b.data)
+    return Tensor(np.maximum(a.data, b.data), (a, b), lambda grad: (grad * share, grad * (1 - share)), "max")
+
+
+arrays = [np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 1.0])]
+ours = [Tensor(array) for array in arrays]
+maximum(*ours).sum().backward()
+theirs = [torch.tensor(array, requires_grad=True) for array in arrays]
+torch.maximum(*theirs).sum().backward()
+print("maximum", *(tensor.grad.tolist() for tensor in (*ours, *theirs)))
+""",
+            "prints": "maximum [0.0, 0.5, 1.0] [1.0, 0.5, 0.0] [0.0, 0.5, 1.0] [1.0, 0.5, 0.0]",
         },
     ],
     "micrograd": [
@@ -1355,6 +1383,79 @@ def test_deep_tensor_chain_needs_no_recursion(tensor_autograd):
         out = out * 1.0
     out.backward()
     assert x.grad == 1.0
+
+
+def test_leaves_get_gradients_of_their_own(tensor_autograd):
+    a, b = (tensor_autograd.Tensor(np.ones((2, 3))) for _ in range(2))
+    seed = np.full((2, 3), 2.0)
+    (a + b).backward(seed)
+    assert not np.shares_memory(a.grad, b.grad) and not np.shares_memory(a.grad, seed)
+    a.grad *= 0.5
+    assert (b.grad == 2).all() and (seed == 2).all()
+    x = tensor_autograd.Tensor(np.ones(3))
+    x.sum().backward()
+    x.grad /= 2  # not read-only
+    assert x.grad.tolist() == [0.5] * 3
+    y = tensor_autograd.Tensor(np.ones(2))
+    y.backward(np.ones(2))
+    y.backward(np.ones(2))
+    assert y.grad.tolist() == [2.0, 2.0]
+
+
+def test_tensor_takes_whole_numbers_empty_batches_and_any_layout(tensor_autograd):
+    Tensor = tensor_autograd.Tensor
+    whole = Tensor(np.array([[1, 2], [3, 4]]))
+    (whole / 2).sum().backward()
+    assert whole.grad.tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    weight = Tensor(np.ones((4, 3)))
+    (Tensor(np.zeros((0, 3))) @ weight.T).relu().sum().backward()
+    assert weight.grad.tolist() == [[0.0] * 3] * 4
+    rng = np.random.default_rng(0)
+    array, other = rng.normal(size=(4, 5)), rng.normal(size=(5, 3))
+    grads = []
+    for lay in (np.ascontiguousarray, np.asfortranarray):
+        a, b = Tensor(lay(array)), Tensor(lay(other))
+        (a @ b).tanh()[[0, 2, 2]].reshape(-1, 1).sum().backward()
+        grads.append((a.grad, b.grad))
+    for ours, theirs in zip(*grads, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    assert repr(Tensor(2.0) * 3) == "Tensor(6.0, op='mul')"
+
+
+def test_name_windows_slide_and_refuse_other_letters(tensor_autograd):
+    assert tensor_autograd.name_windows(["bo", "a"]).tolist() == [
+        [0, 0, 0, 2],
+        [0, 0, 2, 15],
+        [0, 2, 15, 0],
+        [0, 0, 0, 1],
+        [0, 0, 1, 0],
+    ]
+    assert tensor_autograd.name_windows([]).shape == (0, 4)
+    for name, unknown in (("Bo", "B"), ("a.b", ".")):
+        with pytest.raises(ValueError, match=rf"\['{unknown}'\]"):
+            tensor_autograd.name_windows([name])
+
+
+@pytest.mark.parametrize("n, n_classes, scale", [(1, 1, 1.0), (1, 5, 1.0), (7, 3, 1e4)])
+@pytest.mark.parametrize("name", ["cross_entropy_nodes", "cross_entropy"])
+def test_cross_entropy_of_tensors_matches_pytorch(tensor_autograd, name, n, n_classes, scale):
+    rng = np.random.default_rng(n)
+    array, labels = scale * rng.normal(size=(n, n_classes)), rng.integers(n_classes, size=n)
+    logits = tensor_autograd.Tensor(array)
+    loss = getattr(tensor_autograd, name)(logits, labels) * 3.0
+    loss.backward()
+    tensor = torch.tensor(array, requires_grad=True)
+    expected = F.cross_entropy(tensor, torch.from_numpy(labels)) * 3
+    expected.backward()
+    assert loss.data == pytest.approx(expected.item(), rel=1e-10)
+    np.testing.assert_allclose(logits.grad, tensor.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_training_step_of_tensors_moves_against_the_gradient(tensor_autograd):
+    a, b = tensor_autograd.Tensor(3.0), tensor_autograd.Tensor(5.0)
+    for expected in ((15.0, 3.0 - 0.5, 5.0 - 0.3), (2.5 * 4.7, 2.5 - 0.47, 4.7 - 0.25)):
+        loss = tensor_autograd.training_step([a, b], 0.1, lambda x, y: x * y, a, b)
+        assert (loss, a.data.item(), b.data.item()) == pytest.approx(expected)
 
 
 def test_numpy_arrays_may_stand_on_the_left(tensor_autograd):
