@@ -275,7 +275,7 @@ for name, logits in {
 
 n_parameters = sum(p.numel() for p in network.parameters())
 test_accuracy = np.mean(model(images[test]).argmax(axis=1) == labels[test])
-print(f"parameters: ours {model.n_parameters()}, PyTorch's {n_parameters}; test accuracy {test_accuracy:.1%}")
+print(f"parameters: {model.n_parameters()} and {n_parameters}, test accuracy {test_accuracy:.1%}")
 assert model.n_parameters() == n_parameters
 
 # %% [markdown]
