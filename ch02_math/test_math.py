@@ -80,6 +80,42 @@ assert np.allclose(parameters.detach().numpy(), line_path[-1])
             "prints": "largest difference ",
         },
     ],
+    "statistics_and_probability": [
+        {
+            "change": {"sizes = (2, 5, 10, 20, 50)": "sizes = (2, 5, 10, 20, 1600)"},
+            "figure": 4,
+            "prints": "1600 ",
+        },
+        {
+            "change": {
+                "flipper_prior = np.bincount(labels[fitted]) / len(fitted)": "flipper_prior = "
+                "np.full(3, 1 / 3)"
+            },
+            "figure": 5,
+            "raises": "with the prior, Adélie and chinstrap cross further to the right",
+        },
+        {
+            "add": """def loaded_sums(n_dice):
+    faces = [0.1, 0.1, 0.1, 0.1, 0.1, 0.5]
+    probabilities = np.ones(1)
+    for _ in range(n_dice):
+        probabilities = np.convolve(probabilities, faces)
+    return np.arange(n_dice, 6 * n_dice + 1), probabilities
+
+
+n_dice = 0
+gap = 1.0
+while gap >= 0.02:
+    n_dice += 1
+    sums, probabilities = loaded_sums(n_dice)
+    expectation = sums @ probabilities
+    curve = normal_density(sums, expectation, math.sqrt((sums - expectation) ** 2 @ probabilities))
+    gap = np.abs(probabilities - curve).max() / curve.max()
+print(f"{n_dice} loaded dice")
+""",
+            "prints": " loaded dice",
+        },
+    ],
     "derivatives": [
         {
             "change": {"place = 0.5": "place = 0.0"},
@@ -1108,13 +1144,82 @@ def test_dice_sums_match_counting(statistics_and_probability, n_dice):
     np.testing.assert_allclose(probabilities, [thrown.count(k) / 6**n_dice for k in sums], rtol=1e-12)
 
 
-def test_the_average_wobbles_by_one_over_root_n(statistics_and_probability):
+def test_the_average_is_off_by_one_over_root_n(statistics_and_probability):
     stats = statistics_and_probability
-    slope = np.polyfit(np.log(stats.sizes), np.log(stats.errors), 1)[0]
-    assert slope == pytest.approx(-0.5, abs=0.02)
-    over_n, over_less = (np.array([ratio for ratio, _ in stats.ratios[k]]) for k in (0, 1))
+    for errors in (stats.errors, stats.share_errors):
+        slope = np.polyfit(np.log(stats.sizes), np.log(errors), 1)[0]
+        assert slope == pytest.approx(-0.5, abs=0.02)
+    assert stats.share_errors[0] == pytest.approx(stats.is_gentoo.std() / math.sqrt(2), rel=0.03)
+    over_n, over_less = np.array(stats.ratios[0]), np.array(stats.ratios[1])
     assert np.all(over_n < 1) and over_n[0] == pytest.approx(0.5, abs=0.03)
     np.testing.assert_allclose(over_less, 1, atol=0.05)
+
+
+def test_constants_have_no_correlation(statistics_and_probability):
+    """Also those whose computed spread is not quite zero, because their mean is rounded."""
+    stats = statistics_and_probability
+    assert stats.variance([0.1] * 10) >= 0 and max(stats.variance([c] * 10) for c in (0.1, 0.7, 182.6)) > 0
+    rng = np.random.default_rng(0)
+    for constant in (0.1, 0.7, 182.6, *rng.uniform(0, 1000, 50)):
+        with pytest.raises(ValueError, match="no correlation"):
+            stats.correlation([constant] * 10, rng.normal(size=10))
+        with pytest.raises(ValueError, match="no correlation"):
+            stats.correlation(rng.normal(size=10), [constant] * 10)
+    assert stats.correlation([1e9, 1e9 + 1, 1e9 + 2], [3, 2, 1]) == pytest.approx(-1)
+
+
+def test_small_whole_numbers_do_not_overflow(statistics_and_probability):
+    stats = statistics_and_probability
+    x = np.array([200, 100, 250], dtype=np.uint8)
+    y = np.array([1, 5, 2], dtype=np.int8)
+    assert stats.mean(x) == pytest.approx(550 / 3)
+    assert stats.variance(x) == pytest.approx(x.astype(float).var())
+    assert stats.correlation(x, y) == pytest.approx(np.corrcoef(x.astype(float), y)[0, 1])
+    assert x.tolist() == [200, 100, 250]
+
+
+def test_independence_makes_the_difference(statistics_and_probability):
+    gaps, variances = statistics_and_probability.dice_gaps, statistics_and_probability.dice_variances
+    assert gaps["16 dice"] < 0.02 and gaps["one die × 16"] == pytest.approx(gaps["1 die"])
+    assert variances["16 dice"] == pytest.approx(16 * 35 / 12)
+    assert variances["one die × 16"] == pytest.approx(256 * 35 / 12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_flipper_tells_the_species_on_any_split(statistics_and_probability, seed):
+    """The lesson shows one split; here are four others."""
+    stats = statistics_and_probability
+    order = np.random.default_rng(100 + seed).permutation(len(stats.labels))
+    fitted, held_out = order[:228], order[228:]
+    groups = [stats.flipper[fitted][stats.labels[fitted] == k] for k in range(3)]
+    centers, spreads = np.array([[group.mean(), group.std()] for group in groups]).T
+    prior = np.array([len(group) for group in groups]) / 228
+    curves = stats.normal_density(stats.flipper[held_out][:, None], centers, spreads)
+    right = stats.posterior(prior, curves).argmax(axis=1) == stats.labels[held_out]
+    assert right.mean() > np.mean(stats.labels[held_out] == prior.argmax()) + 0.2
+
+
+def test_the_covariance_matrix_matches_torch(statistics_and_probability):
+    stats = statistics_and_probability
+    expected = torch.from_numpy(stats.gentoos.T).cov(correction=0)
+    np.testing.assert_allclose(stats.covariance_matrix, expected, rtol=1e-10)
+    np.testing.assert_allclose(stats.along, torch.linalg.eigvalsh(expected), rtol=1e-10)
+
+
+def test_without_repeats_the_error_is_smaller(statistics_and_probability):
+    """On five numbers, where all draws can be counted."""
+    values = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    for n in (1, 2, 3, 5):
+        means = [np.mean(draw) for draw in itertools.combinations(values, n)]
+        assert np.std(means) == pytest.approx(values.std() / math.sqrt(n) * math.sqrt((5 - n) / 4))
+    stats = statistics_and_probability
+    with_factor = stats.mass.std() / math.sqrt(stats.n) * stats.correction_factor
+    assert stats.shuffled.std() == pytest.approx(with_factor, rel=0.06)
+
+
+def test_cross_entropy_of_a_belief_that_rules_out_what_happens(statistics_and_probability):
+    assert statistics_and_probability.cross_entropy([0.5, 0.5], [1, 0]) == math.inf
+    assert statistics_and_probability.cross_entropy([1, 0], [1, 0]) == 0
 
 
 def test_bayes_agrees_with_counting(statistics_and_probability):
