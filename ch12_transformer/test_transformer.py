@@ -54,6 +54,24 @@ def language_model(lesson):
 
 
 TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
+    "why_attention": [
+        {"change": {"return x, x.flip(1)": "return x, x.clone()"}, "figure": 3},
+        {"change": {"NARROW = 4 ": "NARROW = 16 "}, "figure": 2, "prints": "bottleneck of 16"},
+        {
+            "add": """def dot_attention(query, keys):
+    weights = (query @ keys.mT).softmax(dim=-1)
+    return weights @ keys, weights
+
+
+dot_query, dot_keys = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
+dot_context, dot_weights = dot_attention(dot_query, dot_keys)
+torch.testing.assert_close(
+    dot_context, F.scaled_dot_product_attention(dot_query, dot_keys, dot_keys, scale=1.0)
+)
+print("dot attention agrees", tuple(dot_weights.shape))""",
+            "prints": "dot attention agrees (2, 3, 5)",
+        },
+    ],
     "self_attention": [
         {"change": {"[[1, 0, 2], [0, 1, 0], [0, 0, 0],": "[[1, 0, 2], [0, 1, 0], [0, 0.5, 0],"}, "figure": 2},
         {
@@ -225,15 +243,35 @@ def test_answers_step_by_step_are_what_teacher_forcing_gives(why_attention):
     x, y = why_attention.reversals(3, 4, torch.Generator().manual_seed(4))
     np.testing.assert_array_equal(x.numpy()[:, ::-1], y)
     for make in (why_attention.Bottleneck, why_attention.Attentive):  # "Try it" widens them
-        assert make(n_hidden=10)(x, y).shape == (3, 4, 10)
+        assert make(n_hidden=16)(x, y).shape == (3, 4, 10)
 
 
-def test_the_bottleneck_falls_with_length_and_attention_holds(why_attention):
-    narrow, wide = why_attention.accuracy["bottleneck"], why_attention.accuracy["attention"]
-    longest = why_attention.test_lengths.index(why_attention.LONGEST)
-    assert narrow[0] - narrow[longest] > 0.3 > wide[0] - wide[longest]
-    assert all(w > n - 0.02 for n, w in zip(narrow, wide))
-    assert why_attention.on_average.max() <= 1
+def test_teacher_forcing_shows_the_answer_one_step_late(why_attention):
+    x, y = why_attention.reversals(2, 5, torch.Generator().manual_seed(1))
+    other = y.clone()
+    other[:, 3] = (y[:, 3] + 1) % 10
+    for model in why_attention.models.values():
+        with torch.no_grad():
+            moved = (model(x, y) - model(x, other)).abs().amax(dim=(0, 2))
+        assert not moved[:4].any() and moved[4] > 0
+    bottleneck = why_attention.models[why_attention.wide]
+    states, h = bottleneck.encode(x)
+    logits = bottleneck.decode(states, h, y)[0]
+    torch.testing.assert_close(
+        bottleneck.decode(torch.zeros_like(states), h, y)[0], logits
+    )  # h is all it has
+
+
+def test_training_and_size_both_limit_the_bottleneck(why_attention):
+    narrow, wide, attentive = why_attention.accuracy.values()
+    assert all(shares.shape == (2, 8) for shares in (narrow, wide, attentive))
+    six = why_attention.test_lengths.index(6)
+    assert wide[0, six] + 0.1 < wide[1, six] and narrow[1, six] + 0.2 < wide[1, six]
+    for shares in (narrow[1], wide[0], attentive[0]):
+        assert shares[0] > shares[six] > shares[-1]  # what is lost grows with the length
+    shares = [why_attention.share_right(model, 6) for model in why_attention.models.values()]
+    np.testing.assert_allclose(shares, [narrow[1, six], wide[1, six], attentive[1, six]])
+    assert attentive[1, six] > 0.93 and why_attention.on_average.max() <= 1
 
 
 def test_a_sharp_look_up_is_a_dictionary(why_attention):
