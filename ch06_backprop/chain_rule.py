@@ -7,8 +7,8 @@
 # the way has its own rate. By how much does the loss change in the end?
 #
 # The answer is the *multivariate chain rule*, and the procedure that computes it for all weights at once
-# is *backpropagation*. It runs in every training step of every network, from a spam filter to a language
-# model.
+# is backpropagation (1.2). It runs in every training step of every network, from a spam filter to a
+# language model.
 #
 # **You will build** a graph in which every node gets its gradient, first for single numbers and then for
 # vectors. **You need** derivatives with the chain rule (2.3), gradients (2.4), sigmoid and tanh (5.2),
@@ -398,7 +398,7 @@ np.testing.assert_allclose(jacobian, by_rows, rtol=1e-10, atol=1e-12)
 #
 # With brackets from the left, only vectors occur on the way. A function from $\partial L / \partial y$ to
 # $\partial L / \partial x$ is called the *vjp* of an operation, and the vector that goes in is also
-# called a cotangent (5.2). Each operation needs one such function, and the two below work on whole
+# called a cotangent (4.2). Each operation needs one such function, and the two below work on whole
 # batches.
 
 

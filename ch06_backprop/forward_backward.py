@@ -2,10 +2,10 @@
 # # 6.2 Forward and backward: each layer has a backward partner
 #
 # A route through the mountains can be walked in both directions, and on the way back the same places come
-# in reverse order. Training a network is such a round trip. The *forward pass* goes through the layers
-# from the data to the loss, and the *backward pass* goes through the same layers from the loss to the
-# first weights and leaves a gradient at each. For every line of the forward pass there is a partner in
-# the backward pass, and somebody who knows the pairs can write the backward pass of any network.
+# in reverse order. Training a network is such a round trip. The forward pass (5.4) goes through the
+# layers from the data to the loss, and the *backward pass* goes through the same layers from the loss to
+# the first weights and leaves a gradient at each. For every line of the forward pass there is a partner
+# in the backward pass, and somebody who knows the pairs can write the backward pass of any network.
 #
 # What does the way back need, and what does it cost? The answer decides how large a model fits into the
 # memory of a GPU, and how long its training takes.
@@ -412,8 +412,8 @@ plt.show()
 # $$\dot Y = \dot X W^\top + X \dot W^\top + \dot b, \qquad \dot H = \dot Z \odot [Z > 0], \qquad
 #   \dot L = \tfrac{2}{\text{size}} \textstyle\sum (Y - T) \odot \dot Y .$$
 #
-# This is *forward mode*, and backpropagation is *reverse mode*. Forward mode needs no cache. But how many
-# passes does it take to get the whole gradient?
+# This is forward mode (2.3), and backpropagation is *reverse mode*. Forward mode needs no cache. But how
+# many passes does it take to get the whole gradient?
 
 
 # %%

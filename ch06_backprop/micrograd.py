@@ -5,8 +5,8 @@
 # appear, although nobody told PyTorch the formula. How can a program differentiate an expression that it
 # has never seen? Lesson 6.1 did it with a graph that we wrote down ourselves. Here the numbers build the
 # graph while Python computes with them, and then walk back through it. A program that does this is an
-# *autograd engine* (from *automatic differentiation*), and each of the large libraries, such as PyTorch
-# and JAX, has one at its heart.
+# *autograd engine* (from automatic differentiation, 2.3), and each of the large libraries, such as
+# PyTorch and JAX, has one at its heart.
 #
 # **You will build** `Value`, a number that differentiates itself, a picture of its graph, and a neural
 # network on top of it. The design is Andrej Karpathy's _micrograd_, and programs written for his `Value`
@@ -226,8 +226,8 @@ def topological_order(root):
 # The slope of ReLU is one for positive numbers and zero otherwise, also at the kink, as in PyTorch. The
 # methods `__radd__`, `__rmul__` and so on let a plain number stand on the left, as in `1 - x`.
 #
-# `backward` resets the inner nodes, which have parents, and lets the *leaves* keep what they have: a leaf
-# is a node that nobody computed (4.2), and its gradients add up until they are reset, as in PyTorch.
+# `backward` resets the inner nodes, which have parents, and lets the leaves (4.2) keep what they have. A
+# leaf is a node that nobody computed, and its gradients add up until they are reset, as in PyTorch.
 
 
 # %%
@@ -412,8 +412,7 @@ plt.show()
 # the largest number among the factors.
 #
 # ## A network of values
-#
-# A *neuron* weighs its inputs, adds a bias and may apply ReLU. A layer is a list of neurons that see the
+# A neuron weighs its inputs, adds a bias and may apply ReLU. A layer is a list of neurons that see the
 # same inputs, and a multilayer perceptron is a list of layers (5.4). `Module` holds what the three share,
 # as `nn.Module` does (4.3). The names are again those of the original.
 

@@ -9,7 +9,7 @@
 #
 # What has to change in the engine? The walk through the graph stays, and each operation needs a
 # vector-Jacobian product (6.1) in place of a slope. One thing is new and is the source of most errors,
-# *broadcasting*.
+# and that is broadcasting (2.2).
 #
 # **You will build** a `Tensor` that differentiates itself, in NumPy, and train two networks on it, one
 # that tells penguins apart and one that spells names. **You need** broadcasting (2.2), vector-Jacobian

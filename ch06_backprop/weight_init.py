@@ -7,8 +7,8 @@
 # how loud they are. The same holds for the gradients on their way back. So with the wrong starting
 # weights a deep network does not learn at all, however long one waits.
 #
-# How large must the weights be? Two papers gave the answers that are built into every library, *Xavier*
-# and *He initialization*. They made it possible to train networks with dozens of layers.
+# How large must the weights be? Two papers gave the answers that are built into every library, Xavier and
+# He initialization. They made it possible to train networks with dozens of layers.
 #
 # **You will build** the rule behind both, forward and backward, measure it through fifty layers, and see
 # which starts let a network learn. **You need** variance (2.8), ReLU and tanh (5.2), and the backward
@@ -596,7 +596,7 @@ assert tanh_losses["nn.Linear's default"].min() > 2, "the default does not train
 #    tanh. Which of its two curves in the first figure is level now, and what does the other do?
 # 2. Give the 20 layers more time, `n_steps = 400`. Does Xavier leave $\ln 10$ then? Look at the third
 #    figure.
-# 3. From a blank cell: draw *orthogonal* weights, whose rows have length one and are at right angles to
+# 3. From a blank cell: draw orthogonal weights, whose rows have length one and are at right angles to
 #    each other, with `np.linalg.qr` of a random matrix, and send `deep_x` through fifty of them without
 #    an activation. What are the standard deviations of $z$ at the first and the last layer, and how does
 #    `he_normal` do beside it?
