@@ -3,10 +3,10 @@
 #
 # Nine decisions as they come up in real projects. Nothing has to be programmed. Each exercise is a cell
 # with dots in it, and you put a word or a number in place of each `...`. Words keep their quotation
-# marks, as in `"supervised"`, and numbers have a point for the fraction, as in `0.5`. Run the cell and
-# then the one after it, which answers _done_, _not done yet_, or what speaks against your choice. The
-# checks hold what is said to each wrong choice, so do not read them beforehand. Take the exercises in any
-# order.
+# marks, as in `"supervised"`, and numbers have a point for the fraction, as in `0.5`. Run the whole file
+# once. Then, for each exercise, run its cell (Shift and Enter) and the one after it, which answers
+# _done_, _not done yet_, or what speaks against your choice. The checks hold what is said to each wrong
+# choice, so do not read them beforehand. Take the exercises in any order.
 #
 # **You need** chapter 1. One answer to each, with its reason, is in `solutions.py`.
 

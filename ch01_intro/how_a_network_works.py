@@ -239,7 +239,7 @@ plt.show()
 # The loss forms a valley. At the dot, the slope of the curve says in which direction to go, and a step
 # along the arrow lowers the loss.
 #
-# *Training* does this with all parameters at once, over and over. Take a small *batch* of images from the
+# Training does this with all parameters at once, over and over. Take a small *batch* of images from the
 # training set, find the slope for each parameter, and move every parameter a little downhill. How large
 # the step is, compared with the slope, is the *learning rate*, and we choose it. One pass through all the
 # training images is an *epoch*. The slopes are not measured one by one, since *backpropagation* finds

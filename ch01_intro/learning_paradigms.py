@@ -296,12 +296,12 @@ print(f"{same_result} of 20 other beginnings led to the same clusters, but for f
 # *reinforcement learning*, and the one who tries is called the *agent*. Our agent cannot see the rocks,
 # but only takes a step in one of four directions, and if a rock is in the way it stays where it is.
 #
-# For each square and each direction the agent keeps a *value*: how many points it expects from there on.
-# All values begin at zero. After each step the agent knows a little more, because it now stands on the
-# next square and can read the best value there. That value, with the points of the step, is what the old
-# value should have been, so the old value is moved halfway towards it (the learning rate is one half).
-# Nine times in ten the agent takes the direction with the best value, and otherwise a random one. It
-# walks from the start to the hut two hundred times.
+# For each square and each direction the agent keeps an *action value*: how many points it expects from
+# there on. All values begin at zero. After each step the agent knows a little more, because it now stands
+# on the next square and can read the best value there. That value, with the points of the step, is what
+# the old value should have been, so the old value is moved halfway towards it (the learning rate is one
+# half). Nine times in ten the agent takes the direction with the best value, and otherwise a random one.
+# It walks from the start to the hut two hundred times.
 
 
 # %%

@@ -473,7 +473,7 @@ print(f"Goods got wet on {wet_goods.sum()} days, and {wet_goods[1]} of them came
 # This is *bias in data* (another thing than the bias of a neuron), and even a careful label can carry it.
 # A program in American hospitals chose patients for extra care by predicting what they would cost,
 # because costs are on file and need is not. Less money had been spent on Black patients who were equally
-# ill, so it passed them over.
+# ill, so it passed many of them over.
 #
 # So before the launch and after it, ask for whom the model is wrong, and count mistakes for each group
 # that could be hit. Ask who is missing from the data, who can object, and who answers.
