@@ -511,6 +511,7 @@ print(
 # claim that no longer holds.
 
 # %%
+# Draws nothing: it checks what the lesson says.
 assert totals[zero] < 0 < totals[one], "the neuron is silent for the zero and active for the one"
 best_temperature = temperature[comfort["silent below zero"].argmax()]
 assert best_temperature == 30, "with ReLU the recommendation rises up to 30 degrees and falls beyond"

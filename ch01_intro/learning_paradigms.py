@@ -502,6 +502,7 @@ for place, name in enumerate(plans):
 # claim that no longer holds.
 
 # %%
+# Draws nothing: it checks what the lesson says.
 assert not agreed[test == newcomer][0], "the neighbours of the new bird do not agree"
 assert (~missed).mean() > 0.9, "the majority names more than nine in ten test birds correctly"
 assert agreed[missed].mean() < 0.5 < agreed[~missed].mean(), "most mistakes lie where the neighbours disagree"

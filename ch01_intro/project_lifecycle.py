@@ -484,6 +484,7 @@ print(f"Goods got wet on {wet_goods.sum()} days, and {wet_goods[1]} of them came
 # claim that no longer holds.
 
 # %%
+# Draws nothing: it checks what the lesson says.
 assert rainy_share[[0, 1, 2, 10, 11]].min() > 0.5, (
     "in the winter months it rains on more than half of the days"
 )

@@ -1,6 +1,8 @@
 """Chapter 1: the numbers behind the pictures, and how fast the tiny network is."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +63,19 @@ def learning_paradigms(lesson):
 @pytest.fixture
 def project_lifecycle(lesson):
     return lesson("project_lifecycle")
+
+
+# all lessons
+
+
+@pytest.mark.parametrize("name", TRIES)
+def test_each_code_cell_says_what_it_draws(name):
+    """Who keeps the code folded, or reads only its first line, misses nothing."""
+    text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    code = [cell for cell in re.split(r"^# %%", text, flags=re.MULTILINE) if cell.startswith("\n")]
+    assert len(code) > 5
+    for cell in code:
+        assert re.match(r"\n# Draws,? [a-z]+ ", cell), f"this cell does not say what it draws: {cell[:80]}"
 
 
 # 1.1 what_is_ai

@@ -469,6 +469,7 @@ print(f"It is over 90 % sure for {100 * sure_of_strangers:.0f} % of the {np.sum(
 # claim that no longer holds. That is a discovery, and nothing is broken.
 
 # %%
+# Draws nothing: it checks what the lesson says.
 assert 0.9 < 1 - misread.mean() < 0.98, "the rule reads more than nine in ten zeros and ones"
 assert len(failures) > 0 and set(labels[failures]) == {1}, "every digit that the rule misreads is a one"
 assert fewest > 0, "no threshold reads all zeros and ones"
