@@ -194,7 +194,7 @@ def compare(**gradients):
 
 
 # %% [markdown]
-# ## Backward, from the loss to the logits
+# ## Backward, from the loss to tanh
 #
 # Now each line again, from the last to the first. A variable `grad_a` holds $\partial L / \partial a$ and
 # has the shape of `a`. Write each line yourself before you read it in the cell, by three rules:
@@ -237,7 +237,7 @@ print(f"the largest entry of grad_largest: {np.abs(grad_largest).max():.1e}")
 # All of them are right. The gradient of `largest` is zero but for rounding, as it should be, because the
 # shift was only there for safety and the loss does not depend on it.
 #
-# ## Through the second layer and tanh
+# Next come the second layer and tanh.
 #
 # - `logits = hidden @ weight2.T + bias2` is a linear layer (6.2). If you forget the formulas, the shapes
 #   help, since `grad_hidden` must be $(B, H)$, made from `grad_logits` $(B, 27)$ and `weight2` $(27, H)$.

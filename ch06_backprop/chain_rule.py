@@ -70,7 +70,7 @@ assert abs(one_path - 24) < 1e-6 and abs(two_paths - 36) < 1e-6
 # ## A neuron as a graph
 #
 # In a larger case, one neuron guesses a penguin's body mass from its flipper length. Its activation
-# multiplies the weighted sum $z$ by a sigmoid of the same $z$ (this is SiLU, 5.2), so $z$ is used twice:
+# multiplies the weighted sum $z$ by a sigmoid of the same $z$, which is SiLU (5.2), so $z$ is used twice:
 #
 # $$z = wx + b, \qquad h = z\,\sigma(z), \qquad L = (h - y)^2 .$$
 #

@@ -283,8 +283,8 @@ plt.show()
 
 # %% [markdown]
 # The loss falls within the first few dozen steps and then only slowly. On the right most points lie near
-# the line, and the error is well below that of the average bird. What remains cannot be seen in a bill
-# and a flipper.
+# the line, and the error is well below that of the average bird. Part of what remains may not be visible
+# in a bill and a flipper.
 #
 # ## The same in PyTorch
 #

@@ -5,13 +5,13 @@
 # appear, although nobody told PyTorch the formula. How can a program differentiate an expression that it
 # has never seen? Lesson 6.1 did it with a graph that we wrote down ourselves. Here the numbers build the
 # graph while Python computes with them, and then walk back through it. A program that does this is an
-# *autograd engine* (from automatic differentiation, 2.3), and each of the large libraries, such as
-# PyTorch and JAX, has one at its heart.
+# *autograd engine*, and the method is also called automatic differentiation (2.3). Each of the large
+# libraries, such as PyTorch and JAX, has such an engine at its heart.
 #
 # **You will build** `Value`, a number that differentiates itself, a picture of its graph, and a neural
-# network on top of it. The design is Andrej Karpathy's _micrograd_, and programs written for his `Value`
-# and `MLP` run with ours. **You need** central differences (2.3), ReLU and tanh (5.2), a layer (5.4), and
-# the chain rule on a graph (6.1).
+# network on top of it. The design is Andrej Karpathy's _micrograd_, and programs that use his `Value` and
+# `MLP` run with ours. **You need** central differences (2.3), ReLU and tanh (5.2), a layer (5.4), and the
+# chain rule on a graph (6.1).
 
 # %%
 import csv
@@ -35,26 +35,28 @@ rng = np.random.default_rng(0)
 #
 # We take $L = (w x + b) \cdot c$ at $w = 3$, $x = 2$, $b = -4$, $c = 5$, and give every intermediate
 # result a name. Each of them is a node of a graph, and its parents are the nodes it was made from (6.1).
-# The rule for the way back: the gradient of a parent is the gradient of the node times the node's slope
-# along that parent. A sum has slope $1$ along both parts, and a product has along each factor the other
-# one.
+# Forward, one node after the other:
 #
 # $$\begin{aligned}
-#   p &= w \cdot x = 6 & \qquad
-#   \tfrac{\partial L}{\partial L} &= 1 \\
-#   s &= p + b = 2 &
-#   \tfrac{\partial L}{\partial s} &= 1 \cdot c = 5, \quad
-#   \tfrac{\partial L}{\partial c} = 1 \cdot s = 2 \\
-#   L &= s \cdot c = 10 &
-#   \tfrac{\partial L}{\partial p} &= 5 \cdot 1 = 5, \quad
-#   \tfrac{\partial L}{\partial b} = 5 \cdot 1 = 5 \\
-#   & &
-#   \tfrac{\partial L}{\partial w} &= 5 \cdot x = 10, \quad
-#   \tfrac{\partial L}{\partial x} = 5 \cdot w = 15
+#   p &= w \cdot x = 3 \cdot 2 = 6 \\
+#   s &= p + b = 6 - 4 = 2 \\
+#   L &= s \cdot c = 2 \cdot 5 = 10
 # \end{aligned}$$
 #
-# The left column runs forward and the right one backward, each from top to bottom. The same in code, with
-# a central difference (2.3) as the judge:
+# The rule for the way back is that a parent's gradient is the gradient of the node times the node's slope
+# along that parent. A sum has the slope $1$ along both of its parts, and a product has the other factor
+# as its slope along each. We begin with $\partial L / \partial L = 1$:
+#
+# $$\begin{aligned}
+#   \tfrac{\partial L}{\partial s} &= 1 \cdot c = 5 \\
+#   \tfrac{\partial L}{\partial c} &= 1 \cdot s = 2 \\
+#   \tfrac{\partial L}{\partial p} &= \tfrac{\partial L}{\partial s} \cdot 1 = 5 \\
+#   \tfrac{\partial L}{\partial b} &= \tfrac{\partial L}{\partial s} \cdot 1 = 5 \\
+#   \tfrac{\partial L}{\partial w} &= \tfrac{\partial L}{\partial p} \cdot x = 5 \cdot 2 = 10 \\
+#   \tfrac{\partial L}{\partial x} &= \tfrac{\partial L}{\partial p} \cdot w = 5 \cdot 3 = 15
+# \end{aligned}$$
+#
+# Here is the same in code, with a central difference (2.3) as a check:
 
 # %%
 w = 3.0
@@ -412,6 +414,7 @@ plt.show()
 # the largest number among the factors.
 #
 # ## A network of values
+#
 # A neuron weighs its inputs, adds a bias and may apply ReLU. A layer is a list of neurons that see the
 # same inputs, and a multilayer perceptron is a list of layers (5.4). `Module` holds what the three share,
 # as `nn.Module` does (4.3). The names are again those of the original.
@@ -797,7 +800,7 @@ print(f"a step without the collector: {1000 * paused_seconds:.0f} ms")
 
 # %% [markdown]
 # The collector found nothing in our graph, so the time of its runs was wasted, and a program may switch
-# it off during a step. With closures it is the only one who can clear up.
+# it off during a step. With closures, only the collector can free the nodes.
 #
 # ### A second backward
 #

@@ -46,8 +46,8 @@ rng = np.random.default_rng(0)
 # \end{aligned}$$
 #
 # The first bias enters twice, with the factors $1$ and $3$, so its gradient is $4$. The second enters
-# with $2$ and $4$, so its gradient is $6$. Now suppose that an engine thinks "a sum passes its gradient
-# on unchanged" (6.3). What will the bias be after a step?
+# with $2$ and $4$, so its gradient is $6$. Now suppose that an engine passes the gradient of a sum on
+# unchanged, as in lesson 6.3. What will the bias be after a step?
 
 # %%
 paper_x = np.array([[1.0, 2.0], [3.0, 4.0]])  # (2, 2)
@@ -65,9 +65,10 @@ print(f"the bias had shape {paper_bias.shape} and has {moved.shape} after the st
 
 # %% [markdown]
 # The bias has become a matrix with one row for each example, and no error was raised. The next forward
-# pass would run on with it. The engine forgot that each copy's gradient belongs to the original, so that
-# the gradients of all copies add up. So backward we sum over every axis along which forward copied. Those
-# are the axes that broadcasting put in front, and those of length one that it stretched.
+# pass would run on with it. What the rule leaves out is that the bias was copied. Each copy's gradient
+# belongs to the original, and the gradients of all copies add up. So backward we sum over every axis
+# along which forward copied. Those are the axes that broadcasting put in front, and those of length one
+# that it stretched.
 
 
 # %%
@@ -90,8 +91,8 @@ assert unbroadcast(np.ones((5, 4, 3)), (4, 1)).tolist() == [[15.0]] * 4
 #
 # A `Value` stored one slope for each parent. For arrays this would be a Jacobian, which nobody builds
 # (6.1). So a `Tensor` stores a function instead, `_vjp`, which takes the gradient of the result and
-# returns one gradient for each parent. With $G$ for the gradient of the result, these are the ones that
-# we need:
+# returns one gradient for each parent. If $C$ is the result and $G = \partial L / \partial C$, these are
+# the ones that we need:
 #
 # | operation | gradients of the parents |
 # | --- | --- |
@@ -418,8 +419,8 @@ def value_loss(layers, x, t):
 
 # %% [markdown]
 # All three engines must find the same gradients. Then we measure nodes and time for more and more birds.
-# How will the number of nodes grow for `Value`, and how for `Tensor`? (Python's cyclic garbage collector,
-# 6.3, is paused while we measure.)
+# How will the number of nodes grow for `Value`, and how for `Tensor`? Python's cyclic garbage collector
+# (6.3) is paused while we measure.
 
 # %%
 weights = initial_weights([2, 16, 16, 1], rng)

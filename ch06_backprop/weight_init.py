@@ -5,7 +5,7 @@
 # the last hears nothing, and if each tells it a little louder, the last hears shouting. In a deep network
 # before training, each layer passes numbers on to the next, and the size of its random weights decides
 # how loud they are. The same holds for the gradients on their way back. So with the wrong starting
-# weights a deep network does not learn at all, however long one waits.
+# weights a deep network may learn next to nothing.
 #
 # How large must the weights be? Two papers gave the answers that are built into every library, Xavier and
 # He initialization. They made it possible to train networks with dozens of layers.
@@ -79,15 +79,15 @@ for factor in (0.9, 1.0, 1.1):
 # A factor only a tenth too small leaves half a percent after fifty layers, and one a tenth too large
 # gives more than a hundredfold.
 #
-# The activation comes in between. If $f$ is close to the line $f(z) = z$, as tanh is near zero, the next
-# layer's inputs have the mean square $\operatorname{Var}(z)$, and the sizes stay level if $n_\text{in}
-# \sigma^2 = 1$. ReLU sets the negative half to zero, so $\overline{h^2} = \frac12 \operatorname{Var}(z)$,
-# and level means $n_\text{in} \sigma^2 = 2$.
+# Between two layers comes the activation $f$. If it is close to the line $f(z) = z$, as tanh is near
+# zero, the next layer's inputs have the mean square $\operatorname{Var}(z)$, and the sizes stay level if
+# $n_\text{in} \sigma^2 = 1$. ReLU sets the negative half to zero, so $\overline{h^2} = \frac12
+# \operatorname{Var}(z)$, and level means $n_\text{in} \sigma^2 = 2$.
 #
 # ## The rule backward
 #
-# Now the gradients. On the way back (6.2) each input of a layer adds up what comes from all the layer's
-# outputs:
+# Now we look at the gradients. On the way back (6.2) each input of a layer adds up what comes from all
+# the layer's outputs:
 #
 # $$\frac{\partial L}{\partial h_j} = \sum_{i=1}^{n_\text{out}} \frac{\partial L}{\partial z_i}\, W_{ij}
 #   \qquad \Rightarrow \qquad
@@ -168,10 +168,10 @@ def propagate(x, weights, activation, grad_out):
 
 
 # %% [markdown]
-# First a check against autograd, on a few narrow layers with random gradients at the output (a
-# vector-Jacobian product, 6.1). Then the cancelling quotients: twenty ReLU layers with widths that
-# alternate, and He's weights. Their gradient should shrink to a quarter from the last layer to the first,
-# because the last is a quarter as wide.
+# First a check against autograd, on a few narrow layers with random gradients at the output, which is a
+# vector-Jacobian product (6.1). Then we test the cancelling quotients on twenty ReLU layers with widths
+# that alternate, and He's weights. The mean square of their gradient should shrink to a quarter from the
+# last layer to the first, because the last is a quarter as wide.
 
 # %%
 small_x = rng.normal(size=(3, 5))
@@ -253,8 +253,8 @@ plt.show()
 #
 # ## Why not equal weights?
 #
-# If all weights of a layer are equal, they have the right size and yet the wrong start. All neurons of
-# the layer then compute the same and get the same gradient, so they stay the same. Random weights let
+# If all weights of a layer are equal, their size may be right, and it is still a wrong start. All neurons
+# of the layer then compute the same and get the same gradient, so they stay the same. Random weights let
 # them become different, which is called *symmetry breaking*. How much does it matter? We train a small
 # network on handwritten digits, from three starts, and look at its hidden neurons. Each has as many
 # weights as the image has pixels, so it can be drawn as an image.
@@ -391,10 +391,10 @@ plt.show()
 
 # %% [markdown]
 # With three layers the default, Xavier and He all learn the digits, and only much too small weights lose
-# time. With twenty layers only He gets going within these steps. The default stays at $\ln 10$ at every
-# rate that we tried, because next to no gradient reaches the first layers, and too large weights give NaN
-# and leave the figure. This holds for 64 units in each layer and these few steps; five other seeds gave
-# the same order. With more of them Xavier begins to learn, too, and batch norm (lesson 8.3) or residual
+# time. With twenty layers only He gets going within these steps. The default stays at $\ln 10$ even at
+# its best rate, because next to no gradient reaches the first layers, and too large weights give NaN and
+# leave the figure. This holds for 64 units in each layer and these few steps; five other seeds gave the
+# same order. With more of them Xavier begins to learn, too, and batch norm (lesson 8.3) or residual
 # connections (lesson 9.4) make deep networks less sensitive to their start.
 #
 # ## The same in PyTorch
@@ -448,6 +448,9 @@ xavier_relu = (signal["Xavier, ReLU"][-1] / signal["Xavier, ReLU"][0]) ** (2 / (
 assert abs(xavier_relu - 0.5) < 0.05, "Xavier with ReLU loses a factor of two at every layer"
 sinking = signal["Xavier, tanh"][::10]  # (5,): every tenth layer
 assert np.all(np.diff(sinking) < 0), "Xavier with tanh sinks slowly"
+assert gradient["Xavier, tanh"][0] < 0.5 * gradient["Xavier, tanh"][-1], (
+    "its gradient sinks on the way back, too"
+)
 assert sinking[2] / sinking[1] < sinking[4] / sinking[3], "it sinks more and more slowly"
 assert np.abs(hidden_weights["all 0.1"] - hidden_weights["all 0.1"][0]).max() < 1e-9, (
     "equal neurons stay equal"
