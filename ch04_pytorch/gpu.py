@@ -1,15 +1,17 @@
 # %% [markdown]
-# # 4.5 The GPU: a fast factory at the end of a road
+# # 4.5 The GPU: when it pays, and what limits it
 #
-# A factory with thousands of hands lies an hour's drive away. For one shirt, sew it at home; for ten
-# thousand, drive. A GPU is that factory: the drive is the copy over the *bus*, the line between the two,
-# and the call that starts the work. Whether it pays depends on how much work there is for each thing
-# carried, and that can be computed before buying anything.
+# A graphics processor, or *GPU*, carries out twenty million million multiplications in a second, a
+# hundred times more than one core of an ordinary processor. And yet a small network often trains more
+# slowly on it than on the CPU, and a program that was moved to a GPU often leaves it idle for most of the
+# time. What decides? Language models are trained on thousands of such devices for months, so the answer
+# is worth a lot of money. But the same two numbers, work and bytes moved, explain the small case, and
+# they can be computed on paper.
 #
-# **You will build** an honest stopwatch, a counter of the memory that training holds, and the *roofline*,
-# which says how fast a layer can be at best; you train in mixed precision. **You need** tensors (4.1),
-# modules (4.3) and the training cycle (4.4). Without an accelerator every cell runs on the CPU, and says
-# what would differ.
+# **You will build** a stopwatch that can be trusted, the *roofline*, which says how fast a layer can be
+# at best, a counter of the memory that training holds, and the training cycle in mixed precision on any
+# device. **You need** tensors (4.1), modules (4.3) and the training cycle (4.4). Without an accelerator
+# every cell runs on the CPU and says what would differ.
 
 # %%
 import importlib.util
@@ -17,6 +19,7 @@ import shutil
 import statistics
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -24,6 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
 HERE = Path(globals().get("__file__", "")).parent
 cpu = torch.device("cpu")
@@ -32,25 +36,31 @@ on_gpu = device.type != "cpu"
 names = {cpu: "CPU"}
 if on_gpu:
     names[device] = torch.cuda.get_device_name() if device.type == "cuda" else device.type
-print("machines here:", ", ".join(names.values()) if on_gpu else "the CPU alone; its side is shown")
+print("devices here:", ", ".join(names.values()) if on_gpu else "the CPU alone; its side is shown")
 
 # %% [markdown]
 # ## On paper first
 #
-# A processor has two speeds: $P$ operations a second, and $B$ bytes a second to and from memory. Work
-# with $I$ operations for each byte, its *arithmetic intensity*, can reach no more than
+# A processor has two speeds: $P$ operations per second, and $B$ bytes per second to and from its memory.
+# Work that does $I$ operations for each byte that it moves, its *arithmetic intensity*, cannot be faster
+# than $P$ and not faster than $B \cdot I$. We take two examples with $n$ float32 numbers of 4 bytes along
+# an axis, and a machine with $P = 1000$ and $B = 100$ (in thousand millions per second).
 #
-# $$\min(P,\; B \cdot I) .$$
+# $$\begin{aligned}
+#   \text{add two vectors:} \quad & n \text{ operations}, \; 3 \cdot 4 n \text{ bytes}
+#     && I = \tfrac{1}{12} && \min(1000,\; 100 \cdot \tfrac{1}{12}) = 8.3 \\
+#   \text{multiply two matrices:} \quad & 2 n^3 \text{ operations}, \; 3 \cdot 4 n^2 \text{ bytes}
+#     && I = \tfrac{n}{6} && \min(1000,\; 100 \cdot \tfrac{60}{6}) = 1000 \text{ for } n = 60
+# \end{aligned}$$
 #
-# The two are equal at $I = P / B$, the *ridge*. Adding two vectors of $n$ float32 numbers: $n$
-# operations, $3 \cdot 4n$ bytes, $I = 1/12$. Multiplying two $n \times n$ matrices: $2n^3$ operations on
-# $3 \cdot 4n^2$ bytes, $I = n/6$. With $P = 1000$ and $B = 100$ (in units of $10^9$), the addition
-# reaches 8.3, the product of $60 \times 60$ matrices 1000.
+# The addition reaches less than a hundredth of the machine's speed, however large $n$ is, because it
+# waits for its bytes. The product can use all of it if $n$ is large enough. The two limits meet at
+# $I = P / B$, the *ridge*.
 
 
 # %%
 def attainable(intensity, peak, bandwidth):
-    """The roofline: operations a second at best. intensity: operations a byte; Williams et al. 2009."""
+    """The roofline: operations per second at best. intensity: operations per byte; Williams et al. 2009."""
     return np.minimum(peak, bandwidth * intensity)
 
 
@@ -60,42 +70,31 @@ assert attainable(60 / 6, 1000, 100) == 1000 and round(float(attainable(1 / 12, 
 # %% [markdown]
 # ## Where a tensor lives
 #
-# `.to(device)` returns a copy on the device, or the tensor itself if it is there already. A module's
-# `.to` moves what is in the box. Operands must live in the same place. To see the error on any machine we
-# use the device `meta`, where tensors have a shape and no numbers: a free way to try out a model that
-# would not fit.
+# A GPU has a memory of its own. The operands of an operation must live in the same place, and only the
+# program moves them: `x = x.to(device)` copies a tensor, `model.to(device)` moves a module (4.4). If they
+# are in two places, the error says so. On any computer we can see it with the device "meta", whose
+# tensors have a shape and no numbers. That device is useful, too: a model that would not fit into any
+# memory can be tried out for its shapes.
 
 # %%
-torch.manual_seed(0)
-x = torch.ones(2, 3)
-there = x.to(device)
-assert (there is x) == (not on_gpu) and there.device.type == device.type
-
-layer = nn.Linear(3, 2)
-weight = layer.weight
-assert layer.to(device) is layer and layer.weight is weight and weight.device.type == device.type
-
 try:
-    x + torch.ones(2, 3, device="meta")
+    mixture = torch.ones(2, 3) + torch.ones(2, 3, device="meta")
     refusal = "none"
 except RuntimeError as error:
-    refusal = str(error)
+    refusal = str(error).split("\n")[0]
 print("two places:", refusal)
-assert "device" in refusal
 
 huge = nn.Linear(200_000, 200_000, device="meta")
-print(
-    f"a layer of {huge.weight.numel() * 4 / 1e9:.0f} GB:",
-    tuple(huge(torch.empty(8, 200_000, device="meta")).shape),
-)
-assert huge(torch.empty(8, 200_000, device="meta")).shape == (8, 200_000)
+huge_output = huge(torch.empty(8, 200_000, device="meta"))  # (8, 200000) -> (8, 200000)
+print(f"a layer of {huge.weight.numel() * 4 / 1e9:.0f} GB gives", tuple(huge_output.shape))
 
 # %% [markdown]
-# ## A stopwatch that lies
+# ## A stopwatch that waits
 #
-# A GPU works *asynchronously*: a call only puts an order in a queue and returns, while the factory works
-# through the queue. A stopwatch around the call measures the writing of the order. A toy with a queue
-# shows it on any machine. (Ours begins when somebody waits; a real one works in the meantime.)
+# A GPU works *asynchronously*. A call puts an order in a queue and returns at once, and the GPU works
+# through the queue. So a stopwatch around the call measures how long it takes to place the order. A toy
+# with a queue shows it on any machine. (The toy begins when somebody waits for it; a real GPU works in
+# the meantime.) What will the two lines say?
 
 
 # %%
@@ -103,7 +102,8 @@ class ToyDevice:
     """Takes orders at once and carries them out, in order, when somebody waits."""
 
     def __init__(self):
-        self.queue, self.results = [], []
+        self.queue = []
+        self.results = []
 
     def launch(self, function, *args):
         """Put function(*args) in the queue; returns at once."""
@@ -116,24 +116,22 @@ class ToyDevice:
             self.results.append(function(*args))
 
 
-toy, matrix = ToyDevice(), torch.randn(600, 600)
+toy = ToyDevice()
+square = torch.randn(600, 600)
 started = time.perf_counter()
 for _ in range(5):
-    toy.launch(torch.matmul, matrix, matrix)  # (600, 600) @ (600, 600) -> (600, 600)
-wrong_time = time.perf_counter() - started
-print(f"the naive stopwatch: {1e6 * wrong_time:8.0f} microseconds, {len(toy.results)} products exist")
-assert len(toy.queue) == 5 and not toy.results
-
+    toy.launch(torch.matmul, square, square)  # (600, 600) @ (600, 600) -> (600, 600)
+n_before = len(toy.results)
+print(f"after the calls:   {1e6 * (time.perf_counter() - started):8.0f} µs, {n_before} products exist")
 toy.synchronize()
-right_time = time.perf_counter() - started
-print(f"after waiting:       {1e6 * right_time:8.0f} microseconds, {len(toy.results)} products exist")
-product = matrix @ matrix  # (600, 600) @ (600, 600) -> (600, 600)
-assert not toy.queue and torch.equal(toy.results[-1], product)
+n_after = len(toy.results)
+print(f"after waiting:     {1e6 * (time.perf_counter() - started):8.0f} µs, {n_after} products exist")
 
 # %% [markdown]
-# The honest one: call once to warm up (the first call allocates, loads and chooses), wait before starting
-# and before stopping, repeat, take the median. `.item()` and `print` wait too, which is why a loss
-# printed at every step slows a GPU down. On the CPU nothing is asynchronous, and both stopwatches agree.
+# An honest measurement therefore makes one call first, because the first one allocates memory and chooses
+# a method. Then it waits before starting and before stopping the clock, repeats, and takes the median. We
+# compare it with a stopwatch that does not wait, a median of as many calls. On a CPU nothing is
+# asynchronous, so the two should agree there, up to what else the computer is doing.
 
 
 # %%
@@ -144,7 +142,7 @@ def synchronize(device):
 
 
 def seconds(function, device, rounds=5):
-    """Median time of function() on `device`, warm, each call waited for."""
+    """Median time of function() on `device`, after a first call, each call waited for."""
     function()
     times = []
     for _ in range(rounds):
@@ -156,52 +154,39 @@ def seconds(function, device, rounds=5):
     return statistics.median(times)
 
 
-def naive_seconds(function):
-    """The time until function() returns, which on a GPU is before its work is done."""
+def naive_seconds(function, rounds=5):
+    """Median time until function() returns, which on a GPU is before its work is done."""
     function()
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 n = 4096 if on_gpu else 512
-matrix = torch.randn(n, n).to(device)
-synchronize(device)
-wrong_time = naive_seconds(lambda: matrix @ matrix)  # (n, n) @ (n, n) -> (n, n)
-right_time = seconds(lambda: matrix @ matrix, device)  # (n, n) @ (n, n) -> (n, n)
+operand = torch.randn(n, n).to(device)
+naive_time = naive_seconds(lambda: operand @ operand)  # (n, n) @ (n, n) -> (n, n)
+honest_time = seconds(lambda: operand @ operand, device)  # (n, n) @ (n, n) -> (n, n)
 print(f"product of {n} × {n} on the {names[device]}:")
-print(f"naive {1e3 * wrong_time:.3f} ms, honest {1e3 * right_time:.3f} ms")
-if on_gpu:
-    assert wrong_time < right_time
-else:
-    print("on a GPU the naive time would be that of placing the order, whatever n is")
+print(f"without waiting {1e3 * naive_time:.3f} ms, with waiting {1e3 * honest_time:.3f} ms")
 
 # %% [markdown]
-# ## The price of the road
+# The value of a result cannot be known before it is computed, so `.item()`, `.tolist()`, `.cpu()` and
+# `print` wait as well. A training loop that asks for `loss.item()` at each step makes the CPU wait for
+# the GPU at each step, and the queue runs empty. That is why lesson 4.4 adds up tensors and asks once per
+# epoch.
 #
-# A copy to the device has a fixed price and a price by the byte. From *pinned* memory, which the
-# operating system may not move, the bus can fetch by itself, faster and in the background
-# (`non_blocking=True`). Here a copy within memory stands in where there is no device.
-
-# %%
-transfers = {}
-print(f"{'copied':20s}{'microseconds':>16s}{'GB/s':>12s}")
-for n_bytes in (4_000, 400_000, 40_000_000):
-    source, target = torch.randn(n_bytes // 4), torch.empty(n_bytes // 4, device=device)
-    transfers[n_bytes] = seconds(lambda source=source, target=target: target.copy_(source), device)
-    print(f"{n_bytes:<20,d}{1e6 * transfers[n_bytes]:16.1f}{n_bytes / transfers[n_bytes] / 1e9:12.2f}")
-    assert torch.equal(target.cpu(), source)
-if device.type == "cuda":
-    pinned = source.pin_memory()
-    took = seconds(lambda: target.copy_(pinned, non_blocking=True), device)
-    print(f"{'the last, pinned':20s}{1e6 * took:16.1f}{n_bytes / took / 1e9:12.2f}")
-
-# %% [markdown]
 # ## When does it pay?
 #
-# Products of growing matrices, at home and away: with the operands already there, and with the copies
-# there and back. Where there is no GPU, one with round, assumed numbers stands in: ten microseconds to
-# place an order, a bus of $2 \cdot 10^{10}$ bytes and a factory of $2 \cdot 10^{13}$ operations a second.
+# A copy to the GPU and back over the *bus* has a fixed price for each order and a price for each byte.
+# From *pinned* memory, which the operating system may not move, the bus can fetch by itself while the
+# program goes on (`pin_memory=True` in a loader, `non_blocking=True` in `.to`). We compare products of
+# growing matrices at three prices: on the CPU, on the GPU with the operands already there, and on the GPU
+# with copies there and back. If there is no GPU, one with round, assumed numbers takes its place: ten
+# microseconds for an order, $2 \cdot 10^{10}$ bytes per second over the bus and $2 \cdot 10^{13}$
+# operations per second. From which size on do you expect it to pay?
 
 
 # %%
@@ -221,148 +206,154 @@ def crossover(sizes, home, away):
     return best
 
 
-# %% [markdown]
-# Now the sweep. A GPU that is there is measured; its products are compared with the CPU's.
+def there_and_back(a, b):
+    """The product of two matrices on the CPU, computed on the device."""
+    return (a.to(device) @ b.to(device)).cpu()  # (n, n) @ (n, n) -> (n, n)
 
-# %%
+
 sizes = [16, 32, 64, 128, 256, 512, 1024] + ([2048] if on_gpu else [])
-times = {"CPU": [], "away": [], "away, with copies": []}
+cpu_times = []
+gpu_times = []
+gpu_times_with_copies = []
 for n in sizes:
-    a, b = torch.randn(n, n), torch.randn(n, n)
-    a_there, b_there = a.to(device), b.to(device)
-    times["CPU"].append(seconds(lambda a=a, b=b: a @ b, cpu, rounds=3))  # (n, n) @ (n, n) -> (n, n)
+    a = torch.randn(n, n)
+    b = torch.randn(n, n)
+    a_there = a.to(device)
+    b_there = b.to(device)
+    cpu_times.append(seconds(partial(torch.matmul, a, b), cpu))  # (n, n) @ (n, n) -> (n, n)
     if on_gpu:
-        times["away"].append(seconds(lambda a=a_there, b=b_there: a @ b, device))  # (n, n) @ (n, n) -> (n, n)
-        there_and_back = lambda a=a, b=b: (a.to(device) @ b.to(device)).cpu()
-        times["away, with copies"].append(seconds(there_and_back, device))
-        torch.testing.assert_close((a_there @ b_there).cpu(), a @ b, rtol=1e-3, atol=1e-3)  # (n, n) @ (n, n)
+        gpu_times.append(seconds(partial(torch.matmul, a_there, b_there), device))
+        gpu_times_with_copies.append(seconds(partial(there_and_back, a, b), device))
     else:
-        times["away"].append(assumed_gpu(n, with_copies=False))
-        times["away, with copies"].append(assumed_gpu(n, with_copies=True))
-for name in ("away", "away, with copies"):
-    found = crossover(sizes, times["CPU"], times[name])
-    print(f"{name:20s}pays from n = {found}" if found else f"{name:20s}never pays at these sizes")
-per_operation = [assumed_gpu(n, with_copies=True) / (2 * n**3) for n in sizes]
-ratio = per_operation[0] / per_operation[-1]
-print(f"assumed GPU, copies included: an operation costs {ratio:,.0f} times more at n = {sizes[0]}")
-assert ratio > 1000
+        gpu_times.append(assumed_gpu(n, with_copies=False))
+        gpu_times_with_copies.append(assumed_gpu(n, with_copies=True))
+for name, times in {"operands there": gpu_times, "with copies": gpu_times_with_copies}.items():
+    found = crossover(sizes, cpu_times, times)
+    print(f"{name:20s}" + (f"pays from n = {found}" if found else "does not pay at these sizes"))
 
-# %%
 away = names[device] if on_gpu else "GPU (assumed numbers)"
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.loglog(sizes, times["CPU"], "o-", color="C0", label="CPU, measured")
-ax.loglog(sizes, times["away"], "s--", color="C1", label=away)
-ax.loglog(sizes, times["away, with copies"], "^-.", color="C2", label=f"{away}, with copies")
+ax.loglog(sizes, cpu_times, "o-", color="C0", label="CPU, measured")
+ax.loglog(sizes, gpu_times_with_copies, "^-.", color="C2", label=f"{away}, with copies")
+ax.loglog(sizes, gpu_times, "s--", color="C1", label=f"{away}, operands there")
 ax.set_xticks(sizes, sizes)
 ax.minorticks_off()
-ax.set(
-    xlabel="n, for a product of n × n matrices",
-    ylabel="seconds",
-    title="The trip has a fixed price, so size decides",
-)
+ax.set(xlabel="n", ylabel="seconds", title="Time for a product of two n × n matrices")
 ax.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
+# The CPU's time grows with $n^3$. On the left both GPU curves are level, because placing the orders costs
+# more than the work, and there the CPU is faster. The curves cross where a product has become large
+# enough to be worth an order, and, with copies, later. So give a GPU much to do at a time, and leave the
+# data there. A training loop copies one batch there and nothing back.
+#
 # ## The roofline of this machine
 #
-# A linear layer on a batch of $N$ does $2 N n_\text{in} n_\text{out}$ operations, and must at least read
-# the inputs and the weights and write the outputs:
+# Now to the second limit, the bytes. A linear layer on a batch of $N$ examples does a multiplication and
+# an addition for each example and weight, and has to read inputs and weights and write outputs:
 #
 # $$I = \frac{2 N n_\text{in} n_\text{out}}
 #   {4\,(N n_\text{in} + n_\text{in} n_\text{out} + N n_\text{out})} .$$
 #
-# With a single example every weight is fetched for one multiplication and one addition. With a batch,
-# each weight serves the whole batch.
+# With one example, every weight is fetched for a single multiplication and addition, and $I$ is about
+# $\frac12$. With a batch, each weight serves all examples. We measure the roof on this machine: $B$ as
+# the speed of a copy, and $P$ as the best of a square product and a product of the layer's own shape at
+# its largest batch. Then we measure the layer at five batch sizes. Which of the two limits will each of
+# them meet?
 
 
 # %%
 def layer_work(batch_size, n_in, n_out, bytes_each=4):
     """Operations and least bytes of memory traffic of a linear layer without bias."""
     operations = 2 * batch_size * n_in * n_out
-    numbers = batch_size * n_in + n_in * n_out + batch_size * n_out
-    return operations, bytes_each * numbers
+    n_numbers = batch_size * n_in + n_in * n_out + batch_size * n_out
+    return operations, bytes_each * n_numbers
 
 
-def speeds(device, n, n_bytes):
-    """Measured operations a second of an n × n product, and bytes a second of a copy of n_bytes."""
-    matrix = torch.rand(n, n, device=device)
+def product_rate(device, n_rows, n_in, n_out):
+    """Measured operations per second of a product (n_rows, n_in) @ (n_in, n_out)."""
+    a = torch.rand(n_rows, n_in, device=device)
+    b = torch.rand(n_out, n_in, device=device)
+    took = seconds(lambda: a @ b.T, device)  # (n_rows, n_in) @ (n_in, n_out) -> (n_rows, n_out)
+    return 2 * n_rows * n_in * n_out / took
+
+
+def copy_rate(device, n_bytes):
+    """Measured bytes per second, read and written, of a copy of n_bytes within the device's memory."""
     source = torch.rand(n_bytes // 4, device=device)
     target = torch.empty_like(source)
-    product = seconds(lambda: matrix @ matrix, device)  # (n, n) @ (n, n) -> (n, n)
-    copy = seconds(lambda: target.copy_(source), device)
-    return 2 * n**3 / product, 2 * n_bytes / copy  # a copy reads and writes
+    return 2 * n_bytes / seconds(lambda: target.copy_(source), device)
 
 
 batch_sizes = (1, 4, 16, 64, 256)
-roofs, points = {}, {}
+roofs = {}
+points = {}
 for place, name in names.items():
-    roofs[name] = speeds(place, n=1024 if place is cpu else 8192, n_bytes=2**27 if place is cpu else 2**30)
-    width = 4096 if place is cpu else 8192  # large enough not to fit into a cache
-    weight = torch.rand(width, width, device=place)
-    for batch_size in batch_sizes:
-        x = torch.rand(batch_size, width, device=place)
-        operations, traffic = layer_work(batch_size, width, width)
-        took = seconds(lambda x=x, weight=weight: x @ weight.T, place, rounds=3)  # (N, D) @ (D, D) -> (N, D)
-        points[name, batch_size] = operations / traffic, operations / took
-    peak, bandwidth = roofs[name]
+    width = 4096 if place is cpu else 8192  # so many weights do not fit into a cache
+    rates = [product_rate(place, batch_size, width, width) for batch_size in batch_sizes]
+    square_rate = product_rate(place, *(3 * [1024 if place is cpu else 8192]))
+    bandwidth = copy_rate(place, n_bytes=2**27 if place is cpu else 2**30)
+    roofs[name] = (max(square_rate, rates[-1]), bandwidth)
+    works = [layer_work(batch_size, width, width) for batch_size in batch_sizes]
+    points[name] = [(work[0] / work[1], rate) for work, rate in zip(works, rates)]
+    peak, _ = roofs[name]
     print(f"{name}: product {peak / 1e9:,.0f} GFLOP/s, copy {bandwidth / 1e9:,.0f} GB/s", end=", ")
-    print(f"ridge at {peak / bandwidth:.1f} operations a byte")
-intensities = [points["CPU", batch_size][0] for batch_size in batch_sizes]
-print("operations a byte:", [round(intensity, 1) for intensity in intensities])
-assert intensities == sorted(intensities) and abs(intensities[0] - 0.5) < 0.01
+    print(f"ridge at {peak / bandwidth:.1f} operations per byte")
+intensities = [intensity for intensity, _ in points["CPU"]]
+print("operations per byte:", [round(intensity, 1) for intensity in intensities])
 
-# %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 axis = np.geomspace(0.1, 1000, 200)  # (200,)
 for i, (name, (peak, bandwidth)) in enumerate(roofs.items()):
-    ax.loglog(
-        axis,
-        attainable(axis, peak, bandwidth) / 1e9,
-        "-" if i == 0 else "--",
-        color=f"C{i}",
-        label=f"roof of the {name}",
-    )
-    for batch_size in batch_sizes:
-        intensity, rate = points[name, batch_size]
+    roof = attainable(axis, peak, bandwidth) / 1e9
+    ax.loglog(axis, roof, "-" if i == 0 else "--", color=f"C{i}", label=f"roof of the {name}")
+    for batch_size, (intensity, rate) in zip(batch_sizes, points[name]):
         label = "a layer, by batch size" if i == 0 and batch_size == 1 else None
         ax.loglog(intensity, rate / 1e9, "os"[i], color="0.2", fillstyle="none", label=label)
-        ax.annotate(
-            f"{batch_size}", (intensity, rate / 1e9), xytext=(6, -12), textcoords="offset points", fontsize=9
-        )
-ax.set(xlabel="arithmetic intensity (operations a byte)", ylabel="GFLOP/s")
-ax.set(title="A larger batch has more work for each byte")
+        place = {"xytext": (6, -12), "textcoords": "offset points", "fontsize": 9}
+        ax.annotate(f"{batch_size}", (intensity, rate / 1e9), **place)
+ax.set(xlabel="arithmetic intensity (operations per byte)", ylabel="GFLOP/s")
+ax.set_title("A linear layer at five batch sizes, and the roofline")
 ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# The numbers beside the points are batch sizes. Left of the ridge, memory sets the speed, and computing
-# is free; right of it, the multipliers do. A point above the roof found its data in a cache; a point far
-# below it paid for something else, on a GPU often for placing the order.
+# The numbers beside the points are batch sizes. Left of the ridge the roof slopes: there the memory sets
+# the speed, and computing more for each byte is free. Right of it the roof is level, and the multipliers
+# set the speed. A point on the slope may lie above the roof, because a copy, which writes as much as it
+# reads, does not reach the memory's full speed, or because part of the data was still in a cache. A point
+# far below paid for something else, on a GPU often for placing the order.
+#
+# This figure answers the question of the opening for a layer: small batches leave most of the processor
+# idle. It also says what helps. On the slope, fewer bytes help, for example numbers of 16 bits; on the
+# level part, only faster multipliers do.
 #
 # ## What fills the memory
 #
-# Weights, their gradients, and the optimizer's own tensors (*Adam*, lesson 7.2, keeps two averages for
-# each weight) do not depend on the batch. But backward needs what forward computed, and that grows with
-# the batch. `saved_tensors_hooks` shows us every tensor that autograd keeps.
+# Training holds the weights, their gradients, and the optimizer's own tensors (*Adam*, lesson 7.2, keeps
+# two averages for each weight). None of these depends on the batch. But `backward` needs what `forward`
+# computed (4.2), and that grows with the batch. `saved_tensors_hooks` shows us every tensor that autograd
+# keeps. For a network from 196 pixels over 64 units to 10 scores, which tensors do you expect, and from
+# which batch size on are they larger than all the rest?
 
 
 # %%
 def saved_bytes(model, x):
     """Bytes that autograd keeps for the backward pass of model(x), the model's own tensors not counted."""
     own = {tensor.untyped_storage().data_ptr() for tensor in model.state_dict().values()}
-    kept = {}
+    sizes_by_address = {}
 
     def note(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+            sizes_by_address[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         out = model(x)
     assert out.requires_grad  # and keeps what was saved alive until here
-    return sum(kept.values())
+    return sum(sizes_by_address.values())
 
 
 def make_model():
@@ -372,100 +363,195 @@ def make_model():
 
 
 model = make_model().to(device)
-fixed = sum(4 * parameter.numel() for parameter in model.parameters())
-held = {size: saved_bytes(model, torch.randn(size, 196).to(device)) for size in (1, 64, 256, 1024)}
-print(f"weights {fixed:,} bytes, their gradients as many, Adam's two averages twice as many")
-for size, n_bytes in held.items():
-    print(f"batch {size:5d}   kept for backward {n_bytes:10,d} bytes")
-    assert n_bytes == 4 * size * (196 + 64)  # the input and the hidden layer
-assert held[1024] > 4 * fixed
-if device.type == "cuda":
-    before = torch.cuda.memory_allocated()
-    x = torch.randn(1024, 196).to(device)
-    out = model(x)
-    grown = torch.cuda.memory_allocated() - before
-    print(f"the allocator agrees to its rounding: {grown:,} bytes, scores included")
+weight_bytes = sum(4 * parameter.numel() for parameter in model.parameters())
+kept_bytes = {size: saved_bytes(model, torch.randn(size, 196).to(device)) for size in (1, 64, 256, 1024)}
+print(f"weights, gradients and Adam's two averages: {4 * weight_bytes:,} bytes")
+for size, n_bytes in kept_bytes.items():
+    print(f"batch {size:5d}   kept for backward {n_bytes:10,d} bytes, {n_bytes / size:.0f} per example")
 
 # %% [markdown]
+# For each example 1,040 bytes are kept: $196 + 64$ numbers, the input, which the first layer needs for
+# the gradient of its weights, and the output of the ReLU, which serves both the ReLU and the last layer.
+# At a batch of 64 the weights and their company still need more; at 256 the batch does. If memory runs
+# out, a smaller batch is therefore the first thing to try, and several small batches can add up their
+# gradients (4.2).
+#
 # ## Half the bits: mixed precision
 #
-# Numbers of 16 bits halve the traffic, and GPUs multiply them many times faster. There are two kinds.
-# *float16* has a fine grain and a short range; *bfloat16* has the range of float32 and a coarse grain.
-# Small gradients vanish in float16, so they are multiplied by a large *scale* before backward and divided
-# by it after (`torch.amp.GradScaler`).
+# Numbers of 16 bits halve the bytes, and GPUs multiply them many times faster. There are two kinds.
+# *float16* has about three digits and a short range; *bfloat16* has the range of float32 and only about
+# two digits. The gradients of a network are often tiny. What becomes of a gradient of $10^{-8}$ on its
+# way back through a number of 16 bits?
+
 
 # %%
-tiny, grain = torch.tensor(1e-8, dtype=torch.float32), torch.tensor(1.001, dtype=torch.float32)
+def tiny_gradient(dtype, scale):
+    """The gradient of 1e-8 · w, where w goes through `dtype`; the loss is multiplied by `scale` first."""
+    w = torch.tensor(1.0, requires_grad=True)
+    loss = w.to(dtype).float() * 1e-8
+    (scale * loss).backward()
+    return w.grad.item() / scale
+
+
+gradients = {}
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
-    row = f"1e-8 becomes {tiny.to(dtype).item():.2g}   1.001 becomes {grain.to(dtype).item():.6g}"
-    print(f"{str(dtype).removeprefix('torch.'):12s}{row}   largest {torch.finfo(dtype).max:.3g}")
-scale = 2.0**16
-rescued = (tiny * scale).half().float() / scale
-print(f"float16 with scaling: {rescued.item():.3g}")
-assert tiny.half() == 0 and tiny.bfloat16() != 0 and grain.bfloat16() == 1
-assert abs(rescued / tiny - 1) < 1e-3
+    name = str(dtype).removeprefix("torch.")
+    grain = torch.tensor(1.001).to(dtype).item()
+    largest = torch.finfo(dtype).max
+    gradients[name] = tiny_gradient(dtype, scale=1.0)
+    print(f"{name:12s}1.001 is {grain:.6g}, the largest is {largest:.3g}, the gradient {gradients[name]:.3g}")
+gradients["float16, scaled"] = tiny_gradient(torch.float16, scale=2.0**16)
+print(f"float16, with the loss multiplied by 65,536 before backward: {gradients['float16, scaled']:.3g}")
 
 # %% [markdown]
-# *Autocast* chooses by operation: products run in 16 bits, sums and losses in 32, and the weights
-# themselves stay float32, so that small updates are not rounded away. With bfloat16 no scaling is needed.
-# Backward runs outside of it and follows the types that forward used.
-
+# In float16 the gradient has become zero, and such a weight would never learn. The remedy is to multiply
+# the _loss_ by a large *scale*. By the chain rule all gradients are then multiplied by it, so they stay
+# within the range, and they are divided by the scale before the step. `torch.amp.GradScaler` does that.
+# If the scale was too large and a gradient overflows, it skips the step and halves the scale. With
+# bfloat16 it is not needed.
+#
+# The weights themselves stay in float32, because otherwise a small update would be rounded away: next to
+# $1$, float16 has no number closer than about $0.001$. *Autocast* chooses for each operation inside its
+# block: products run in 16 bits, and `backward` follows. This combination is called *mixed precision*.
+# Here is the whole cycle of lesson 4.4 with it, on any device: loader, modes, scheduler, and evaluation.
+# On CUDA we use float16, elsewhere bfloat16. Will the losses differ from those in float32, and by how
+# much?
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     train_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
     train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
 pictures = train_images[:, ::2, ::2].flatten(1)  # (5000, 14, 14) -> (5000, 196)
+train_set = TensorDataset(pictures[:4000], train_labels[:4000])
+valid_pictures = pictures[4000:]  # (1000, 196)
+valid_labels = train_labels[4000:]  # (1000,)
 
 
-def train_losses(device, n_steps, mixed=False, batch_size=64):
-    """The loss at each step of SGD on `device`, always the same start and batches; mixed: with autocast."""
+def fit(device, half=None, n_epochs=3, batch_size=64):
+    """Train on `device`, always with the same start and batches; half: None, or a 16-bit type for autocast.
+
+    Returns the losses of all steps and the validation accuracy of each epoch.
+    """
     model = make_model().to(device)  # random numbers are drawn on the CPU, so every device starts alike
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
-    generator, losses = torch.Generator().manual_seed(0), []
-    for _ in range(n_steps):
-        chosen = torch.randint(len(pictures), (batch_size,), generator=generator)
-        x, y = pictures[chosen].to(device), train_labels[chosen].to(device)  # (B, 196) and (B,)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-            scores = model(x)
-            assert scores.dtype == (torch.bfloat16 if mixed else torch.float32)
-            loss = F.cross_entropy(scores.float(), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.detach())
-    assert model[0].weight.dtype == torch.float32
-    return torch.stack(losses).tolist()  # one wait at the end, not one a step
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=n_epochs)
+    scaler = torch.amp.GradScaler(device.type, enabled=half == torch.float16)
+    mixed = {"device_type": device.type, "dtype": half or torch.bfloat16, "enabled": half is not None}
+    on_cuda = device.type == "cuda"
+    generator = torch.Generator().manual_seed(0)
+    batches = DataLoader(train_set, batch_size, shuffle=True, generator=generator, pin_memory=on_cuda)
+    losses = []
+    accuracies = []
+    for _ in range(n_epochs):
+        model.train()
+        for x, y in batches:
+            x = x.to(device, non_blocking=True)
+            y = y.to(device, non_blocking=True)
+            with torch.autocast(**mixed):
+                scores = model(x)  # (B, 196) -> (B, 10)
+                loss = F.cross_entropy(scores.float(), y)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()  # outside of autocast
+            scaler.step(optimizer)  # divides by the scale, and skips the step if a gradient is not finite
+            scaler.update()
+            losses.append(loss.detach())  # asking for its value would wait
+        scheduler.step()
+        model.eval()
+        with torch.no_grad(), torch.autocast(**mixed):
+            answers = model(valid_pictures.to(device)).argmax(dim=1).cpu()  # (1000, 196) -> (1000,)
+        accuracies.append((answers == valid_labels).double().mean().item())
+    return torch.stack(losses).tolist(), accuracies
 
 
-n_steps = 200
-full, mixed = train_losses(device, n_steps), train_losses(device, n_steps, mixed=True)
-gap = max(abs(a - b) for a, b in zip(full, mixed, strict=True))
-print(f"last 20 losses: float32 {np.mean(full[-20:]):.4f}, mixed {np.mean(mixed[-20:]):.4f}")
-print(f"largest gap at any step: {gap:.4f}")
-assert 0 < gap < 0.1 and np.mean(full[-20:]) < 0.5 * full[0]
+half = torch.float16 if device.type == "cuda" else torch.bfloat16
+full_losses, full_accuracies = fit(device)
+mixed_losses, mixed_accuracies = fit(device, half)
+gap = max(abs(a - b) for a, b in zip(full_losses, mixed_losses, strict=True))
+print("validation accuracy, float32: " + " ".join(f"{value:.3f}" for value in full_accuracies))
+print("validation accuracy, mixed:   " + " ".join(f"{value:.3f}" for value in mixed_accuracies))
+print(f"largest gap of the loss at any step: {gap:.4f}")
 
-# %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-left.plot(list(held), [4 * fixed / 1e6] * len(held), "o-", color="C0", label="weights, gradients, Adam")
-left.plot(
-    list(held), [n_bytes / 1e6 for n_bytes in held.values()], "s--", color="C1", label="kept for backward"
+batch_axis = list(kept_bytes)
+left.loglog(batch_axis, [4 * weight_bytes / 1e6] * 4, "o-", color="C0", label="weights, gradients, Adam")
+left.loglog(
+    batch_axis, np.array(list(kept_bytes.values())) / 1e6, "s--", color="C1", label="kept for backward"
 )
-left.set(xlabel="batch size", ylabel="memory (MB)", title="Here the batch fills the memory, not the weights")
+left.set(xlabel="batch size", ylabel="memory (MB)", title="What training holds in memory")
 left.legend()
-right.plot(full, "-", color="C0", label="float32")
-right.plot(mixed, "--", color="C1", label="mixed, bfloat16")
-right.set(xlabel="step", ylabel="loss (nats)", title="Half the bits, nearly the same curve", ylim=0)
+right.plot(full_losses, "-", color="C0", label="float32")
+right.plot(mixed_losses, "--", color="C1", label=f"mixed, {str(half).removeprefix('torch.')}")
+right.set(xlabel="step", ylabel="loss (nats)", ylim=0, title="Training in full and in mixed precision")
 right.legend()
 plt.show()
 
 # %% [markdown]
-# ## Fewer trips to memory: compile
+# On the left, the dashed line crosses the level one between the batch sizes 64 and 256, as computed
+# above. On the right the two curves lie on each other: the grain of 16 bits is small beside the scatter
+# from batch to batch. On this small network, nothing is gained in time. On a GPU and with large layers,
+# half the bits are often more than twice as fast.
 #
-# A chain of elementwise operations, run *eagerly*, one after the other, is bound by memory: each reads
-# its input and writes its output. `torch.compile` writes one program for the device, a *kernel*, for the
-# whole chain, which reads once and writes once. Its first call takes long, and needs a compiler and the
-# package Triton, so the course uses it on CUDA only.
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert "device" in refusal, "operands in two places are refused"
+assert (n_before, n_after) == (0, 5), "the calls return before any product exists"
+if on_gpu:
+    assert naive_time < honest_time, "on a GPU, a stopwatch that does not wait measures the order"
+per_operation = [assumed_gpu(n, with_copies=True) / (2 * n**3) for n in (16, 1024)]
+assert per_operation[0] > 1000 * per_operation[1], "the assumed GPU is cheap in large products only"
+assert abs(intensities[0] - 0.5) < 0.01, "with one example a layer does half an operation per byte"
+assert intensities == sorted(intensities), "a larger batch does more operations per byte"
+cpu_rates = [rate for _, rate in points["CPU"]]
+assert cpu_rates[-1] > cpu_rates[0], "the layer does more operations per second on a large batch"
+per_example = {n_bytes / size for size, n_bytes in kept_bytes.items()}
+assert per_example == {4 * (196 + 64)}, "backward keeps the input and the hidden layer of each example"
+assert kept_bytes[64] < 4 * weight_bytes < kept_bytes[256], "from some batch size on, the batch needs more"
+assert gradients["float16"] == 0, "a gradient of 1e-8 vanishes in float16"
+assert abs(gradients["float16, scaled"] / 1e-8 - 1) < 1e-3, "it survives if the loss is scaled"
+assert 0 < gap < 0.1, "the losses in mixed precision stay close to those in float32"
+assert abs(mixed_accuracies[-1] - full_accuracies[-1]) < 0.02, "and so does the accuracy"
+
+# %% [markdown]
+# ## Going further
+#
+# This part can be skipped. It shows the scaler at work when its scale is too large, how one kernel can
+# replace four, and how far two devices agree.
+#
+# ### A scale that is too large
+#
+# We begin with a scale so large that the scaled gradient overflows float16, and watch. Which steps move
+# the weight?
+
+# %%
+w = torch.tensor(1.0, requires_grad=True)
+optimizer = torch.optim.SGD([w], lr=0.1)
+scaler = torch.amp.GradScaler("cpu", init_scale=2.0**18)
+scales = []
+weights = []
+for step in range(5):
+    loss = w.to(torch.float16).float()  # its gradient is 1; the scaled one passes through float16
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    scales.append(scaler.get_scale())
+    weights.append(w.item())
+    print(f"step {step}   next scale {scales[-1]:8,.0f}   weight {weights[-1]:.2f}")
+
+# %% [markdown]
+# Float16 ends at 65,504. The first three steps are skipped, and the scale is halved each time, until the
+# gradient fits. From then on the weight moves.
+#
+# ### Fewer trips to memory: compile
+#
+# A chain of elementwise operations, carried out one after the other, is limited by the memory, because
+# each of them reads its input and writes its output. `torch.compile` writes one program for the device, a
+# *kernel*, for the whole chain, which reads once and writes once. Its first call takes long and needs a
+# compiler (and for GPUs the package Triton), so the course uses it on CUDA only.
 
 
 # %%
@@ -474,80 +560,89 @@ def chain(x):
     return torch.tanh(x * 2 + 1).relu()
 
 
-n = 2**22
-fused_bytes = 2 * 4 * n  # n float32 numbers, read and written once
-eager_bytes = 4 * fused_bytes  # by each of four operations
-ratio = eager_bytes // fused_bytes
-print(f"eager moves {eager_bytes / 1e6:.0f} MB, one kernel {fused_bytes / 1e6:.0f} MB: {ratio} times less")
-x = torch.randn(n).to(device)
-print(f"eager on the {names[device]}: {1e3 * seconds(lambda: chain(x), device):.3f} ms")
+n_numbers = 2**22
+one_kernel = 2 * 4 * n_numbers  # bytes: every float32 number is read once and written once
+eager = 4 * one_kernel  # by each of the four operations
+print(f"one after the other {eager / 1e6:.0f} MB, in one kernel {one_kernel / 1e6:.0f} MB")
+signal = torch.randn(n_numbers).to(device)
+print(f"one after the other on the {names[device]}: {1e3 * seconds(lambda: chain(signal), device):.3f} ms")
 can_compile = (shutil.which("cc") or shutil.which("gcc")) and importlib.util.find_spec("triton")
 if device.type == "cuda" and can_compile:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice on settings that do not matter here
         compiled = torch.compile(chain)
-        torch.testing.assert_close(compiled(x), chain(x))
-    print(f"compiled: {1e3 * seconds(lambda: compiled(x), device):.3f} ms")
+        torch.testing.assert_close(compiled(signal), chain(signal))
+    print(f"compiled: {1e3 * seconds(lambda: compiled(signal), device):.3f} ms")
 else:
     print("on a CUDA GPU the compiled chain would stand beside it")
 
 # %% [markdown]
-# ## The same result everywhere?
+# ### The same result everywhere?
 #
-# Float32 sums depend on their order, and every device has its own order. So results agree to a tolerance,
-# which grows with training, as small differences are fed back. A sum in another order on the same CPU
-# shows the size of the effect; a GPU is no worse. Random numbers do differ: draw them on the CPU and move
-# them, as `make_model` does.
+# A float32 sum depends on the order of its terms (4.1), and every device has its own order. How large are
+# the differences of one product, if only the order is changed on the same CPU, and how large do they
+# become in training?
 
 # %%
-a, b = torch.randn(256, 512), torch.randn(512, 128)
+a = torch.randn(256, 512)
+b = torch.randn(512, 128)
 order = torch.randperm(512)
 exact = a.double() @ b.double()  # (256, 512) @ (512, 128) -> (256, 128)
 variants = {"CPU": a @ b, "CPU, other order": a[:, order] @ b[order]}  # (256, 512) @ (512, 128), twice
 if on_gpu:
-    variants[names[device]] = (a.to(device) @ b.to(device)).cpu()  # (256, 512) @ (512, 128) -> (256, 128)
+    variants[names[device]] = there_and_back(a, b)
+errors = {}
 for name, product in variants.items():
-    error = ((product.double() - exact).abs().max() / exact.abs().max()).item()
-    print(f"{name:24s}largest error, relative to the largest entry: {error:.1e}")
-    assert error < 1e-4
-assert not torch.equal(variants["CPU"], variants["CPU, other order"])
-
-gap = max(abs(a - b) for a, b in zip(train_losses(cpu, 50), train_losses(device, 50), strict=True))
-print(f"50 training steps, CPU against {names[device]}: largest gap {gap:.1e}")
-assert gap < 1e-3
+    errors[name] = ((product.double() - exact).abs().max() / exact.abs().max()).item()
+    print(f"{name:24s}largest error, relative to the largest entry: {errors[name]:.1e}")
+cpu_losses, _ = fit(cpu, n_epochs=1)
+device_losses, _ = fit(device, n_epochs=1)
+drift = max(abs(a - b) for a, b in zip(cpu_losses, device_losses, strict=True))
+print(f"one epoch, CPU against {names[device]}: largest gap of the loss {drift:.1e}")
 
 # %% [markdown]
-# Two switches matter here. On recent NVIDIA GPUs `torch.set_float32_matmul_precision("high")` lets
-# float32 matrix products round their inputs to fewer bits (TF32): faster, with larger errors. And
-# `torch.use_deterministic_algorithms(True)` makes a GPU give the same bits in every run, or raises where
-# it cannot. Neither is on by default, but convolutions (9.1) may use TF32 without being asked.
-#
+# So devices agree to a tolerance and not to the bit. Random numbers really differ, which is why
+# `make_model` draws them on the CPU and moves them. Two switches matter on NVIDIA GPUs:
+# `torch.set_float32_matmul_precision("high")` lets float32 products round their inputs to fewer bits
+# (TF32), which is faster with larger errors, and `torch.use_deterministic_algorithms(True)` makes every
+# run give the same bits or raises an error. Neither is on by default, but convolutions (9.1) may use TF32
+# without being asked.
+
+# %%
+assert weights[:3] == [1, 1, 1] and weights[3] < 1, "a step whose gradient overflows is skipped"
+assert scales[:3] == [2.0**17, 2.0**16, 2.0**15], "after an overflow the scale is halved"
+assert max(errors.values()) < 1e-4, "products agree to a tolerance"
+assert not torch.equal(variants["CPU"], variants["CPU, other order"]), "another order gives other last digits"
+assert drift < 1e-3, "devices stay close for an epoch of training"
+
+# %% [markdown]
 # ## What to remember
 #
-# - Model, inputs and targets must live on the same device. Write `device` once, and `.to(device)` where
+# - Model, inputs and labels must live on the same device. Write `device` once, and `.to(device)` where
 #   data enters.
-# - Wait before reading the clock. `.item()` waits too: collect losses as tensors.
-# - The road has a fixed price. Carry much at once, keep data there, and give each byte much work: large
-#   batches.
-# - Left of the ridge memory sets the speed: fewer bytes (16 bits, one kernel) help. Right of it only more
-#   multipliers do.
-# - Devices agree to a tolerance, not to the bit.
+# - Wait before you read a clock. `.item()` waits, too, so collect losses as tensors.
+# - An order and a copy have a fixed price: give the GPU much work at a time, and leave the data there.
+# - Left of the ridge the memory sets the speed, so fewer bytes help; right of it the multipliers do.
+# - Mixed precision: autocast for the forward pass, weights in float32, and with float16 a `GradScaler`,
+#   which scales the loss.
 #
 # ## Try it
 #
-# Predict first, then change the code and run again.
+# Predict first, then change the code and run the file from the top.
 #
-# 1. Compute the intensity of the layer with `bytes_each=2`. From which batch size is it right of your
-#    ridge?
-# 2. Give `make_model` ten hidden layers. What does `saved_bytes` grow by, and which ReLU keeps what?
-# 3. Train with `.half()` weights instead of autocast. Where does it go wrong first: the loss, or the
-#    updates?
+# 1. Let the numbers have two bytes: set the default `bytes_each=2` in `layer_work`. Where do the points
+#    of the second figure move, and which of them would now lie right of the ridge?
+# 2. Set the scale of `gradients["float16, scaled"]` to `2.0**43`, after computing what the scaled
+#    gradient will be. What will the last line of that cell say?
+# 3. From a blank cell: predict by formula, then measure with `saved_bytes`, what a network from 196 over
+#    64 and 32 to 10, with a ReLU after each hidden layer, keeps for a batch of 100.
 #
 # ## Sources
 #
 # - S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful visual performance model for
-#   multicore architectures", *CACM* 52, 2009.
-# - P. Micikevicius et al., "Mixed precision training", ICLR 2018, section 3: a float32 copy of the
-#   weights, loss scaling.
-# - D. Kalamkar et al., *A study of BFLOAT16 for deep learning training*, 2019.
-# - PyTorch documentation, *CUDA semantics*, *Automatic mixed precision* and *Reproducibility*.
+#   multicore architectures", _CACM_ 52, 2009. Reproduced: "a larger batch does more operations per byte".
+# - P. Micikevicius et al., "Mixed precision training", ICLR 2018, section 3: float32 weights, and a
+#   scaled loss. Reproduced: "it survives if the loss is scaled".
+# - D. Kalamkar et al., _A study of BFLOAT16 for deep learning training_, 2019. Reproduced: "the losses in
+#   mixed precision stay close".
+# - PyTorch documentation, _CUDA semantics_, _Automatic mixed precision_ and _Reproducibility_.

@@ -136,6 +136,89 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
             "prints": "['0.weight', '0.bias', '1.weight', '1.bias'] 40",
         },
     ],
+    "training_cycle": [
+        {
+            "change": {"nn.Dropout(0.2)": "nn.Dropout(0.0)"},
+            "prints": "left out: random      largest difference of a weight 0.0e+00",
+        },
+        {
+            "change": {"        scheduler.step()": "        pass"},
+            "prints": "left out: scheduler   largest difference of a weight 0.0e+00",
+        },
+        {
+            "add": (
+                "def my_fit(model, optimizer, scheduler, batches, n_epochs):\n"
+                "    for _ in range(n_epochs):\n"
+                "        model.train()\n"
+                "        for pictures, labels in batches:\n"
+                "            loss = F.cross_entropy(model(pictures.to(device)), labels.to(device))\n"
+                "            optimizer.zero_grad()\n"
+                "            loss.backward()\n"
+                "            optimizer.step()\n"
+                "        scheduler.step()\n\n\n"
+                "fewer = torch.utils.data.Subset(train_tensors, range(400))\n"
+                "parts = start('hidden layer', 0.2, seed=0, n_epochs=10, examples=fewer)\n"
+                "my_fit(*parts, n_epochs=10)\n"
+                "my_accuracy = accuracy(evaluate(parts[0], validation, device)[1])\n"
+                "print('fewer is worse', 0.6 < my_accuracy < valid_accuracy['hidden layer'][0])"
+            ),
+            "prints": "fewer is worse True",
+        },
+    ],
+    "gpu": [
+        {"change": {"bytes_each=4):": "bytes_each=2):"}, "figure": 2},
+        {
+            "change": {
+                "tiny_gradient(torch.float16, scale=2.0**16)": "tiny_gradient(torch.float16, scale=2.0**43)"
+            },
+            "prints": "before backward: inf",
+        },
+        {
+            "add": (
+                "deep = nn.Sequential(\n"
+                "    nn.Linear(196, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)\n"
+                ")\n"
+                "measured = saved_bytes(deep, torch.randn(100, 196))\n"
+                "print('predicted', 4 * 100 * (196 + 64 + 32), 'measured', measured)"
+            ),
+            "prints": "predicted 116800 measured 116800",
+        },
+    ],
+    "regression_project": [
+        {"change": {"width = 24": "width = 13"}, "prints": "1.298"},
+        {"change": {"np.ones(3) / 3": "np.ones(5) / 5"}, "prints": "with the leak"},
+        {
+            "add": (
+                "valid_bias = (roll(forecaster, valid_history, n_steps) - valid_future).mean(axis=0)\n"
+                "corrected = forecast - valid_bias\n"
+                "held_again = (np.abs(corrected - test_future) <= band).mean(axis=0)\n"
+                "print(f'before {held[-1]:.2f}, corrected {held_again[-1]:.2f}')"
+            ),
+            "prints": "before 0.7",
+        },
+    ],
+    "pytorch_project": [
+        {"change": {'    batches.generator.set_state(state["loader"])': "    pass"}, "figure": 1},
+        {
+            "change": {"        return self.head(x)\n": "        return self.head(x).relu()\n"},
+            "prints": "epoch 6",
+        },
+        {
+            "add": (
+                'case = "    def test_scores_can_be_negative(self):\\n"\n'
+                'case += "        torch.manual_seed(0)\\n"\n'
+                'case += "        scores = Classifier(n_hidden=8)(torch.rand(50, 14, 14))\\n"\n'
+                'case += "        self.assertLess(scores.min().item(), 0)\\n"\n'
+                'write("test_project.py", TEST + "\\n" + case)\n'
+                'good_code, _ = run("-m", "unittest")\n'
+                'clipped = fixed_model.replace("return self.head(x)", "return self.head(x).relu()")\n'
+                'write("model.py", clipped)\n'
+                'bad_code, _ = run("-m", "unittest")\n'
+                "print('third test', good_code, bad_code)"
+            ),
+            "prints": "third test 0 1",
+        },
+    ],
 }
 
 
@@ -608,14 +691,16 @@ def cycle_parts(training_cycle):
 
     def make(seed):
         torch.manual_seed(seed)
-        model = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 10))
+        model = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.Dropout(0.3), nn.Linear(5, 10))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
         data = np.random.default_rng(0)
         x, y = (
             torch.from_numpy(data.normal(size=(37, 2, 3))).float(),
             torch.from_numpy(data.integers(10, size=37)),
         )
-        return model, optimizer, training_cycle.TensorBatches(x, y, 5, torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        return model, optimizer, scheduler, training_cycle.TensorBatches(x, y, 5, generator)
 
     return make
 
@@ -623,7 +708,7 @@ def cycle_parts(training_cycle):
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 10])
 def test_own_loader_yields_what_the_library_yields(training_cycle, batch_size):
     t = training_cycle
-    data = t.Pictures(torch.randn(7, 2, 3), torch.arange(7), lambda image: 2 * image)
+    data = [(torch.randn(2, 3), label) for label in range(7)]
     for epochs in (1, 2):
         ours, theirs = (
             make(data, batch_size, sampler=t.Shuffle(7, torch.Generator().manual_seed(3)))
@@ -651,9 +736,27 @@ def test_tensor_batches_cover_everything_once(training_cycle):
     for _ in range(2):
         x, y = (torch.cat(parts) for parts in zip(*mixed))
         assert y.tolist() != labels.tolist() and torch.equal(x, images[y])
-    for make in (training_cycle.Pictures, training_cycle.TensorBatches):
-        with pytest.raises(ValueError, match="11 images but 10 labels"):
-            make(images, labels[:10], 4)
+    with pytest.raises(ValueError, match="11 pictures but 10 labels"):
+        training_cycle.TensorBatches(images, labels[:10], 4)
+
+
+def test_files_become_the_pictures_they_were_made_from(training_cycle):
+    t = training_cycle
+    assert len(t.train_set) == 4000 and len(t.valid_set) == 1000 and len(t.test_set) == 1000
+    assert not set(t.train_files) & set(t.valid_files)
+    assert {*t.train_files, *t.valid_files} == set(t.train_folder_files)
+    for dataset, pixels, names in (
+        (t.train_set, t.train_pixels, t.true_names["train"]),
+        (t.test_set, t.test_pixels, t.true_names["test"]),
+    ):
+        for i in (0, 7, len(dataset) - 1):
+            picture, label = dataset[i]
+            number = int(dataset.files[i].stem)
+            torch.testing.assert_close(picture[0], (pixels[number] / 255 - t.mean) / t.spread)
+            assert t.CLASSES[label] == names[number]
+    pictures, labels = t.train_tensors.tensors
+    assert abs(pictures.mean()) < 1e-4 and abs(pictures.std() - 1) < 1e-4 and labels.dtype == torch.int64
+    assert torch.bincount(labels).min() > 300
 
 
 @pytest.mark.parametrize("n, n_classes", [(0, 2), (1, 1), (50, 7)])
@@ -685,46 +788,77 @@ def test_confusion_matrix_names_the_fault(training_cycle):
 
 
 def test_loops_match_plain_formulas(training_cycle, cycle_parts):
-    model, optimizer, batches = cycle_parts(0)
-    assert training_cycle.evaluate(model, batches)[1].sum() == 37 and not model.training
-    x, y = batches.images, batches.labels
-    loss, confusion = training_cycle.evaluate(model, batches)
+    model, optimizer, _, batches = cycle_parts(0)
+    model[3] = nn.Identity()  # without dropout, so that training and evaluation give the same loss
+    cpu = torch.device("cpu")
+    assert training_cycle.evaluate(model, batches, cpu)[1].sum() == 37 and not model.training
+    x, y = batches.pictures, batches.labels
+    loss, confusion = training_cycle.evaluate(model, batches, cpu)
     with torch.no_grad():
         scores = model(x)
     assert loss == pytest.approx(F.cross_entropy(scores, y).item(), rel=1e-5)
     assert training_cycle.accuracy(confusion) == pytest.approx((scores.argmax(1) == y).double().mean().item())
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    assert training_cycle.train_epoch(model, optimizer, batches) == pytest.approx(loss, rel=1e-5)
+    assert training_cycle.train_epoch(model, optimizer, batches, cpu) == pytest.approx(loss, rel=1e-5)
     assert model.training
+
+
+def test_the_loops_move_every_batch(training_cycle, cycle_parts, device):
+    model, optimizer, _, batches = cycle_parts(0)
+    model.to(device)
+    assert training_cycle.train_epoch(model, optimizer, batches, device) > 0
+    loss, confusion = training_cycle.evaluate(model, batches, device)
+    assert confusion.device.type == "cpu" and confusion.sum() == 37 and loss > 0
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_resuming_equals_not_stopping(training_cycle, cycle_parts, tmp_path, stop):
-    path = tmp_path / "last.pt"
-    whole, optimizer, batches = cycle_parts(0)
-    validation = training_cycle.TensorBatches(batches.images, batches.labels, 10)
-    history = training_cycle.fit(whole, optimizer, batches, validation, 4, path)
+    """With dropout, momentum and a scheduler: the checkpoint holds whatever the next step needs."""
+    path, cpu = tmp_path / "last.pt", torch.device("cpu")
+    whole, *rest = cycle_parts(0)
+    batches = rest[-1]
+    validation = training_cycle.TensorBatches(batches.pictures, batches.labels, 10)
+    history = training_cycle.fit(whole, *rest, validation, 4, path, cpu)
     best = torch.load(tmp_path / "best.pt", weights_only=True)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["best.pt", "last.pt"]
 
-    training_cycle.fit(*cycle_parts(0), validation, stop, path)
-    model, optimizer, batches = cycle_parts(5)
-    assert training_cycle.fit(model, optimizer, batches, validation, 4, path, resume=True) == history
+    training_cycle.fit(*cycle_parts(0), validation, stop, path, cpu)
+    model, *rest = cycle_parts(5)
+    assert training_cycle.fit(model, *rest, validation, 4, path, cpu, resume=True) == history
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), whole.parameters()))
     again = torch.load(tmp_path / "best.pt", weights_only=True)
     assert all(torch.equal(best[name], again[name]) for name in best)
-    scores = [accuracy for *_, accuracy in history]
     model.load_state_dict(best)
-    assert training_cycle.accuracy(training_cycle.evaluate(model, validation)[1]) == max(scores)
-    assert training_cycle.load_checkpoint(path)["epoch"] == 4
+    loss, confusion = training_cycle.evaluate(model, validation, cpu)
+    assert loss == min(row[1] for row in history)
+    assert len(training_cycle.load_checkpoint(path)["history"]) == 4
+
+
+@pytest.mark.parametrize("key", ["model", "optimizer", "scheduler", "loader", "random"])
+def test_each_entry_of_a_checkpoint_is_needed(training_cycle, cycle_parts, tmp_path, key):
+    path, cpu = tmp_path / "last.pt", torch.device("cpu")
+    whole, *rest = cycle_parts(0)
+    validation = training_cycle.TensorBatches(rest[-1].pictures, rest[-1].labels, 10)
+    history = training_cycle.fit(whole, *rest, validation, 4, path, cpu)
+    training_cycle.fit(*cycle_parts(0), validation, 2, path, cpu)
+    parts = cycle_parts(5)
+    state = training_cycle.load_checkpoint(path)
+    state[key] = training_cycle.training_state(*parts, [])[key]
+    if key == "scheduler":  # one that has not counted an epoch, with the rate of the start
+        parts[1].param_groups[0]["lr"] = 0.1
+    training_cycle.save_checkpoint(path, state)
+    resumed = training_cycle.fit(*parts, validation, 4, path, cpu, resume=True)
+    if key == "scheduler":  # StepLR multiplies whatever the rate is; the lesson's cosine does not
+        assert parts[2].last_epoch == 2
+    else:
+        assert resumed[:2] == history[:2] and resumed[2:] != history[2:]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
 def test_load_checkpoint_names_a_truncated_file(training_cycle, cycle_parts, tmp_path, share):
     path = tmp_path / "last.pt"
-    model, optimizer, batches = cycle_parts(0)
-    training_cycle.save_checkpoint(path, model, optimizer, 1, batches.generator, [])
+    training_cycle.save_checkpoint(path, training_cycle.training_state(*cycle_parts(0), []))
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match="last.pt is damaged"):
@@ -735,7 +869,10 @@ def test_load_checkpoint_names_a_foreign_file(training_cycle, cycle_parts, tmp_p
     path = tmp_path / "other.pt"
     for content, words in (
         (torch.zeros(3), "holds a Tensor"),
-        ({"model": {}, "epoch": 3}, r"lacks \['generator', 'history', 'optimizer'\]"),
+        (
+            dict.fromkeys(["model", "history", "random", "random_cuda"]),
+            r"lacks \['loader', 'opt.*', 'sched.*'\]",
+        ),
     ):
         torch.save(content, path)
         with pytest.raises(ValueError, match=words):
@@ -744,10 +881,10 @@ def test_load_checkpoint_names_a_foreign_file(training_cycle, cycle_parts, tmp_p
         np.savez(file, a=np.zeros(3))  # a zip archive, but not torch's
     with pytest.raises(ValueError, match="damaged"):
         training_cycle.load_checkpoint(path)
-    model, optimizer, batches = cycle_parts(0)
-    training_cycle.save_checkpoint(path, nn.Linear(2, 2), optimizer, 1, batches.generator, [])
+    parts = cycle_parts(0)
+    training_cycle.save_checkpoint(path, training_cycle.training_state(nn.Linear(2, 2), *parts[1:], []))
     with pytest.raises(RuntimeError, match="Unexpected key"):
-        training_cycle.restore(path, model, optimizer, batches.generator)
+        training_cycle.restore(training_cycle.load_checkpoint(path), *parts)
 
 
 class Stowaway:
@@ -768,25 +905,34 @@ def test_load_checkpoint_runs_no_code(training_cycle, tmp_path):
 
 
 def test_the_first_epoch_is_the_best_so_far(training_cycle, cycle_parts, tmp_path):
-    model, optimizer, batches = cycle_parts(0)
-    validation = training_cycle.TensorBatches(batches.images, batches.labels, 10)
-    training_cycle.fit(model, optimizer, batches, validation, 1, tmp_path / "last.pt")
+    model, *rest = cycle_parts(0)
+    validation = training_cycle.TensorBatches(rest[-1].pictures, rest[-1].labels, 10)
+    training_cycle.fit(model, *rest, validation, 1, tmp_path / "last.pt", torch.device("cpu"))
     best = torch.load(tmp_path / "best.pt", weights_only=True)
     assert all(torch.equal(best[name], w) for name, w in model.state_dict().items())
 
 
 def test_hidden_layer_beats_the_linear_baseline_by_a_point(training_cycle):
-    assert training_cycle.test_accuracy["hidden layer"] - training_cycle.test_accuracy["linear"] > 0.01
-    assert all(len(history) == 10 for history in training_cycle.histories.values())
-    linear, _, batches = training_cycle.start("linear", 1)
-    deep, optimizer, _ = training_cycle.start("hidden layer", 1)
+    t = training_cycle
+    assert min(t.test_accuracy["hidden layer"]) > max(t.test_accuracy["linear"])
+    assert t.gain > 0.01 and [len(values) for values in t.test_accuracy.values()] == [3, 3]
+    assert all(len(history) == 10 for runs in t.histories.values() for history in runs)
+    for kind, learning_rate in t.chosen_rate.items():
+        assert t.rates[kind][0] < learning_rate < t.rates[kind][-1]
+    linear, optimizer, scheduler, batches = t.start("linear", 0.3, 1, 7)
+    deep = t.start("hidden layer", 0.1, 1, 7)[0]
     assert [p.numel() for p in linear.parameters()] == [7840, 10]
     assert [tuple(p.shape) for p in deep.parameters()] == [(128, 784), (128,), (10, 128), (10,)]
-    assert training_cycle.start("linear", 1)[1].param_groups[0]["lr"] == 0.03
-    assert len(batches.labels) == 4000 and optimizer.param_groups[0]["lr"] == 0.1
-    assert (
-        abs(training_cycle.train_set[0].mean()) < 1e-4 and abs(training_cycle.train_set[0].std() - 1) < 1e-4
-    )
+    assert optimizer.param_groups[0]["lr"] == 0.3 and scheduler.T_max == 7 and len(batches) == 80
+
+
+def test_the_lesson_opens_the_test_folder_in_one_cell_only(training_cycle):
+    from pathlib import Path
+
+    cells = Path(training_cycle.__file__).read_text(encoding="utf-8").split("# %%")
+    opening = [i for i, cell in enumerate(cells) if 'folder / "test"' in cell]
+    choosing = next(i for i, cell in enumerate(cells) if "chosen_rate[kind] = learning_rate" in cell)
+    assert len(opening) == 1 and opening[0] > choosing
 
 
 # 4.5 gpu
@@ -829,7 +975,7 @@ def test_stopwatch_is_warm_and_takes_the_median(gpu, monkeypatch):
     monkeypatch.setattr(gpu, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
     assert gpu.seconds(work, torch.device("cpu"), rounds=5) == 3 and len(calls) == 6
     calls.clear()
-    assert gpu.naive_seconds(work) == 1 and len(calls) == 2
+    assert gpu.naive_seconds(work, rounds=5) == 3 and len(calls) == 6
 
 
 @pytest.mark.parametrize(
@@ -867,36 +1013,63 @@ def test_saved_bytes_match_the_formula(gpu, batch_size):
     assert gpu.saved_bytes(nn.Linear(5, 3).double(), x.double()) == 8 * batch_size * 5
 
 
-def test_speeds_count_what_they_time(gpu, monkeypatch):
+def test_rates_count_what_they_time(gpu, monkeypatch):
     done = []
     monkeypatch.setattr(gpu, "seconds", lambda function, device: done.append(function()) or 2.0)
-    assert gpu.speeds(torch.device("cpu"), 10, 400) == (2 * 10**3 / 2.0, 2 * 400 / 2.0)
+    cpu = torch.device("cpu")
+    assert gpu.product_rate(cpu, 3, 5, 7) == 2 * 3 * 5 * 7 / 2.0
+    assert gpu.copy_rate(cpu, 400) == 2 * 400 / 2.0
     product, copied = done
-    assert product.shape == (10, 10) and copied.nbytes == 400
+    assert product.shape == (3, 7) and copied.nbytes == 400
 
 
-def test_train_losses_match_plain_steps(gpu):
+def test_the_roof_is_measured_at_the_layers_own_shape_too(gpu):
+    for name, (peak, bandwidth) in gpu.roofs.items():
+        assert peak >= gpu.points[name][-1][1] and bandwidth > 0
+    assert len(gpu.points["CPU"]) == len(gpu.batch_sizes)
+
+
+def test_fit_matches_plain_steps(gpu):
     weights = [parameter.detach().requires_grad_() for parameter in gpu.make_model().parameters()]
     assert [tuple(weight.shape) for weight in weights] == [(64, 196), (64,), (10, 64), (10,)]
-    generator, expected = torch.Generator().manual_seed(0), []
-    for _ in range(4):
-        chosen = torch.randint(5000, (64,), generator=generator)
-        hidden = F.linear(gpu.pictures[chosen], *weights[:2]).relu()
-        loss = F.cross_entropy(F.linear(hidden, *weights[2:]), gpu.train_labels[chosen])
-        expected.append(loss.item())
-        grads = torch.autograd.grad(loss, weights)
-        weights = [(weight - 0.2 * grad).detach().requires_grad_() for weight, grad in zip(weights, grads)]
-    np.testing.assert_allclose(gpu.train_losses(torch.device("cpu"), 4), expected, rtol=1e-5)
+    generator, expected, accuracies = torch.Generator().manual_seed(0), [], []
+    batches = torch.utils.data.DataLoader(gpu.train_set, 500, shuffle=True, generator=generator)
+    assert len(gpu.train_set) == 4000
+    for learning_rate in (0.2, 0.1):  # half a cosine over two epochs
+        for x, y in batches:
+            hidden = F.linear(x, *weights[:2]).relu()
+            loss = F.cross_entropy(F.linear(hidden, *weights[2:]), y)
+            expected.append(loss.item())
+            grads = torch.autograd.grad(loss, weights)
+            weights = [
+                (w - learning_rate * grad).detach().requires_grad_() for w, grad in zip(weights, grads)
+            ]
+        hidden = F.linear(gpu.valid_pictures, *weights[:2]).relu()
+        answers = F.linear(hidden, *weights[2:]).argmax(dim=1)
+        accuracies.append((answers == gpu.valid_labels).double().mean().item())
+    losses, found = gpu.fit(torch.device("cpu"), n_epochs=2, batch_size=500)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, accuracies, atol=0.002)
 
 
-def test_both_devices_and_both_precisions_agree(gpu, device):
-    reference = gpu.train_losses(torch.device("cpu"), 30)
-    np.testing.assert_allclose(gpu.train_losses(device, 30), reference, rtol=1e-3)
-    mixed = gpu.train_losses(device, 30, mixed=True)
-    np.testing.assert_allclose(mixed, reference, atol=0.05)
-    assert mixed != reference
+def test_both_devices_and_all_precisions_agree(gpu, device):
+    reference, _ = gpu.fit(torch.device("cpu"), n_epochs=1)
+    np.testing.assert_allclose(gpu.fit(device, n_epochs=1)[0], reference, rtol=1e-3)
+    halves = [torch.bfloat16] + [torch.float16] * (device.type == "cuda")
+    for half in halves:
+        mixed, _ = gpu.fit(device, half, n_epochs=1)
+        np.testing.assert_allclose(mixed, reference, atol=0.05)
+        assert mixed != reference
     x = torch.linspace(-2, 2, 9, device=device)
     torch.testing.assert_close(gpu.chain(x).cpu(), torch.tanh(2 * x.cpu() + 1).clamp(min=0))
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**10, 2.0**20])
+def test_a_scale_rescues_what_float16_loses(gpu, scale):
+    for dtype in (torch.float32, torch.bfloat16):
+        assert gpu.tiny_gradient(dtype, scale) == pytest.approx(1e-8, rel=1e-2)
+    rescued = gpu.tiny_gradient(torch.float16, scale)
+    assert rescued == (0 if scale == 1 else pytest.approx(1e-8, rel=1e-2))
 
 
 # 4.6 regression_project
@@ -1021,10 +1194,36 @@ def test_paths_stay_inside_their_years(regression_project):
 
 def test_the_network_beats_persistence_and_seasonal(regression_project):
     r = regression_project
-    worst = max(r.test_errors)
-    assert worst < r.errors["seasonal"]["test"] < 0.5 * r.errors["persistence"]["test"]
-    assert 0.2 < r.errors["MLP, mean of seeds"]["test"] < 0.4 and 0.2 < r.errors["linear"]["test"] < 0.4
-    assert r.held[0] > 0.85 > r.held[-1]
+    errors = r.test_errors
+    assert max(r.mlp_errors) < errors["seasonal"] < 0.5 * errors["persistence"]
+    assert 0.2 < errors["MLP, mean of seeds"] < 0.4 and 0.2 < errors["linear"] < 0.4
+    assert len(r.mlp_errors) == 4 and r.held[0] > 0.85 > r.held[-1]
+
+
+def test_a_new_forecaster_is_usable_before_it_measures(regression_project):
+    model = regression_project.Forecaster(6, 3)
+    assert torch.isfinite(model(torch.full((2, 6), 350.0))).all()
+
+
+def test_the_test_years_are_not_looked_at_before_their_cell(regression_project):
+    from pathlib import Path
+
+    before = Path(regression_project.__file__).read_text(encoding="utf-8").split("## The test, once")[0]
+    assert "test[0]" not in before and "test[1]" not in before and before.count("rmse(predict") == 3
+
+
+def test_t_interval_by_hand_and_by_counting(regression_project):
+    values = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    low, high = regression_project.t_interval(values)
+    half = 2.447 * math.sqrt(28 / 6) / math.sqrt(7)
+    assert (low, high) == pytest.approx((4 - half, 4 + half))
+    with pytest.raises(ValueError, match="seven numbers, got 6"):
+        regression_project.t_interval(values[:6])
+    sevens = np.random.default_rng(1).normal(3.0, size=(4000, 7))
+    low, high = regression_project.t_interval(sevens)
+    assert abs(np.mean((low < 3) & (high > 3)) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)
+    low, high = regression_project.bootstrap_interval(values, np.random.default_rng(0))
+    assert 1 < low < 4 < high < 7 and high - low < 2 * half
 
 
 # 4.7 pytorch_project
@@ -1032,30 +1231,38 @@ def test_the_network_beats_persistence_and_seasonal(regression_project):
 
 def test_run_tells_the_code_and_all_output(pytorch_project, monkeypatch, tmp_path):
     monkeypatch.setattr(pytorch_project, "folder", tmp_path)
-    program = "import os, sys; print(os.getcwd(), flush=True); print('é', file=sys.stderr); sys.exit(3)"
-    for name, value in {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}.items():
+    program = "import os, sys; print(os.getcwd(), flush=True); print('é√', file=sys.stderr); sys.exit(3)"
+    unhelpful = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}
+    for name, value in unhelpful.items():
         monkeypatch.setenv(name, value)  # a system that does not speak UTF-8 by itself
     code, output = pytorch_project.run("-c", program)
-    assert code == 3 and output.splitlines() == [str(tmp_path.resolve()), "é"]
+    assert code == 3 and output.splitlines() == [str(tmp_path.resolve()), "é√"]
     assert pytorch_project.run("-c", "pass") == (0, "")
 
 
 def test_resumed_log_equals_the_uninterrupted_one(pytorch_project, monkeypatch, tmp_path):
     p = pytorch_project
     monkeypatch.setattr(p, "folder", tmp_path)
-    files = {
-        "model": p.MODEL,
-        "data": p.DATA,
-        "train": p.TRAIN_FUNCTIONS + p.TRAIN_MAIN,
-        "test_project": p.TEST,
-    }
+    files = {"model": p.MODEL, "data": p.DATA, "train": p.TRAIN, "test_project": p.TEST}
     for name, content in files.items():
         (tmp_path / f"{name}.py").write_text(content, encoding="utf-8")
     code, output = p.run("-m", "unittest")
     assert code == 0 and output.strip().endswith("OK")
-    code, output = p.run("train.py", "--data", p.data, "--epochs", 6)
+    code, output = p.run("train.py", "--data", p.data, "--epochs", 6, "--device", "cpu")
     assert code == 0 and output.count("epoch") == 6
     assert (tmp_path / "log.csv").read_text(encoding="utf-8") == p.log_text
+    assert not list(tmp_path.glob("*.part")) and (tmp_path / "last.pt").exists()
+
+
+def test_the_project_runs_on_every_device(pytorch_project, monkeypatch, tmp_path, device):
+    p = pytorch_project
+    monkeypatch.setattr(p, "folder", tmp_path)
+    for name, content in {"model": p.MODEL, "data": p.DATA, "train": p.TRAIN}.items():
+        (tmp_path / f"{name}.py").write_text(content, encoding="utf-8")
+    code, output = p.run("train.py", "--data", p.data, "--epochs", 1, "--device", device)
+    assert code == 0 and output.startswith("epoch 1   loss 1.")
+    code, output = p.run("train.py", "--data", p.data, "--epochs", 2, "--device", "cpu", "--resume")
+    assert code == 0 and output.startswith("epoch 2   loss 0.")
 
 
 def test_the_projects_test_passes_and_finds_both_faults(pytorch_project):
@@ -1064,7 +1271,6 @@ def test_the_projects_test_passes_and_finds_both_faults(pytorch_project):
     assert p.nan_code != 0 and "hidden" in p.watch_message
     assert p.debug_code != 0 and "nan" in p.anomaly_message
     assert p.fixed_code == 0
-    assert not p.folder.exists()
 
 
 def test_our_lines_keep_the_projects_own(pytorch_project, tmp_path):
@@ -1165,17 +1371,18 @@ def test_host_to_device_copy_speed(timed, device, implementation):
 @pytest.mark.parametrize("implementation", ["own loader", "DataLoader"])
 def test_loading_speed(training_cycle, timed, implementation):
     t = training_cycle
-    data = t.Pictures(t.train_images[:1000], t.train_labels[:1000], t.standardize)
+    pictures, labels = (tensor[:1000] for tensor in t.train_tensors.tensors)
+    data = torch.utils.data.TensorDataset(pictures, labels)
     make = t.Loader if implementation == "own loader" else torch.utils.data.DataLoader
-    batches = timed(list, make(data, 50, sampler=range(1000)), bytes=2 * t.train_images[:1000].nbytes)
-    assert torch.equal(torch.cat([x for x, _ in batches]), t.train_set[0][:1000])
-    assert torch.equal(torch.cat([y for _, y in batches]), t.train_labels[:1000])
+    batches = timed(list, make(data, 50, sampler=range(1000)), bytes=2 * pictures.nbytes)
+    assert torch.equal(torch.cat([x for x, _ in batches]), pictures)
+    assert torch.equal(torch.cat([y for _, y in batches]), labels)
 
 
 @pytest.mark.benchmark(group="an epoch of 1,000 pictures in batches of 50, float32")
 @pytest.mark.parametrize("implementation", ["whole tensors"])
 def test_whole_tensor_loading_speed(training_cycle, timed, device, implementation):
-    images, labels = (tensor[:1000].to(device) for tensor in training_cycle.train_set)
+    images, labels = (tensor[:1000].to(device) for tensor in training_cycle.train_tensors.tensors)
     batches = training_cycle.TensorBatches(images, labels, 50, torch.Generator().manual_seed(0))
     order = torch.randperm(1000, generator=torch.Generator().manual_seed(0))
 
@@ -1184,7 +1391,9 @@ def test_whole_tensor_loading_speed(training_cycle, timed, device, implementatio
         return list(batches)
 
     loaded = timed(epoch, bytes=2 * images.nbytes)
-    assert torch.equal(torch.cat([x for x, _ in loaded]).cpu(), training_cycle.train_set[0][:1000][order])
+    assert torch.equal(
+        torch.cat([x for x, _ in loaded]).cpu(), training_cycle.train_tensors.tensors[0][:1000][order]
+    )
 
 
 @pytest.mark.parametrize("implementation", ["float32", "autocast, bfloat16"])
@@ -1199,7 +1408,7 @@ def test_training_step_speed(training_cycle, timed, device, batch_size, implemen
     torch.manual_seed(0)
     mixed = implementation != "float32"
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
-    images, labels = (tensor[:batch_size] for tensor in training_cycle.train_set)
+    images, labels = (tensor[:batch_size] for tensor in training_cycle.train_tensors.tensors)
     with torch.no_grad():
         expected = F.cross_entropy(model(images), labels)
     model, x, y = model.to(device), images.to(device), labels.to(device)
