@@ -119,6 +119,32 @@ print("right on average:", abs(np.mean(log_estimates) - true_b) < 0.1)
             "prints": "right on average: False",
         },
     ],
+    "mlp_numpy": [
+        {
+            "change": {"grad_z1 = grad_hidden * (self.hidden > 0)  #": "grad_z1 = grad_hidden  #"},
+            "prints": "bias2                         10         ",
+            "raises": "weight1: the gradient is not the measured slope",
+        },
+        {
+            "change": {"bound = 1 / math.sqrt(columns)": "bound = 0.0"},
+            "figure": 1,
+            "prints": "always the most common test digit",
+        },
+        {
+            "add": """
+shuffled_labels = rng.permutation(labels[train])
+memory = MLP(64, n_hidden, 10, np.random.default_rng(1))
+shuffled_losses = []
+for _ in range(4 * n_epochs):
+    run_epoch(memory, images[train], shuffled_labels, 0.3, batch_size, rng)
+    shuffled_losses.append(evaluate(memory, images[train], shuffled_labels)[0])
+shuffled_accuracy = evaluate(memory, images[validation], labels[validation])[1]
+print(f"loss {shuffled_losses[0]:.3f} to {shuffled_losses[-1]:.3f}, validation {shuffled_accuracy:.1%}")
+print("learned by heart:", shuffled_losses[-1] < 0.7 * shuffled_losses[0], shuffled_accuracy < 0.2)
+""",
+            "prints": "learned by heart: True True",
+        },
+    ],
 }
 
 
@@ -987,6 +1013,18 @@ def pair(mlp_numpy, n_in, n_hidden, n_out, seed, dtype=np.float64):
     return model, network
 
 
+def torch_epoch(network, batches, optimizer):
+    """One pass over pairs of inputs (B, n_in) and labels (B,); returns the loss of each batch."""
+    losses = []
+    for x, y in batches:
+        loss = F.cross_entropy(network(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 7, 3), (64, 32, 10)])
 @pytest.mark.parametrize("batch_size", [1, 11])
 def test_gradients_match_autograd(mlp_numpy, sizes, batch_size):
@@ -1038,7 +1076,7 @@ def test_training_matches_pytorch_step_for_step(mlp_numpy):
         batches = np.split(np.random.default_rng(1).permutation(11), [4, 8])  # the last batch is smaller
         losses = mlp_numpy.run_epoch(model, x, y, 0.5, 4, np.random.default_rng(1))
         pairs = [(torch.from_numpy(x[batch]), torch.from_numpy(y[batch])) for batch in batches]
-        np.testing.assert_allclose(losses, mlp_numpy.torch_epoch(network, pairs, optimizer), rtol=1e-10)
+        np.testing.assert_allclose(losses, torch_epoch(network, pairs, optimizer), rtol=1e-10)
     for values, parameter in zip(model.parameters.values(), network.parameters(), strict=True):
         np.testing.assert_allclose(values, parameter.detach(), rtol=1e-10, atol=1e-12)
     loss, accuracy = mlp_numpy.evaluate(model, x, y)
@@ -1076,6 +1114,45 @@ def test_digits_are_read(mlp_numpy):
     np.testing.assert_array_equal(mlp_numpy.confusion.sum(axis=1), counts)  # rows are the true digits
 
 
+def test_clothes_network_is_its_layers(mlp_numpy):
+    torch.manual_seed(0)
+    network = mlp_numpy.ClothesMLP(5)
+    x = torch.rand(3, 28, 28)
+    expected = network.out(torch.relu(network.hidden(x.reshape(3, 784))))
+    torch.testing.assert_close(network(x), expected)
+    assert network(x[:0]).shape == (0, 10)
+    before = network.out.bias.detach().clone()
+    loader = mlp_numpy.DataLoader(mlp_numpy.TensorDataset(x, torch.tensor([0, 1, 1])), batch_size=2)
+    network.to(mlp_numpy.device)
+    loss, confusion = mlp_numpy.evaluate_clothes(network, loader)
+    assert not network.training
+    with torch.no_grad():
+        logits = network(x.to(mlp_numpy.device)).cpu()
+    assert loss == pytest.approx(F.cross_entropy(logits, torch.tensor([0, 1, 1])).item(), rel=1e-5)
+    assert confusion.sum(dim=1).tolist() == [1, 2, *[0] * 8]
+    assert confusion.sum(dim=0).tolist() == torch.bincount(logits.argmax(dim=1), minlength=10).tolist()
+    mlp_numpy.train_epoch(network, loader, torch.optim.SGD(network.parameters(), lr=0.1))
+    assert network.training and not torch.equal(network.out.bias.detach().cpu(), before)
+
+
+def test_clothes_are_read(mlp_numpy):
+    assert mlp_numpy.clothes_accuracy > 0.8
+    assert mlp_numpy.recalls.argmin() == 6 and mlp_numpy.recalls.shape == (10,)
+    assert mlp_numpy.clothes_confusion.sum() == 1000
+    losses = [row[0] for row in mlp_numpy.clothes_history]
+    assert losses[-1] < 0.5 * losses[0]
+    assert len(mlp_numpy.fit_set) == 4000 and len(mlp_numpy.valid_set) == 1000
+
+
+def test_choice_of_the_rate_uses_validation_only(mlp_numpy):
+    last = {rate: history[-1] for rate, history in mlp_numpy.histories.items()}
+    assert last[mlp_numpy.best_rate][3] == max(row[3] for row in last.values())
+    model = mlp_numpy.models[mlp_numpy.best_rate]
+    on_validation = mlp_numpy.images[mlp_numpy.validation], mlp_numpy.labels[mlp_numpy.validation]
+    loss, accuracy = mlp_numpy.evaluate(model, *on_validation)
+    assert (loss, accuracy) == pytest.approx(tuple(last[mlp_numpy.best_rate][2:]))
+
+
 def test_mlp_names_the_fault(mlp_numpy):
     model = mlp_numpy.MLP(64, 8, 10, np.random.default_rng(0))
     for shape in ((3, 8, 8), (3, 63), (64,)):
@@ -1085,6 +1162,8 @@ def test_mlp_names_the_fault(mlp_numpy):
     for labels in ([0, 1, 10], [0, -1, 2]):
         with pytest.raises(ValueError, match="from 0 to 9"):
             mlp_numpy.cross_entropy(logits, np.array(labels))
+    with pytest.raises(ValueError, match="from 0 to 9"):
+        mlp_numpy.cross_entropy(np.zeros((0, 10)), np.zeros(0, int))
     for labels in (np.zeros((3, 1), int), np.zeros(2, int), np.zeros(3)):
         with pytest.raises(ValueError, match=r"\(3, 10\) need 3 whole labels"):
             mlp_numpy.cross_entropy(logits, labels)
@@ -1316,9 +1395,9 @@ def test_epoch_speed(mlp_numpy, timed, device, implementation):
 
     def epoch():
         if implementation == "torch, library":
-            return mlp_numpy.torch_epoch(network, loader, optimizer)
+            return torch_epoch(network, loader, optimizer)
         parts = torch.randperm(len(inputs), device=device).split(32)
-        return mlp_numpy.torch_epoch(network, ((inputs[part], labels[part]) for part in parts), optimizer)
+        return torch_epoch(network, ((inputs[part], labels[part]) for part in parts), optimizer)
 
     losses = timed(epoch, flops=2 * len(x) * (2 * N_WEIGHTS + 10 * 64))
     sizes = [len(part) for part in torch.arange(len(x)).split(32)]
