@@ -197,6 +197,17 @@ def test_a_hidden_layer_helps_with_even_and_odd(what_is_ai):
     assert abs(two.mean() - one.mean()) < 0.01
 
 
+def test_more_steps_do_not_replace_the_hidden_layer(what_is_ai):
+    lesson = what_is_ai
+    order = np.random.default_rng(0).permutation(1797)
+    train, test = order[:1000], order[1000:]
+    network = lesson.train_network(
+        lesson.images[train], lesson.odd[train], [], 5 * lesson.n_steps, np.random.default_rng(0)
+    )
+    accuracy = np.mean((lesson.network_score(lesson.images[test], network) > 0) == lesson.odd[test])
+    assert 0.88 < accuracy < min(lesson.even_odd["one hidden layer"]) - 0.02
+
+
 def test_both_learners_beat_the_rule(what_is_ai):
     marks = what_is_ai.marks
     assert marks["rule"] < min(marks["averages"], marks["network"])
