@@ -690,6 +690,13 @@ def test_the_range_of_a_year_is_that_of_means_of_weeks(project_lifecycle):
     )
 
 
+def test_weeks_are_summed_and_the_rest_is_left_out(project_lifecycle):
+    assert project_lifecycle.weekly(np.arange(16)).tolist() == [21, 70]
+    assert project_lifecycle.weekly(np.arange(6)).shape == (0,)
+    for name, weeks in project_lifecycle.weeks_2014.items():
+        assert weeks.shape == (52,) and np.sum(weeks > 0) > np.sum(weeks < 0) > 0, name
+
+
 def test_the_calendar_uses_the_training_years_alone(project_lifecycle):
     lesson = project_lifecycle
     covers = lesson.covered["calendar"]
