@@ -103,9 +103,34 @@ straight = stacked([initial(8, np.random.default_rng(seed)) for seed in range(10
 straight_scores = train_stack(straight, x, y, n_steps, 0.1, "none")
 n_right = np.all((straight_scores > 0) == y, axis=1).sum()
 straight_losses = np.mean(np.logaddexp(0, straight_scores) - y * straight_scores, axis=1)
-print(f"two linear layers: {n_right} succeed, losses {straight_losses.min():.4f} {straight_losses.max():.4f}")
+print(f"two linear layers end at {straight_losses.min():.4f} to {straight_losses.max():.4f}")
 """,
-            "prints": "two linear layers: 0 succeed, losses 0.6931 0.6931",
+            "prints": "two linear layers end at 0.6931 to 0.6931",
+        },
+    ],
+    "xor_pytorch": [
+        {"change": {"np.array([0.3, 0.65])": "np.array([0.6, 0.8])"}, "figure": 2},
+        {
+            "change": {
+                "targets)  # forward, loss\n    optimizer.zero_grad()\n": "targets)  # forward, loss\n"
+            },
+            "figure": 1,
+        },
+        {
+            "add": """
+torch.manual_seed(1)
+own = PenguinClassifier(4, center, spread)
+own_optimizer = torch.optim.SGD(own.parameters(), lr=0.5)
+for step in range(101):
+    if step % 20 == 0:
+        both = [grade(own, part)[0] for part in (train, validation)]
+        print(f"step {step:3d}   training {both[0]:.4f}   validation {both[1]:.4f}")
+    own_loss = nn.functional.cross_entropy(own(bird_x[train]), bird_y[train])
+    own_optimizer.zero_grad()
+    own_loss.backward()
+    own_optimizer.step()
+""",
+            "prints": "step 100   training 0.1",
         },
     ],
 }
@@ -1037,62 +1062,88 @@ def test_numpy_and_torch_survive_hopeless_scores(xor_pytorch):
 
 
 def test_loss_curves_are_equal_at_every_step(xor_pytorch):
-    assert len(xor_pytorch.losses) == xor_pytorch.n_steps
-    np.testing.assert_allclose(xor_pytorch.explicit_losses, xor_pytorch.losses, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(xor_pytorch.torch_losses, xor_pytorch.losses, rtol=0, atol=1e-9)
-    assert xor_pytorch.losses[-1] < 0.05 < 0.5 < xor_pytorch.losses[0]
+    assert len(xor_pytorch.numpy_losses) == xor_pytorch.n_steps
+    np.testing.assert_allclose(xor_pytorch.explicit_losses, xor_pytorch.numpy_losses, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(xor_pytorch.torch_losses, xor_pytorch.numpy_losses, rtol=0, atol=1e-9)
+    assert xor_pytorch.numpy_losses[-1] < 0.05 < 0.5 < xor_pytorch.numpy_losses[0]
 
 
-@pytest.mark.parametrize("hidden_size", [0, 3])
-def test_classifier_scales_what_it_is_given(xor_pytorch, hidden_size):
+@pytest.mark.parametrize("n_hidden", [1, 3])
+def test_classifier_scales_what_it_is_given(xor_pytorch, n_hidden):
     center, spread = torch.tensor([40.0, 200.0]), torch.tensor([5.0, 10.0])
-    model = xor_pytorch.PenguinClassifier(hidden_size, center, spread)
+    model = xor_pytorch.PenguinClassifier(n_hidden, center, spread)
     x = torch.randn(7, 2, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(model(center + spread * x), model.layers(x), rtol=1e-4, atol=1e-4)
-    assert model(x).shape == (7, 3)
-    assert sum(p.numel() for p in model.parameters()) == (
-        9 if hidden_size == 0 else 3 * hidden_size + 3 * hidden_size + 3
-    )
-    assert any(isinstance(layer, torch.nn.Tanh) for layer in model.modules()) == (hidden_size > 0)
+    for n in (0, 1, 7):
+        assert model(x[:n]).shape == (n, 3)
+    hidden = torch.tanh(F.linear(x, model.layers[0].weight, model.layers[0].bias))
+    expected = F.linear(hidden, model.layers[2].weight, model.layers[2].bias)
+    torch.testing.assert_close(model.layers(x), expected)
+    assert sum(p.numel() for p in model.parameters()) == 3 * n_hidden + 3 * n_hidden + 3
 
 
 def test_penguin_sets_are_disjoint_stratified_and_cover_everything(xor_pytorch):
     parts = [part.numpy() for part in (xor_pytorch.train, xor_pytorch.validation, xor_pytorch.test)]
     np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(342))
     counts = np.bincount(xor_pytorch.labels)
-    for part, share in zip(parts, (0.6, 0.2, 0.2)):
-        np.testing.assert_allclose(np.bincount(xor_pytorch.labels[part]), share * counts, atol=1)
-    train = xor_pytorch.measurements[xor_pytorch.train]
-    torch.testing.assert_close(xor_pytorch.classifier.center, train.mean(dim=0))
-    torch.testing.assert_close(xor_pytorch.classifier.spread, train.std(dim=0, correction=0))
+    for part, share in zip(parts, (0.3, 0.35, 0.35)):
+        np.testing.assert_allclose(np.bincount(xor_pytorch.labels[part]), share * counts, atol=1.01)
+    in_training = xor_pytorch.bird_x[xor_pytorch.train]
+    torch.testing.assert_close(xor_pytorch.classifier.center, in_training.mean(dim=0))
+    torch.testing.assert_close(xor_pytorch.classifier.spread, in_training.std(dim=0, correction=0))
 
 
 def test_grade_matches_a_model_of_known_logits(xor_pytorch):
-    model = xor_pytorch.PenguinClassifier(0, torch.zeros(2), torch.ones(2))
-    model.load_state_dict(
-        {**model.state_dict(), "layers.weight": torch.zeros(3, 2), "layers.bias": torch.tensor([9.0, 0, 0])}
-    )
+    model = xor_pytorch.PenguinClassifier(1, torch.zeros(2), torch.ones(2))
+    known = {"layers.2.weight": torch.zeros(3, 1), "layers.2.bias": torch.tensor([9.0, 0, 0])}
+    model.load_state_dict({**model.state_dict(), **known})
     loss, accuracy = xor_pytorch.grade(model, xor_pytorch.test)
-    share = (xor_pytorch.labels[xor_pytorch.test] == 0).float().mean().item()
+    share = (xor_pytorch.bird_y[xor_pytorch.test] == 0).float().mean().item()
     assert accuracy == pytest.approx(share)
     assert loss == pytest.approx(np.log(np.exp(9) + 2) - 9 * share, rel=1e-5)
 
 
-def test_fit_reports_a_line_an_epoch_and_learns(xor_pytorch):
-    model, curves = xor_pytorch.fit(0, n_epochs=3)
-    assert curves.shape == (3, 2)
-    assert curves[-1].tolist() == [
-        xor_pytorch.grade(model, part)[0] for part in (xor_pytorch.train, xor_pytorch.validation)
-    ]
-    assert xor_pytorch.test_accuracy > 0.9 and xor_pytorch.test_loss < np.log(3) / 3
+def test_fit_keeps_the_curves_and_the_best_epoch(xor_pytorch):
+    model, curves, best_state = xor_pytorch.fit(4, seed=3, n_epochs=40)
+    assert curves.shape == (40, 2)
+    parts = (xor_pytorch.train, xor_pytorch.validation)
+    assert curves[-1].tolist() == [xor_pytorch.grade(model, part)[0] for part in parts]
+    best = xor_pytorch.PenguinClassifier(4, torch.zeros(2), torch.ones(2))
+    best.load_state_dict(best_state)
+    assert xor_pytorch.grade(best, xor_pytorch.validation)[0] == curves[:, 1].min()
+    again, same_curves, _ = xor_pytorch.fit(4, seed=3, n_epochs=40)
+    np.testing.assert_array_equal(curves, same_curves)
+    assert torch.equal(model.layers[0].weight, again.layers[0].weight)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_large_network_overfits_on_other_splits_too(xor_pytorch, monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    order = torch.from_numpy(rng.permutation(342))
+    train, validation = order[:102], order[102:]
+    x = xor_pytorch.bird_x
+    for name, value in {
+        "train": train,
+        "validation": validation,
+        "center": x[train].mean(dim=0),
+        "spread": x[train].std(dim=0, correction=0),
+    }.items():
+        monkeypatch.setattr(xor_pytorch, name, value)
+    _, curves, _ = xor_pytorch.fit(64, seed)
+    assert curves[-1, 0] < curves[:, 1].min() and curves[-1, 1] > 1.15 * curves[:, 1].min()
+    _, small_curves, _ = xor_pytorch.fit(1, seed, n_epochs=60)
+    assert small_curves.min() > 1.5 * curves[:, 1].min()
+
+
+def test_a_forgotten_set_up_is_an_error(xor_pytorch):
+    with pytest.raises(AttributeError, match="__init__"):
+        xor_pytorch.Forgetful()
 
 
 def test_the_loaded_model_predicts_the_same(xor_pytorch):
     assert not xor_pytorch.path.exists()
     assert torch.equal(xor_pytorch.loaded.center, xor_pytorch.center)
-    assert torch.equal(
-        xor_pytorch.loaded(xor_pytorch.measurements), xor_pytorch.classifier(xor_pytorch.measurements)
-    )
+    assert torch.equal(xor_pytorch.loaded(xor_pytorch.bird_x), xor_pytorch.classifier(xor_pytorch.bird_x))
 
 
 # benchmarks

@@ -594,8 +594,8 @@ assert best_possible - 0.06 < validation_accuracy < best_possible + 0.015, "not 
 #    succeed? Are the failed ones slow, or stuck?
 # 3. From a blank cell at the end: add `"none"` to `ACTIVATIONS`, a function that returns its sums
 #    unchanged, with a slope of one everywhere. Train a hundred networks of eight hidden neurons with it
-#    by `train_stack`. How many can succeed, and at which loss do they all end? Compare with the linear
-#    model.
+#    by `train_stack`. At which loss do they all end, and why can two linear layers do no better than one?
+#    Compare with the linear model.
 #
 # ## Sources
 #
