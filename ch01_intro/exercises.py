@@ -200,12 +200,12 @@ def check_paradigms(answer):
 #   this calendar year, from the yearly statistics (`"c"`), and the number of stays in earlier years
 #   (`"d"`).
 # - `contract`: will this customer cancel next month? The features are the months since signing (`"a"`),
-#   the complaints so far (`"b"`), the discount offered by the hotline for people who want to leave
-#   (`"c"`), and the last bill (`"d"`).
+#   the complaints so far (`"b"`), the last bill (`"c"`), and the discount offered by the hotline for
+#   people who want to leave (`"d"`).
 # - `skin`: is this spot on the skin dangerous? A laboratory examined each spot, which gives the labels
-#   (`"a"`). There are five photographs of each spot, in colour (`"b"`). Of all the photographs a fifth,
-#   picked at random, becomes the test set (`"c"`). The network is chosen on a validation set and tested
-#   once (`"d"`).
+#   (`"a"`). There are five photographs of each spot, and of all the photographs a fifth, picked at
+#   random, becomes the test set (`"b"`). The photographs are in colour (`"c"`). The network is chosen on
+#   a validation set and tested once (`"d"`).
 
 
 # %%
@@ -229,11 +229,11 @@ LEAK_REPLIES = {
     "contract": {
         "a": "when the contract was signed is known all along",
         "b": "complaints so far are known today; they may well announce a cancellation, and that is fair",
-        "d": "the last bill was written before the question is asked",
+        "c": "the last bill was written before the question is asked",
     },
     "skin": {
         "a": "labels are what a learner is given to learn from; these are careful ones",
-        "b": "a photograph shows what the doctor sees, and the doctor's question is asked of it",
+        "c": "a photograph shows what the doctor sees, and the doctor's question is asked of it",
         "d": "that is how it should be done",
     },
 }
