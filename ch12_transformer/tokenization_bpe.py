@@ -1,14 +1,16 @@
 # %% [markdown]
-# # 12.6 Tokenization: an alphabet that learns its own letters
+# # 12.6 Tokenization: an alphabet that is learned by counting
 #
-# Open a drawer of metal type from an old printing shop. There is a piece for every letter, and also a few
-# for letters that often stand together: *fi*, *th*, sometimes a whole *and*. Such pieces save work, and
-# any word can still be set letter by letter. A language model reads text from such a drawer, and it fills
-# the drawer itself, by counting.
+# In an old printing shop there was a piece of metal type for every letter, and also a few pieces for
+# letters that often stand together: _fi_, _th_, sometimes a whole _and_. Such pieces saved work, and any
+# word could still be set letter by letter. Language models read text in such pieces. They are called
+# *tokens*, and they are found by counting which neighbours stand together most often. Every chat assistant
+# reads and writes tokens, its price is stated per token, and some of its odd mistakes with spelling and
+# numbers come from them.
 #
-# **You will build** byte-pair encoding: the counting first, clear and slow, then the same from counts that
-# are kept up to date, then a tokenizer that takes any text, in any script, apart and puts it together
-# again. **You need** n-grams and embeddings (11.6).
+# **You will build** byte-pair encoding: training on paper and in plain code, then a tokenizer that takes
+# any text, in any script, apart and puts it together again, then a fast form for a whole book. **You need**
+# characters as input and their embeddings (11.6).
 
 # %%
 import heapq
@@ -18,7 +20,6 @@ import re
 import tempfile
 import time
 from collections import Counter, defaultdict
-from itertools import repeat
 from operator import add
 from pathlib import Path
 
@@ -29,58 +30,25 @@ from matplotlib.patches import Rectangle
 HERE = Path(globals().get("__file__", "")).parent
 rng = random.Random(0)
 
-text = (HERE / "data" / "moby_dick.txt").read_text(encoding="utf-8")  # 1,190,317 characters
-n_train = len(text) * 9 // 10
-train_text, test_text = text[:n_train], text[n_train:]
-
 # %% [markdown]
-# ## Neither characters nor words
-#
-# A model of text needs pieces with numbers: its *vocabulary*. Lesson 11.6 took characters. They are few,
-# but a sentence becomes long, and the model spends effort on spelling. Words are long enough, but how many
-# are there? We read *Moby-Dick* and note each word that we have not met before.
-
-# %%
-words = re.findall(r"[^\W\d_]+", text.lower())  # runs of letters
-first_met = {}
-for place, word in enumerate(words, start=1):
-    first_met.setdefault(word, place)
-met_at = np.array(list(first_met.values()))  # (different words,) in rising order
-n_seen = len(words) * 9 // 10
-frequent = [word for word, _ in Counter(words[:n_seen]).most_common()]
-sizes, unknown = [500, 1000, 2000, 4000, 8000, len(frequent)], []
-for size in sizes:
-    known = set(frequent[:size])
-    unknown.append(np.mean([word not in known for word in words[n_seen:]]))
-    print(f"the {size:6,} most frequent words: {unknown[-1]:6.1%} of the last tenth is unknown")
-once = np.mean([count == 1 for count in Counter(words).values()])
-print(f"{len(words):,} words, {len(first_met):,} different ones, {once:.0%} of these stand there once")
-new_late = np.sum(met_at > n_seen) / (len(words) - n_seen)
-assert 0.015 < unknown[-1] < 0.06 and new_late > 0.015
-
-# %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-left.plot(met_at, np.arange(1, len(met_at) + 1), "-", color="C0")
-left.axvline(n_seen, color="0.7", linewidth=0.8, zorder=0)
-left.text(n_seen, 1000, "the last tenth →", ha="right", fontsize=8)
-left.set(xlabel="words read", ylabel="different words met", title="New words do not stop coming")
-right.semilogx(sizes, 100 * np.array(unknown), "o-", color="C0", markerfacecolor="none")
-right.set(xlabel="words in the vocabulary", ylabel="unknown words in the last tenth (%)", ylim=(0, None))
-right.set_title("No list of words is long enough")
-plt.show()
-
-# %% [markdown]
-# Even the list of all words read so far misses some in every hundred, and many of the book's words stand
-# there once, too seldom to learn anything about them. What we want is in between: whole pieces for what is
-# frequent, spelling for what is rare.
-#
 # ## On paper first
 #
-# Sennrich, Haddow and Birch (2016) took an old trick for compressing files. Begin with characters. Find
-# the two neighbours that stand together most often, and *merge* them into one new piece. Repeat. Their
-# example is a text of sixteen words: *low* five times, *lower* twice, *newest* six times, *widest* three
-# times. The mark `</w>` ends a word. The pair *e s* occurs $6 + 3 = 9$ times, and so do *s t* and *t*
-# `</w>`. Among equals we take the one met first.
+# Sennrich, Haddow and Birch (2016) took an old trick for compressing files. Begin with characters. Find the
+# two neighbours that stand together most often, and *merge* them into one new piece. Repeat. Their example
+# is a text of sixteen words: _low_ five times, _lower_ twice, _newest_ six times, _widest_ three times. The
+# mark `</w>` ends a word. How often does each pair occur? A pair counts as often as the words in which it
+# stands:
+#
+# $$\begin{aligned}
+#   \text{e s:} \quad & 6 \text{ (newest)} + 3 \text{ (widest)} = 9 \\
+#   \text{s t:} \quad & 6 + 3 = 9 \\
+#   \text{t </w>:} \quad & 6 + 3 = 9 \\
+#   \text{w e:} \quad & 2 \text{ (lower)} + 6 \text{ (newest)} = 8 \\
+#   \text{l o:} \quad & 5 \text{ (low)} + 2 \text{ (lower)} = 7
+# \end{aligned}$$
+#
+# Three pairs are equal, and among equals we take the one met first: _e s_ becomes _es_. Then the pairs are
+# counted again, with _es_ as one piece.
 
 
 # %%
@@ -98,33 +66,85 @@ def count_pairs(sequences, weights):
 
 def merge(sequence, pair, piece):
     """The sequence with every occurrence of the pair, from the left, replaced by the one piece."""
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(sequence):
-        found = tuple(sequence[i : i + 2]) == pair
-        merged.append(piece if found else sequence[i])
-        i += 2 if found else 1
+        if tuple(sequence[i : i + 2]) == pair:
+            merged.append(piece)
+            i += 2
+        else:
+            merged.append(sequence[i])
+            i += 1
     return merged
 
 
-weights = {"low": 5, "lower": 2, "newest": 6, "widest": 3}
-sequences, toy_merges = [[*word, "</w>"] for word in weights], []
+toy_weights = {"low": 5, "lower": 2, "newest": 6, "widest": 3}
+toy_sequences = [[*word, "</w>"] for word in toy_weights]
+toy_merges = []
 for _ in range(5):
-    counts = count_pairs(sequences, weights.values())
-    pair = max(counts, key=counts.get)  # among equals, max takes the first
-    sequences = [merge(sequence, pair, "".join(pair)) for sequence in sequences]
-    toy_merges.append("".join(pair))
-    print(f"{' + '.join(pair):12s}{counts[pair]} times   {'   '.join(map(' '.join, sequences))}")
+    toy_counts = count_pairs(toy_sequences, toy_weights.values())
+    toy_pair = max(toy_counts, key=toy_counts.get)  # among equals, max takes the first
+    toy_sequences = [merge(sequence, toy_pair, "".join(toy_pair)) for sequence in toy_sequences]
+    toy_merges.append("".join(toy_pair))
+    shown = "   ".join(" ".join(sequence) for sequence in toy_sequences)
+    print(f"{' + '.join(toy_pair):12s}{toy_counts[toy_pair]} times   {shown}")
 assert toy_merges == ["es", "est", "est</w>", "lo", "low"]
 
 # %% [markdown]
-# Five merges, and *low* is one piece, *est* at the end of a word another. A new word, *lowest*, is now two
-# known pieces: a word never seen, and nothing about it is unknown.
+# After five merges _low_ is one piece, and _est_ at the end of a word is another. The word _lowest_ does not
+# occur in the text, but it is now made of two known pieces.
 #
-# ## Bytes for letters
+# ## Neither characters nor words
 #
-# Which characters to begin with? Unicode has more than a hundred thousand. But on disk every text is
-# *bytes*, 256 different ones, and UTF-8 writes an English letter as one byte, *é* as two, a whale as four.
-# Beginning with bytes, nothing can ever be unknown.
+# Why take such trouble? A model of text needs pieces with numbers, its *vocabulary*. Lesson 11.6 took
+# characters. They are few, but a sentence becomes long, and the model spends effort on spelling. Words are
+# long enough, but how many are there? We read _Moby-Dick_ and note each word that has not occurred before.
+# And we ask how many words of the last tenth a list made from the first nine tenths would lack.
+
+# %%
+text = (HERE / "data" / "moby_dick.txt").read_text(encoding="utf-8")  # 1,190,317 characters
+n_train = len(text) * 9 // 10
+train_text, test_text = text[:n_train], text[n_train:]
+
+words = re.findall(r"[^\W\d_]+", text.lower())  # runs of letters
+first_met = {}
+for place, word in enumerate(words, start=1):
+    first_met.setdefault(word, place)
+met_at = np.array(list(first_met.values()))  # (different words,) in rising order
+n_seen = len(words) * 9 // 10
+frequent = [word for word, _ in Counter(words[:n_seen]).most_common()]
+list_sizes = [500, 1000, 2000, 4000, 8000, len(frequent)]
+unknown = []
+for size in list_sizes:
+    known = set(frequent[:size])
+    unknown.append(np.mean([word not in known for word in words[n_seen:]]))
+    print(f"the {size:6,} most frequent words: {unknown[-1]:6.1%} of the last tenth is unknown")
+once = np.mean([count == 1 for count in Counter(words).values()])
+print(f"{len(words):,} words, {len(first_met):,} different ones, {once:.0%} of these occur once")
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+left.plot(met_at, np.arange(1, len(met_at) + 1), "-", color="C0")
+left.axvline(n_seen, color="0.7", linewidth=0.8, zorder=0)
+left.text(n_seen, 1000, "the last tenth →", ha="right", fontsize=8)
+left.set(xlabel="words read", ylabel="different words met", title="Different words against words read")
+right.semilogx(list_sizes, 100 * np.array(unknown), "o-", color="C0", markerfacecolor="none")
+right.set(xlabel="words in the list", ylabel="unknown words in the last tenth (%)", ylim=(0, None))
+right.set_title("What a list of words lacks")
+plt.show()
+
+# %% [markdown]
+# On the left the curve bends, but it does not become level: new words keep coming until the last page. On
+# the right even the list of all words read so far lacks some in every hundred. And of all different words
+# more than a third occur only once, too seldom to learn anything about them. What we want lies in between:
+# whole pieces for what is frequent, spelling for what is rare.
+#
+# ## Bytes and chunks
+#
+# Two decisions come before the counting. Which characters to begin with? Unicode has more than a hundred
+# thousand. But in a file every text is a sequence of *bytes*, numbers from 0 to 255, and the encoding
+# UTF-8 writes an English letter as one byte, and other characters as two to four. If we begin with the 256
+# bytes, nothing can ever be unknown.
 
 # %%
 for character in "wé鯨🐳":
@@ -132,11 +152,11 @@ for character in "wé鯨🐳":
 assert [len(character.encode("utf-8")) for character in "wé鯨🐳"] == [1, 2, 3, 4]
 
 # %% [markdown]
-# One more decision: pieces must not reach across words. *of the* is frequent, but *dog.* and *dog,* and
-# *dog!* in the vocabulary would be a waste. So the text is first cut into *chunks*, and pairs are counted
-# within them: letters with the space before them, digits, other signs, white space (its last space goes to
-# the word that follows). In Python's regular expressions `[^\W\d_]` is a letter of any alphabet: not a
-# non-word sign, not a digit, no underscore.
+# And how far may a piece reach? _dog._ and _dog,_ and _dog!_ in the vocabulary would be a waste. So the
+# text is first cut into *chunks*, and pairs are counted within chunks only: letters together with the space
+# before them, digits, other signs, white space (whose last space goes to the word that follows). In
+# Python's regular expressions `[^\W\d_]` is a letter of any alphabet: not a non-word sign, not a digit, and
+# no underscore.
 
 # %%
 CHUNK = re.compile(r" ?[^\W\d_]+| ?\d+| ?(?:[^\w\s]|_)+|\s+(?!\S)|\s+")
@@ -147,18 +167,18 @@ assert "".join(CHUNK.findall(sample)) == sample
 assert len("".join(CHUNK.findall(text))) == len(text)  # no character is lost
 
 # %% [markdown]
-# ## Naive and clear
+# ## Training
 #
-# The training loop is the one of the toy text. Pieces are now numbers, the *tokens*: 0 to 255 are the
-# bytes, and the $k$-th merge makes token $255 + k$. What training leaves behind is the list of merges, in
-# order.
+# The training loop is the one of the toy text. The pieces are now numbers, the tokens: 0 to 255 are the
+# bytes, and the first merge makes token 256, the second 257, and so on. What training leaves behind is the
+# list of merges, in their order.
 
 
 # %%
 def train_naive(text, vocab_size):
-    """The merges of byte-pair encoding, as pairs of tokens in the order learned, by counting anew each time.
+    """The merges of byte-pair encoding, as pairs of tokens in the order learned, counted again each time.
 
-    They are fewer than vocab_size - 256 where every chunk is one token before. Among pairs that are equally
+    They are fewer than vocab_size - 256 if every chunk is one token before. Among pairs that are equally
     frequent the one met first is merged. Raises ValueError for a vocab_size under 256, the bytes.
     """
     if vocab_size < 256:
@@ -169,8 +189,9 @@ def train_naive(text, vocab_size):
         counts = count_pairs(chunks, [1] * len(chunks))
         if not counts:
             break
-        merges.append(max(counts, key=counts.get))
-        chunks = [merge(chunk, merges[-1], 255 + len(merges)) for chunk in chunks]
+        pair = max(counts, key=counts.get)
+        chunks = [merge(chunk, pair, 256 + len(merges)) for chunk in chunks]
+        merges.append(pair)
     return merges
 
 
@@ -186,15 +207,105 @@ few_merges = train_naive(train_text[:20_000], 276)
 print([token.decode("utf-8") for token in token_bytes(few_merges)[256:]])
 
 # %% [markdown]
+# The first merges are pairs of frequent letters, often with a space before them, and the first short words
+# follow soon.
+#
+# ## Encode and decode
+#
+# To *encode* a new text, we cut it into chunks and merge as training did: of all pairs in the chunk that
+# have a merge, the one learned first goes first. To *decode*, we look up the bytes of each token and join
+# them. Words repeat, so each chunk is worked out once and remembered.
+#
+# Two cases need care. Bytes that are no valid text, such as half of a character, should survive encoding
+# and decoding, too. Python can carry them in a string (`surrogateescape`). And a string in which somebody
+# has left half a character is refused, since it is no text at all.
+
+
+# %%
+class Tokenizer:
+    """Byte-level byte-pair encoding with the merges that `train` returned."""
+
+    def __init__(self, merges):
+        self.merges = merges
+        self.rank = {pair: k for k, pair in enumerate(merges)}  # when a pair was learned
+        self.vocabulary = token_bytes(merges)
+        self.known_chunks = {}
+
+    def encode_chunk(self, chunk):
+        """The tokens of one chunk, bytes: of all merges that apply the first learned, until none does."""
+        tokens = list(chunk)
+        while len(tokens) > 1:
+            pair = min(zip(tokens, tokens[1:]), key=lambda pair: self.rank.get(pair, len(self.merges)))
+            if pair not in self.rank:
+                break
+            tokens = merge(tokens, pair, 256 + self.rank[pair])
+        return tokens
+
+    def encode(self, text):
+        """The tokens of a str, or of any bytes; a str with half a character in it raises ValueError."""
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "surrogateescape")
+        else:
+            text.encode("utf-8")  # raises UnicodeEncodeError, which is a ValueError, for half a character
+        tokens = []
+        for chunk in CHUNK.findall(text):
+            if chunk not in self.known_chunks:
+                self.known_chunks[chunk] = self.encode_chunk(chunk.encode("utf-8", "surrogateescape"))
+            tokens += self.known_chunks[chunk]
+        return tokens
+
+    def decode_bytes(self, tokens):
+        """The bytes of a sequence of tokens; raises ValueError for a number that is no token."""
+        wrong = [token for token in tokens if not 0 <= token < len(self.vocabulary)]
+        if wrong:
+            raise ValueError(f"tokens are 0 to {len(self.vocabulary) - 1}, got {wrong[0]}")
+        return b"".join([self.vocabulary[token] for token in tokens])
+
+    def decode(self, tokens, errors="replace"):
+        """The text of a sequence of tokens, with "�" for bytes that are none; errors as in `bytes.decode`."""
+        return self.decode_bytes(tokens).decode("utf-8", errors)
+
+
+# %% [markdown]
+# Does everything survive the way there and back? We try strings that the book does not contain, then random
+# strings, then random bytes.
+
+# %%
+small_tokenizer = Tokenizer(few_merges)
+strings = ["", " ", "Queequeg", "naïve café", "白鲸 🐳", "a\r\n\tb  \n\n c", "١٢٣ ½ x² __init__"]
+strings += ["".join(chr(rng.randrange(0xD800)) for _ in range(rng.randrange(30))) for _ in range(200)]
+for string in strings:
+    assert small_tokenizer.decode(small_tokenizer.encode(string)) == string
+for _ in range(200):
+    data = rng.randbytes(rng.randrange(30))
+    assert small_tokenizer.decode_bytes(small_tokenizer.encode(data)) == data
+print(f"{len(strings)} strings and 200 byte strings came back unchanged")
+
+whale = small_tokenizer.encode("🐳")
+print(f"{whale} decodes to {small_tokenizer.decode(whale)}, and without its last token to", end=" ")
+print(small_tokenizer.decode(whale[:-1]))
+spelled = list(b"there")
+print(f"{spelled} decodes to {small_tokenizer.decode(spelled)}, which encodes to", end=" ")
+print(small_tokenizer.encode("there"))
+assert small_tokenizer.decode(spelled) == "there" and small_tokenizer.encode("there") != spelled
+
+# %% [markdown]
+# All of them came back. The last line shows that the other direction has no such promise: five single
+# letters decode to _there_, but encoding never gives those five tokens. Many sequences of tokens stand for
+# one text, and a model meets only one of them.
+#
 # ## The same, faster
 #
-# Each merge walks through the whole text, although it changes little of it. Three remedies:
+# The naive form walks through the whole text for every merge. For the book and thousands of merges that
+# would take hours, so the rest of the lesson needs a faster form. Three changes give the same merges:
 #
-# 1. *Count chunks once.* " the" stands there thousands of times: keep one copy and its number.
-# 2. *Touch only what changes.* Note for each pair in which chunks it occurs; a merge visits those and
+# 1. _Count chunks once._ The chunk " the" occurs thousands of times: keep one copy and its number.
+# 2. _Touch only what changes._ Remember for each pair in which chunks it occurs. A merge visits those and
 #    corrects the counts.
-# 3. *Let C do the walking.* A chunk becomes a Python string with one character a token, so that a pair is
+# 3. _Let C do the walking._ A chunk becomes a Python string with one character per token, so that a pair is
 #    a string of two, and a merge is `str.replace`.
+#
+# The price is bookkeeping, and code that is harder to read. You can take the function `train` as given.
 
 
 # %%
@@ -239,10 +350,9 @@ class PairTable:
 
 
 # %% [markdown]
-# The most frequent pair must be found without looking at every one. A *heap* hands out its smallest entry
-# quickly. Counts only fall after a pair is born, so an entry may promise too much, never too little: when
-# one comes up that is out of date, we put it back with its true count. While the count holds, so does the
-# place where the pair is first met.
+# The most frequent pair must be found without a look at every one. A *heap* hands out its smallest entry
+# quickly. Counts only fall after a pair has come into being, so an entry may promise too much, never too
+# little: if one comes up that is out of date, it is put back with its true count.
 
 
 # %%
@@ -264,204 +374,38 @@ def train(text, vocab_size):
     return merges
 
 
-# %% [markdown]
-# The same merges, ties included? And how much faster?
-
 # %%
-results, seconds = {}, {}
-for f in (train_naive, train):
-    started = time.perf_counter()
-    results[f] = f(train_text[:20_000], 400)
-    seconds[f] = time.perf_counter() - started
-assert results[train] == results[train_naive]
-print(f"the same {len(results[train])} merges, {seconds[train_naive] / seconds[train]:.0f} times as fast")
+seconds = {}
+found_merges = {}
+for function in (train_naive, train):
+    start = time.perf_counter()
+    found_merges[function] = function(train_text[:20_000], 300)
+    seconds[function] = time.perf_counter() - start
+    print(f"{function.__name__:20s}{seconds[function]:8.3f} s")
+assert found_merges[train] == found_merges[train_naive]
 
-# %% [markdown]
-# The naive form reads the whole text again for every merge. The fast form takes nine tenths of the book,
-# and a vocabulary ten times as large, without trouble. A merge depends only on those before it, so a
-# smaller vocabulary is the beginning of a larger one.
-
-# %%
-started = time.perf_counter()
+start = time.perf_counter()
 merges = train(train_text, 4096)
 vocabulary = token_bytes(merges)
-print(f"nine tenths of the book, {len(vocabulary):,} tokens, {time.perf_counter() - started:.1f} s")
+print(f"nine tenths of the book, {len(vocabulary):,} tokens: {time.perf_counter() - start:.1f} s")
 print("first  ", [token.decode("utf-8", "replace") for token in vocabulary[256:272]])
-longest = sorted(vocabulary, key=len)[-8:]
-print("longest", [token.decode("utf-8") for token in longest])
-assert merges[:44] == train(train_text, 300)
+print("longest", [token.decode("utf-8", "replace") for token in sorted(vocabulary, key=len)[-8:]])
 
 # %% [markdown]
-# ## Encode and decode
+# Both give the same merges, ties included. A merge depends only on those before it, so a smaller vocabulary
+# is the beginning of a larger one, and one training serves for all sizes.
 #
-# To *encode*, cut new text into chunks and merge as training did: of all pairs in the chunk that have a
-# merge, the earliest learned goes first. Words repeat, so each chunk is worked out once and remembered. To
-# *decode*, look up each token's bytes and join them. Bytes that are no valid UTF-8, such as half a
-# character, become "�" unless `errors` says otherwise; `decode_bytes` keeps them as they are.
-
-
-# %%
-class Tokenizer:
-    """Byte-level byte-pair encoding with the merges that `train` returned; special tokens are numbered last.
-
-    Raises ValueError where a special token is empty or there twice.
-    """
-
-    LAST = chr(0x10FFFF)  # after every token
-
-    def __init__(self, merges, special_tokens=()):
-        if len(set(special_tokens)) < len(special_tokens) or "" in special_tokens:
-            raise ValueError(f"special tokens must be different and not empty, got {special_tokens}")
-        self.merges, self.vocabulary = merges, token_bytes(merges)
-        self.special_tokens = {name: len(self.vocabulary) + i for i, name in enumerate(special_tokens)}
-        self.vocabulary += [name.encode("utf-8") for name in special_tokens]
-        self.pairs = {chr(256 + i): chr(a) + chr(b) for i, (a, b) in enumerate(merges)}
-        self.merged = {pair: token for token, pair in self.pairs.items()}
-        self.known_chunks = {}
-
-    def encode_chunk(self, chunk):
-        """The tokens of one chunk, bytes: of all merges that apply the earliest learned, until none does."""
-        word = chunk.decode("latin-1")
-        while len(word) > 1:
-            token = min(map(self.merged.get, map(add, word, word[1:]), repeat(self.LAST)))
-            if token == self.LAST:
-                break
-            word = word.replace(self.pairs[token], token)
-        return list(map(ord, word))
-
-    def encode(self, text):
-        """The tokens of a str, or of any bytes; a str with half a character in it raises ValueError."""
-        errors = "strict" if isinstance(text, str) else "surrogateescape"
-        text = text if isinstance(text, str) else text.decode("utf-8", errors)
-        tokens, known = [], self.known_chunks
-        for chunk in CHUNK.findall(text):
-            if chunk not in known:
-                known[chunk] = self.encode_chunk(chunk.encode("utf-8", errors))
-            tokens += known[chunk]
-        return tokens
-
-    def decode_bytes(self, tokens):
-        """The bytes of a sequence of tokens; raises ValueError for a number that is no token."""
-        wrong = [token for token in tokens if not 0 <= token < len(self.vocabulary)]
-        if wrong:
-            raise ValueError(f"tokens are 0 to {len(self.vocabulary) - 1}, got {wrong[0]}")
-        return b"".join([self.vocabulary[token] for token in tokens])
-
-    def decode(self, tokens, errors="replace"):
-        """The text of a sequence of tokens; errors as in `bytes.decode`."""
-        return self.decode_bytes(tokens).decode("utf-8", errors)
-
-
-# %% [markdown]
-# There and back, for things that the book does not contain. First text in any script, then bytes that are
-# no text at all.
-
-# %%
-tokenizer = Tokenizer(merges[: 1024 - 256])
-for string in ("", " ", "Queequeg", "naïve café", "白鲸 🐳", "a\r\n\tb  \n\n c", "١٢٣ ½ x² __init__"):
-    assert tokenizer.decode(tokenizer.encode(string)) == string
-for _ in range(200):
-    string = "".join(chr(rng.randrange(0xD800)) for _ in range(rng.randrange(30)))
-    assert tokenizer.decode(tokenizer.encode(string)) == string
-    data = rng.randbytes(rng.randrange(30))
-    assert tokenizer.decode_bytes(tokenizer.encode(data)) == data
-
-whale = tokenizer.encode("🐳")
-whole, cut = tokenizer.decode(whale), tokenizer.decode(whale[:-1])
-print(f"{whale} decodes to {whole}, and without its last token to {cut}")
-assert (whole, cut) == ("🐳", "�")
-
-# %% [markdown]
-# The other way round there is no such promise: five letters spell *whale*, but encoding never gives those
-# five tokens. Many sequences of tokens stand for one text, and a model meets only one of them.
-
-# %%
-spelled = [ord(letter) for letter in "whale"]
-assert tokenizer.decode(spelled) == "whale"
-print(f"{spelled} decodes to 'whale', which encodes to {tokenizer.encode('whale')}")
-assert tokenizer.encode("whale") != spelled
-
-tokenizer.known_chunks.clear()
-started = time.perf_counter()
-tokens = tokenizer.encode(test_text)
-speed = len(test_text.encode("utf-8")) / (time.perf_counter() - started) / 1e6
-print(f"the last tenth: {len(tokens):,} tokens, {speed:.1f} MB a second, from an empty memory")
-
-# %% [markdown]
-# ## Special tokens, and a file
-#
-# Models also need signs that no text contains: "here a document ends". These *special tokens* get numbers
-# of their own. Where `<|end|>` is typed by a user it must stay seven ordinary signs, or anyone could end a
-# document. So `encode_special` takes the names that it may obey, and refuses those it does not know.
-
-
-# %%
-def encode_special(self, text, allowed):
-    """As encode, with the special tokens named in `allowed` obeyed; raises ValueError for unknown names."""
-    unknown = [name for name in allowed if name not in self.special_tokens]
-    if unknown:
-        raise ValueError(f"unknown special token {unknown[0]!r}, there are {list(self.special_tokens)}")
-    if not allowed:
-        return self.encode(text)
-    longest_first = sorted(allowed, key=len, reverse=True)
-    parts = re.split("(" + "|".join(map(re.escape, longest_first)) + ")", text)  # every second one is special
-    ordinary = map(self.encode, parts[::2])
-    special = [[self.special_tokens[name]] for name in parts[1::2]] + [[]]
-    return [token for pair in zip(ordinary, special) for tokens in pair for token in tokens]
-
-
-def save(self, path):
-    """Write merges and special tokens as JSON."""
-    content = {"merges": self.merges, "special_tokens": list(self.special_tokens)}
-    Path(path).write_text(json.dumps(content), encoding="utf-8")
-
-
-def load(path):
-    """The tokenizer in a file written by `save`; raises ValueError, with the path, where it is damaged."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        merges = [(left, right) for left, right in content["merges"]]
-        for token, pair in enumerate(merges, start=256):
-            if not all(isinstance(part, int) and 0 <= part < token for part in pair):
-                raise ValueError(f"token {token} must merge two earlier ones, got {pair}")
-        if len(set(merges)) < len(merges):
-            raise ValueError("a merge is there twice")
-        return Tokenizer(merges, content["special_tokens"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-
-
-Tokenizer.encode_special, Tokenizer.save, Tokenizer.load = encode_special, save, staticmethod(load)
-
-# %%
-tokenizer = Tokenizer(merges[: 1024 - 256], ["<|end|>"])
-typed, obeyed = tokenizer.encode("Call me<|end|>"), tokenizer.encode_special("Call me<|end|>", ["<|end|>"])
-print(f"typed {typed}\nobeyed {obeyed}")
-assert obeyed[-1] == 1024 not in typed and tokenizer.decode(typed) == tokenizer.decode(obeyed)
-with tempfile.TemporaryDirectory() as folder:
-    tokenizer.save(Path(folder) / "tokenizer.json")
-    again = Tokenizer.load(Path(folder) / "tokenizer.json")
-assert (again.merges, again.special_tokens) == (tokenizer.merges, tokenizer.special_tokens)
-
-# %% [markdown]
 # ## How large a vocabulary?
 #
-# Since a smaller vocabulary is a prefix of a larger one, one training answers for all sizes. We look at a
-# sentence first, in which the book knows some words and others not.
+# Here is one sentence in five vocabularies. Which of its words does the book know?
 
 # %%
 tokenizers = {size: Tokenizer(merges[: size - 256]) for size in (256, 300, 512, 1024, 4096)}
 sentence = "The whale unfriended Captain Ahab in 2026."
-cuts = {
-    size: [t.vocabulary[token].decode("utf-8") for token in t.encode(sentence)]
-    for size, t in tokenizers.items()
-}
-for size, pieces in cuts.items():
-    print(f"{size:5d}  {len(pieces):2d} tokens  {'|'.join(pieces)}")
-lengths = [len(pieces) for pieces in cuts.values()]
-assert lengths == sorted(lengths, reverse=True) and lengths[-1] < lengths[0] / 2
+cuts = {}
+for size, sized in tokenizers.items():
+    cuts[size] = [sized.decode([token]) for token in sized.encode(sentence)]
 
-# %%
 fig, ax = plt.subplots(figsize=(10, 2.8), layout="constrained")
 for row, pieces in enumerate(cuts.values()):
     start = 0
@@ -474,13 +418,17 @@ for row, pieces in enumerate(cuts.values()):
     ax.text(start + 0.5, -row, f"{len(pieces)} tokens", va="center", fontsize=9)
 ax.set(xlim=(0, len(sentence) + 5), ylim=(-len(cuts) + 0.4, 0.6), ylabel="vocabulary", xticks=[])
 ax.set_yticks([-row for row in range(len(cuts))], [f"{size:,}" for size in cuts])
-ax.set_title("Frequent words become one token, rare ones are spelled, in larger and larger pieces")
+ax.set_title("One sentence in five vocabularies")
 plt.show()
 
 # %% [markdown]
-# Longer pieces mean shorter sequences, and everything that costs per position gets cheaper. But every
-# token needs a row in the embedding table, and a rare token's row is trained rarely. The two sides of the
-# trade, on the part of the book that was used for training and on the last tenth:
+# From the top to the bottom the pieces get longer. In the largest vocabulary frequent words are one token
+# each, with the space before them, and the word _unfriended_, which Melville did not know, is spelled in
+# pieces. The year is read digit by digit.
+#
+# Longer pieces mean shorter sequences, and everything that costs per position gets cheaper. But every token
+# needs a row in the embedding table, and the row of a rare token is trained rarely. Both sides of this
+# trade, on the text used for training and on the last tenth of the book:
 
 
 # %%
@@ -490,27 +438,29 @@ def token_counts(tokenizer, text):
 
 
 table_sizes = (256, 512, 1024, 2048, 4096)
-train_rates, test_rates, rare = [], [], []
-print(f"{'vocabulary':20s}{'train':>12s}{'test':>12s}{'rare':>12s}   (bytes a token; rare: under 100 times)")
+train_rates = []
+test_rates = []
+rare = []
+print(
+    f"{'vocabulary':20s}{'train':>12s}{'test':>12s}{'rare':>12s}   (bytes per token; rare: under 100 times)"
+)
 for size in table_sizes:
-    coder = Tokenizer(merges[: size - 256])
-    counts, test_counts = token_counts(coder, train_text), token_counts(coder, test_text)
+    sized = Tokenizer(merges[: size - 256])
+    counts = token_counts(sized, train_text)
+    test_counts = token_counts(sized, test_text)
     train_rates.append(len(train_text.encode("utf-8")) / counts.sum())
     test_rates.append(len(test_text.encode("utf-8")) / test_counts.sum())
     rare.append(np.mean(counts[256:] < 100) if size > 256 else 0.0)
     print(f"{size:<20,d}{train_rates[-1]:12.2f}{test_rates[-1]:12.2f}{rare[-1]:12.0%}")
-assert test_rates[0] == 1 and test_rates == sorted(test_rates) and 2.2 < test_rates[2] < 3.0
-gains = np.diff(test_rates)
-assert all(later < earlier for earlier, later in zip(gains, gains[1:])) and rare[-1] > 0.5 > rare[2]
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 left.semilogx(table_sizes, train_rates, "o-", color="C0", markerfacecolor="none", label="training text")
 left.semilogx(table_sizes, test_rates, "s--", color="C1", markerfacecolor="none", label="last tenth")
-left.set(ylabel="bytes a token", title="Each doubling shortens the text by less")
+left.set(ylabel="bytes per token", title="How much text one token holds")
 left.legend()
 right.semilogx(table_sizes[1:], 100 * np.array(rare[1:]), "o-", color="C0", markerfacecolor="none")
-right.set(ylabel="merged tokens seen under 100 times (%)", title="A large table is full of rarities")
+right.set(ylabel="merged tokens seen under 100 times (%)", title="How many tokens are rare")
 for ax in (left, right):
     ax.set_xticks(table_sizes, [f"{size:,}" for size in table_sizes])
     ax.minorticks_off()
@@ -518,17 +468,19 @@ for ax in (left, right):
 plt.show()
 
 # %% [markdown]
-# ## What a tokenizer does to numbers, names and other languages
+# On the left, each doubling of the vocabulary adds less, and the last tenth is cut nearly as well as the
+# training text. On the right, the larger the table, the more of it is rare: at 4,096 most tokens occur less
+# than a hundred times in the whole book. Large models have vocabularies of 30,000 to 250,000, and texts a
+# million times as long.
 #
-# A drawer filled from one English novel serves English novels. Everything else still fits, and costs more:
-# more tokens mean less text in a model's window, more time and more money. The middle dot marks where the
-# 1,024-token vocabulary cuts.
+# ## What a tokenizer does to names, numbers and other languages
+#
+# Our vocabulary was learned from one English novel. Other text can be encoded, too, but how many tokens
+# does it take? More tokens mean less text in a model's window, more time and more money. The middle dot
+# marks where the 1,024-token vocabulary cuts.
 
 # %%
-coder = tokenizers[1024]
-cost = {}
-print(f"{'':12s}{'characters':>12s}{'bytes':>8s}{'tokens':>8s}   cut")
-for name, string in {
+examples = {
     "English": " the white whale",
     "a name": " Queequeg",
     "shouted": " WHALE",
@@ -539,48 +491,152 @@ for name, string in {
     "Chinese": "白鲸",
     "Hindi": " सफ़ेद व्हेल",
     "emoji": "🐳",
-}.items():
-    pieces = [coder.vocabulary[token].decode("utf-8", "replace") for token in coder.encode(string)]
-    cost[name] = len(pieces) / len(string)
+}
+tokenizer = tokenizers[1024]
+per_character = {}
+print(f"{'':12s}{'characters':>12s}{'bytes':>8s}{'tokens':>8s}   cut")
+for name, string in examples.items():
+    pieces = [tokenizer.decode([token]) for token in tokenizer.encode(string)]
+    per_character[name] = len(pieces) / len(string)
     n_bytes = len(string.encode("utf-8"))
     print(f"{name:12s}{len(string):12d}{n_bytes:8d}{len(pieces):8d}   {'·'.join(pieces)}")
-assert cost["English"] < cost["shouted"] < cost["Russian"] < cost["emoji"] == 4
-assert cost["a name"] == 1 / len(" Queequeg") and cost["a number"] == 1
 
 # %% [markdown]
-# *Queequeg* is one token, because this book is about him. Digits are too rare here for merges, so a year
-# is read digit by digit. Tokenizers trained on the web may have merges for some numbers and not for
-# others, and how they cut changes how well a model adds (Singh and Strouse 2024). Scripts that the
-# training text lacks fall back to bytes, two to four a character. The remedy is to train on what will be
+# _Queequeg_ is one token, because this book is about him. Capital letters and digits are rare here, so a
+# shouted word and a year are spelled. Tokenizers trained on the web may have merges for some numbers and
+# not for others, and how they cut changes how well a model adds (Singh and Strouse 2024). Scripts that the
+# training text lacks fall back to bytes, two to four per character. The remedy is to train on what will be
 # read.
+#
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+new_late = np.sum(met_at > n_seen) / (len(words) - n_seen)
+assert new_late > 0.015, "new words keep coming until the last page"
+assert 0.015 < unknown[-1] < 0.06, "the list of all words read lacks some in every hundred"
+assert once > 1 / 3, "more than a third of the different words occur only once"
+n_pieces = [len(pieces) for pieces in cuts.values()]
+assert n_pieces == sorted(n_pieces, reverse=True), "a larger vocabulary cuts the sentence into fewer pieces"
+gains = np.diff(test_rates)
+assert all(gains > 0) and all(np.diff(gains) < 0), "each doubling of the vocabulary adds less"
+assert test_rates[-1] > 0.9 * train_rates[-1], "the last tenth is cut nearly as well as the training text"
+assert rare[-1] > 0.5, "at 4,096 most tokens occur less than a hundred times"
+assert rare == sorted(rare), "the larger the table, the more of it is rare"
+assert per_character["a name"] == 1 / len(" Queequeg"), "Queequeg is one token"
+assert per_character["a number"] == 1, "a year is read digit by digit"
+assert per_character["English"] < per_character["shouted"], "a shouted word takes more tokens"
+assert per_character["shouted"] < per_character["Russian"], "a script that the book lacks takes more still"
+
+# %% [markdown]
+# ## Going further
+#
+# This can be skipped. It is what a tokenizer needs in a real system, and lesson 12.9 meets such tokens.
+#
+# ### Special tokens, and a file
+#
+# Models also need signs that no text contains, such as "here a document ends". These *special tokens* get
+# numbers of their own, after all merges. If a user types `<|end|>`, it must stay seven ordinary signs, or
+# anyone could end a document. So the plain `encode` never makes a special token, and `encode_special` makes
+# those that its caller names.
+
+
+# %%
+class SpecialTokenizer(Tokenizer):
+    """A `Tokenizer` with special tokens, numbered last, that can be written to a file.
+
+    Raises ValueError if a special token is empty or given twice.
+    """
+
+    def __init__(self, merges, special_tokens=()):
+        super().__init__(merges)
+        if len(set(special_tokens)) < len(special_tokens) or "" in special_tokens:
+            raise ValueError(f"special tokens must be different and not empty, got {special_tokens}")
+        self.special_tokens = {name: len(self.vocabulary) + i for i, name in enumerate(special_tokens)}
+        self.vocabulary += [name.encode("utf-8") for name in special_tokens]
+
+    def encode_special(self, text, allowed):
+        """As encode, with the special tokens in `allowed` obeyed; raises ValueError for unknown names."""
+        unknown = [name for name in allowed if name not in self.special_tokens]
+        if unknown:
+            raise ValueError(f"unknown special token {unknown[0]!r}, there are {list(self.special_tokens)}")
+        if not allowed:
+            return self.encode(text)
+        longest_first = sorted(allowed, key=len, reverse=True)
+        pattern = "(" + "|".join(re.escape(name) for name in longest_first) + ")"
+        tokens = []
+        for k, part in enumerate(re.split(pattern, text)):  # every second part is a special token
+            tokens += [self.special_tokens[part]] if k % 2 else self.encode(part)
+        return tokens
+
+    def save(self, path):
+        """Write merges and special tokens as JSON."""
+        content = {"merges": self.merges, "special_tokens": list(self.special_tokens)}
+        Path(path).write_text(json.dumps(content), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path):
+        """The tokenizer in a file written by `save`; raises ValueError, with the path, if it is damaged."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            merges = [(left, right) for left, right in content["merges"]]
+            for token, pair in enumerate(merges, start=256):
+                if not all(isinstance(part, int) and 0 <= part < token for part in pair):
+                    raise ValueError(f"token {token} must merge two earlier ones, got {pair}")
+            if len(set(merges)) < len(merges):
+                raise ValueError("a merge is there twice")
+            return cls(merges, content["special_tokens"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+
+# %%
+with_end = SpecialTokenizer(merges[: 1024 - 256], ["<|end|>"])
+typed = with_end.encode("Call me<|end|>")
+obeyed = with_end.encode_special("Call me<|end|>", ["<|end|>"])
+print(f"typed {typed}\nobeyed {obeyed}")
+assert obeyed[-1] == 1024 not in typed and with_end.decode(typed) == with_end.decode(obeyed)
+with tempfile.TemporaryDirectory() as folder:
+    with_end.save(Path(folder) / "tokenizer.json")
+    again = SpecialTokenizer.load(Path(folder) / "tokenizer.json")
+assert (again.merges, again.special_tokens) == (with_end.merges, with_end.special_tokens)
+
+# %% [markdown]
+# Typed, the name is seven ordinary signs. Obeyed, it is the one token after all others. Both decode to the
+# same text.
 #
 # ## What to remember
 #
-# - Characters make sequences long, words are never complete. Tokens are in between: frequent pieces whole,
-#   rare ones spelled.
+# - Characters make sequences long, and lists of words are never complete. Tokens lie in between: frequent
+#   pieces whole, rare ones spelled.
 # - Byte-pair encoding merges the most frequent pair of neighbours, again and again. The list of merges, in
 #   order, is the tokenizer.
-# - Beginning with bytes, every text can be encoded, and `decode(encode(text)) == text`.
-# - A larger vocabulary shortens the text by less each time and trains each token less often.
-# - Text does not decide what is special: the program does.
+# - If one begins with bytes, every text can be encoded, and `decode(encode(text)) == text`.
+# - A larger vocabulary shortens the text by less each time, and trains each token less often.
 #
 # ## Try it
 #
-# Predict first, then change it and run again.
+# Predict first, then change the code and run the file from the top.
 #
-# 1. Let `CHUNK` be `re.compile(r"(?s).+")`, so that nothing is cut (use ten thousand characters). Which
-#    pieces appear, and how well do they compress the last tenth?
-# 2. Drop the ` ?` before the letters. How many more tokens does the book need?
-# 3. Train on two languages at once: the book and as much Python source code. Who pays?
+# 1. Let chunks have no space: remove both the blank and the question mark before `[^\W\d_]+` in `CHUNK`.
+#    How will the cuts of the sentence change, in the second figure, and will one token hold more text or
+#    less?
+# 2. Train on a tenth of the book only, `n_train = len(text) // 10`. Which columns of the table with bytes
+#    per token will change most, and which claim fails first?
+# 3. From a blank cell at the end: write `count_tokens(string)` for the 1,024-token vocabulary, and find the
+#    word of at least eight letters in the last tenth of the book that takes the most tokens per letter.
 #
 # ## Sources
 #
 # - P. Gage, "A new algorithm for data compression", The C Users Journal 12, 1994: byte pairs.
-# - R. Sennrich, B. Haddow, A. Birch, "Neural machine translation of rare words with subword units", 2016,
-#   section 3.2: the merges and the toy text.
+# - R. Sennrich, B. Haddow, A. Birch, "Neural machine translation of rare words with subword units", ACL
+#   2016, section 3.2: the merges and the toy text. Reproduced: test_toy_text_gives_the_merges_of_the_paper.
 # - A. Radford et al., "Language models are unsupervised multitask learners", 2019, section 2.2: bytes, and
 #   cutting into chunks first.
 # - A. K. Singh, D. J. Strouse, "Tokenization counts: the impact of tokenization on arithmetic in frontier
 #   LLMs", 2024.
-# - H. S. Heaps, *Information Retrieval*, 1978, section 7.5: how a vocabulary grows.
-# - H. Melville, *Moby-Dick; or, The Whale*, 1851: the data.
+# - H. S. Heaps, _Information Retrieval_, 1978, section 7.5: how a vocabulary grows. Reproduced: "new words
+#   keep coming until the last page".
+# - H. Melville, _Moby-Dick; or, The Whale_, 1851: the data.

@@ -433,9 +433,9 @@ plt.show()
 
 # %% [markdown]
 # Each row is a digit that is written. The white dots mark the place where that digit was read, and the
-# weights follow them from the last place to the first, or stand one place beside them, since a state also
-# remembers its neighbour. Nobody told the network where to look: it learned that from right and wrong
-# answers.
+# weights follow them from the last place to the first. After the first row they stand one place later than
+# the dots, because a state also remembers the digit before its own. Nobody told the network where to look:
+# it learned that from right and wrong answers.
 #
 # ## A dictionary that answers to anything
 #
