@@ -2,17 +2,17 @@
 # # 6.4 Backprop ninja: every gradient of a network by hand
 #
 # Can you differentiate a whole network yourself, with embedding, batch norm and cross-entropy, so that
-# every number agrees with PyTorch? Once you have done it, `loss.backward()` has no secrets left, and you
-# can tell a wrong gradient by its shape or by its size. It is also a trade, because the fast versions of
-# these operations in the libraries are written in this way, with a backward pass that somebody derived on
-# paper.
+# every number agrees with PyTorch? Once you have done it, you know what `loss.backward()` does in every
+# line, and you can tell a wrong gradient by its shape or by its size. It is also a trade, because the
+# fast versions of these operations in the libraries are written in this way, with a backward pass that
+# somebody derived on paper.
 #
 # The network predicts the next letter of a name, and at the end it invents names, without anybody calling
 # `backward()`. The exercise and its title come from a lecture by Andrej Karpathy.
 #
 # **You will build** the gradient of every intermediate result, line by line, then three short formulas
-# that replace most of the lines, and train with them. **You need** cross-entropy (5.5), embeddings as
-# rows of a table and mini-batches (5.6), the chain rule for vectors (6.1), and forward lines with
+# that replace most of the lines, and train with them. **You need** a training cycle in PyTorch (4.4),
+# cross-entropy (5.5), mini-batches (5.6), the chain rule for vectors (6.1), and forward lines with
 # backward partners (6.2). It runs for about twenty seconds.
 
 # %%

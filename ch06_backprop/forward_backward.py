@@ -82,7 +82,7 @@ assert paper_loss == 4 and grad_weight2.tolist() == [[8, 0]] and grad_weight1.to
 # Put each line beside its partner, and note what the partner needs to have been kept. The arrays hold a
 # batch of $B$ examples, one in each row. Lesson 5.6 derived the first two pairs for one network, and they
 # hold for every network made of such lines, because each needs only the gradient that arrives and what
-# its own forward line has seen. ($[Z > 0]$ is one where $Z$ is positive and zero elsewhere, and it
+# its own forward line has seen. ($[Z > 0]$ is one where $Z$ is positive and zero elsewhere, and $\odot$
 # multiplies element by element.)
 #
 # | forward | backward | kept |
@@ -90,7 +90,7 @@ assert paper_loss == 4 and grad_weight2.tolist() == [[8, 0]] and grad_weight1.to
 # | $Y = X W^\top + b$ | $\frac{\partial L}{\partial X} = \frac{\partial L}{\partial Y} W$ | |
 # | | $\frac{\partial L}{\partial W} = \frac{\partial L}{\partial Y}^{\!\top} X$ | $X$ |
 # | | $\frac{\partial L}{\partial b} = $ sum of the rows of $\frac{\partial L}{\partial Y}$ | |
-# | $H = \max(Z, 0)$ | $\frac{\partial L}{\partial Z} = \frac{\partial L}{\partial H} [Z > 0]$ | $[Z > 0]$ |
+# | $H = \max(Z, 0)$ | $\partial L / \partial Z = \partial L / \partial H \odot [Z > 0]$ | $[Z > 0]$ |
 # | $L = \text{mean}\, (Y - T)^2$ | $\frac{\partial L}{\partial Y} = 2 (Y - T) / \text{size}$ | $Y - T$ |
 #
 # Now each pair becomes a class with two methods, and what must be kept becomes an attribute. All matrix

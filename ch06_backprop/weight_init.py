@@ -597,7 +597,7 @@ assert tanh_losses["nn.Linear's default"].min() > 2, "the default does not train
 #
 # 1. In `cases`, give the large tanh weights the scale `1.6 / np.sqrt(width)`, which is about the gain of
 #    tanh. Which of its two curves in the first figure is level now, and what does the other do?
-# 2. Give the 20 layers more time, `n_steps = 400`. Does Xavier leave $\ln 10$ then? Look at the third
+# 2. Give the networks twice the time, `n_steps = 200`. Does Xavier leave $\ln 10$ then? Look at the third
 #    figure.
 # 3. From a blank cell: draw orthogonal weights, whose rows have length one and are at right angles to
 #    each other, with `np.linalg.qr` of a random matrix, and send `deep_x` through fifty of them without
