@@ -4,12 +4,13 @@
 # A network makes too many mistakes on new data. Should one collect more data, take a larger network, or
 # regularize? Each of these costs days or money, and each is useless in half of the cases. A model can be
 # too stiff to follow what is true, or so flexible that it follows the accidents of its training set. The
-# first error is called *bias*, the second *variance*. They look different in the curves that one has
-# anyway, and every team that trains models uses this to decide what to do next.
+# first error is called *bias* (not the bias of a neuron, which lesson 1.2 introduced), the second
+# *variance*, as for any spread (2.8). They look different in the curves that one has anyway, and every
+# team that trains models uses this to decide what to do next.
 #
 # **You will build** an instrument that measures both where the truth is known, learning curves that tell
 # them apart where it is not, and a table from symptoms to remedies that is tested on two networks. **You
-# need** validation sets (3.4), variance (2.8), least squares (2.7) and the loop of lesson 7.4 (7.4). **It
+# need** validation sets (3.4), variance (2.8), least squares (2.5) and training loops (7.4). **It
 # takes** about 20 seconds.
 
 # %%
@@ -220,9 +221,9 @@ left.legend()
 plt.show()
 
 # %% [markdown]
-# With high bias, called *underfitting*, both errors meet early and far above the noise: the model cannot
-# even follow the data that it was trained on, and more of them change nothing. With high variance,
-# *overfitting*, there is a wide gap between the two, and it closes as the data grow.
+# With high bias, called underfitting (3.6), both errors meet early and far above the noise: the model
+# cannot even follow the data that it was trained on, and more of them change nothing. With high variance,
+# overfitting (1.2), there is a wide gap between the two, and it closes as the data grow.
 #
 # ## Two networks
 #

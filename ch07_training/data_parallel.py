@@ -115,7 +115,7 @@ for name, (norm, shares, weights) in cases.items():
 # breaks the argument because its examples influence each other, and a share has another mean than the
 # batch. PyTorch leaves it at that by default: every process normalizes with the statistics of its own
 # share, which is fine as long as a share has, say, 32 examples (Goyal et al. do so). If shares are
-# smaller, `nn.SyncBatchNorm.convert_sync_batchnorm(model)` exchanges the statistics as well.
+# smaller, on GPUs `nn.SyncBatchNorm.convert_sync_batchnorm(model)` exchanges the statistics as well.
 #
 # ## Does it pay?
 #
@@ -171,10 +171,10 @@ plt.show()
 # ## A larger batch needs another learning rate
 #
 # Lesson 7.1 told what a larger batch does: fewer steps for each epoch, with less noise. If the number of
-# epochs stays the same and the rate, too, then the walk is simply shorter. A rule of thumb says: a batch
+# epochs stays the same and the rate, too, then the walk is shorter. A rule of thumb says: a batch
 # $k$ times as large gets $k$ times the rate, because one step now replaces $k$ steps (Goyal et al. 2017).
-# The rate is raised over the first steps (warm-up, 7.3), since a large rate is most dangerous at the
-# start. We train eight epochs each, with four seeds.
+# The rate is raised over the first steps (a warm-up as in lesson 7.3), since a large rate is most
+# dangerous at the start. We train eight epochs each, with four seeds.
 
 # %%
 x_all = torch.from_numpy(images).float()  # (1797, 64)
@@ -225,9 +225,10 @@ for name, setting in settings.items():
 #
 # Now for real. Every machine (a *host*) runs the same script in one process for each GPU, or in one
 # process if it has none. A *launcher* starts the processes on its host, and each reads from its
-# environment which number it has among all processes, its *rank*, and how many there are, the *world
-# size*. The messages are carried by a library, gloo or, between GPUs, NCCL. `DistributedDataParallel`
-# (DDP) wraps the model so that `backward()` averages the gradients by itself.
+# environment which number it has among all processes, its *rank* (not the rank of a tensor in lesson
+# 2.1), and how many there are, the *world size*. The messages are carried by a library, gloo or, between
+# GPUs, NCCL. `DistributedDataParallel` (DDP) wraps the model so that `backward()` averages the gradients
+# by itself.
 #
 # Read the script with these questions: Who sees which rows? What is in the checkpoint? Who writes it? What
 # happens after a crash?
@@ -333,7 +334,7 @@ print(f"{len(body)} lines without the imports")
 #   crash while writing cannot destroy both.
 # - **Who writes.** One process of each host, into a folder of its own: no shared disk is needed.
 # - **After a crash** everybody starts again, the hosts compare their checkpoints, and the newest is sent
-#   to all. If each host simply continued from its own file, hosts with different files would average
+#   to all. If each host continued from its own file, hosts with different files would average
 #   gradients of different steps, and no error would say so.
 #
 # ## Two hosts and a crash
@@ -378,7 +379,10 @@ for host, address in enumerate(("10.0.0.1", "10.0.0.2")):
     )
 
 # %% [markdown]
-# (The two numbers after the folder are for our rehearsal: the step at which a process shall die, and its
+# To try it on two machines, write the text `WORKER` into a file `worker.py` on each, save the `task` that
+# is defined below as `task.pt` in a folder on each (both with the same version of PyTorch), put in your
+# addresses and the name of your network card (`ip address` tells both), and give the two commands. (The
+# two numbers after the folder are for our rehearsal: the step at which a process shall die, and its
 # rank.) We have one machine, so we rehearse there: two launchers, each with a folder of its own, meet on
 # the machine's own address. They share nothing but that address. On Windows they meet in a file, because
 # PyTorch for Windows lacks a library that the other way needs (issue 148283).
@@ -573,7 +577,7 @@ assert np.all(np.array(batch_losses["640, 40 x rate"]) > small_batch), (
 assert restarted_at == 10, "after the crash the hosts go on from the last checkpoint"
 assert crash_gap < 1e-10, "two hosts with a crash end at the weights of one process"
 assert largest_gap(finals[0]["model"], finals[1]["model"]) == 0, "the two hosts agree to the last bit"
-np.testing.assert_allclose(finals[0]["history"], alone_history, rtol=1e-10, err_msg="the two curves agree")
+assert np.allclose(finals[0]["history"], alone_history, rtol=1e-10), "the two curves agree"
 assert largest_gap(task["model"], alone_weights) > 0.01, "the training has changed the weights"
 
 # %% [markdown]
@@ -716,7 +720,7 @@ print(f"largest difference from one process {sharded_gap:.1e}")
 whole_held = np.array(held["by one process"])
 for rank in range(2):
     part = np.array(held[f"by rank {rank} of 2"]) / whole_held
-    np.testing.assert_allclose(part, 0.5, atol=0.01, err_msg="each process holds half of everything")
+    assert np.allclose(part, 0.5, atol=0.01), "each process holds half of everything"
 assert sharded_gap < 1e-9, "the sharded training ends at the weights of one process"
 
 # %% [markdown]

@@ -9,7 +9,7 @@
 #
 # **You will build** gauges for activations and gradients, see signals vanish, saturate and explode, count
 # units that no longer work, and put gradient clipping into a training loop. **You need** activations and
-# their slopes (5.2), weight initialization (6.5) and the checklist of lesson 7.4 (7.4). **It takes**
+# their slopes (5.2), weight initialization (6.5) and the checklist of tests (7.4). **It takes**
 # about 20 seconds.
 
 # %%
@@ -225,8 +225,8 @@ for name, gain in GAINS.items():
     print(f"{name:14s}{saturated:17.1%}{row['last']:17.1e}{row['first']:17.1e}{row['loss']:17.2f}")
 
 # %% [markdown]
-# A tanh unit is *saturated* if its output is almost $\pm 1$: its slope, and with it the gradient that it
-# passes on, is then almost zero. Now the picture before the first step. In each panel a layer is a
+# A tanh unit is saturated (5.2) if its output is almost $\pm 1$: its slope, and with it the gradient that
+# it passes on, is then almost zero. Now the picture before the first step. In each panel a layer is a
 # column, and the column is a histogram, bright where there are many. Read the upper row from left to
 # right, as activations travel, and the two rows below from right to left, as gradients do.
 
@@ -281,11 +281,11 @@ plt.show()
 #
 # A ReLU unit is zero wherever its input is negative. If that is so for _every_ example, no gradient
 # reaches its weights. A unit of the first layer can then never come back, because its inputs are fixed;
-# it is *dead*. (Deeper units may come back, since the layers below them still move.) A few steps that are
-# too long are enough. We shock networks with one hidden layer by thirty steps at a high rate, then train
-# on with a good one, and count two things: units that are silent for all images, and units that fire for
-# less than one image in a hundred. To judge what the silent ones cost, there is a control: a fresh
-# network that has as many units removed. Does it do as badly?
+# it is dead (5.2). (Deeper units may come back, since the layers below them still move.) A few steps that
+# are too long are enough. We shock networks with one hidden layer by thirty steps at a high rate, then
+# train on with a good one, and count two things: units that are silent for all images, and units that
+# fire for less than one image in a hundred. To judge what the silent ones cost, there is a control: a
+# fresh network that has as many units removed. Does it do as badly?
 
 
 # %%
@@ -322,8 +322,8 @@ for shock in SHOCKS:
     print(f"ReLU, rate {shock:<9g}" + "".join(f"{value:12.1%}" for value in means))
 
 # %% [markdown]
-# Now the same shocks for *leaky ReLU*, which lets a hundredth of the negative side through, so that some
-# gradient always gets to the weights.
+# Now the same shocks for leaky ReLU (5.2), which lets a hundredth of the negative side through, so that
+# some gradient always gets to the weights.
 
 # %%
 leaky = {}
@@ -482,8 +482,8 @@ plt.show()
 # claim that no longer holds.
 
 # %%
-np.testing.assert_allclose(by_norm, [0.6, 0.8], err_msg="clipping by norm keeps the direction")
-np.testing.assert_allclose(by_value, [1, 1], err_msg="clipping by value changes it")
+assert np.allclose(by_norm, [0.6, 0.8]), "clipping by norm keeps the direction"
+assert np.allclose(by_value, [1, 1]), "clipping by value changes it"
 small, right_gain, large = readings["too small"], readings["right"], readings["too large"]
 assert small["first"] < 0.01 * small["last"], "with a small gain the gradients vanish on their way back"
 assert small["loss"] > 2.2, "and the network learns nothing"

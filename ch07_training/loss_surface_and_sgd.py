@@ -102,9 +102,9 @@ plt.show()
 # and gets on twice as fast. On the right the jumps grow, although the flat direction is doing well. So the
 # steepest direction sets the limit, and the flattest decides how long it takes.
 #
-# The ratio of the largest to the smallest curvature is the *condition number*. How many steps are needed
-# until the distance is a thousandth of what it was, if each valley gets the rate $2/(1 + \kappa)$? We
-# count them.
+# The ratio of the largest to the smallest curvature is the condition number (2.6). How many steps are
+# needed until the distance is a thousandth of what it was, if each valley gets the rate $2/(1 + \kappa)$?
+# We count them.
 
 
 # %%
@@ -330,9 +330,9 @@ print(f"the loss left the bottom by more than 0.001 nats {n_excursions} times")
 
 # %% [markdown]
 # The walk does not end in a place where this rate would be allowed: the curvature there is still too
-# large for it. So it leaves again, and this repeats. In large networks something similar is seen all the
-# time: training goes on at a rate near or above the limit, the loss rises and falls, and in the long run
-# it still gets lower (Cohen et al. call it the edge of stability). The limit says where a quiet descent
+# large for it. So it leaves again, and this repeats. In large networks something similar is often seen:
+# training goes on at a rate near or above the limit, the loss rises and falls, and in the long run it
+# still gets lower (Cohen et al. call it the edge of stability). The limit says where a quiet descent
 # ends, not where learning ends.
 #
 # ## Saddles and plateaus
@@ -390,8 +390,8 @@ plt.show()
 #
 # ## A batch instead of all images
 #
-# So far every gradient was a mean over all examples. A *mini-batch* takes the mean over only $B$ of them,
-# drawn at random, and descent with such gradients is *stochastic gradient descent*, SGD (3.3). The
+# So far every gradient was a mean over all examples. A mini-batch (3.1) takes the mean over only $B$ of
+# them, drawn at random, and descent with such gradients is stochastic gradient descent, SGD (3.3). The
 # estimate is right on average but noisy. If the $B$ examples are drawn independently, their variances add
 # up (2.8). With $g$ for the full gradient, $g_B$ for a batch's and $g_i$ for that of one example, this
 # predicts
@@ -589,9 +589,7 @@ assert almost_flat > 0.5, "most directions of the bare loss are almost flat"
 for share, walk in walks.items():
     if share != 0.5:  # half of the limit is the jump to the bottom: nothing is left to measure
         factors = np.array(walk["distances"][1:11]) / np.array(walk["distances"][:10])
-        np.testing.assert_allclose(
-            factors, abs(1 - 2 * share), rtol=0.01, err_msg="the distance follows |1 − ηλ|"
-        )
+        assert np.allclose(factors, abs(1 - 2 * share), rtol=0.01), "the distance follows |1 − ηλ|"
 assert n_excursions >= 2, "above the limit the walk leaves, comes back and leaves again"
 assert curvature_at_end > steepest / WALKED_RATES[-1], (
     "where it arrives the curvature is still too large for the rate"
@@ -700,9 +698,7 @@ plt.show()
 
 # %%
 first, second = networks
-np.testing.assert_allclose(
-    normalised_slices[first], normalised_slices[second], rtol=1e-8, err_msg="normalised slices agree"
-)
+assert np.allclose(normalised_slices[first], normalised_slices[second], rtol=1e-8), "normalised slices agree"
 assert np.abs(raw_slices[first] - raw_slices[second]).max() > 0.5, (
     "slices along random directions do not agree"
 )

@@ -83,7 +83,7 @@ plt.show()
 
 # %% [markdown]
 # On the right, the rate of $0.5$ is down after ten steps and stays at the height that we calculated (half
-# of the variance). The rate of $0.02$ needs two hundred steps to get below it. The falling rate is as
+# of the variance). The rate of $0.02$ needs over a hundred steps to get below it. The falling rate is as
 # fast as the first and gets lower than the second. In a network nobody knows the noise and the curvature,
 # so in practice the shape of the schedule is chosen from a few that have proved themselves.
 #

@@ -4,7 +4,7 @@
 # Gradient descent has no memory. At every step it looks at the gradient where it stands, takes a step and
 # forgets it. In a narrow valley this is a waste: the gradients of the last ten steps pointed to the left
 # and to the right in turn, and all of them a little along the valley, but nobody added them up. An
-# *optimizer* is the rule that turns gradients into steps, and the better rules keep one or two numbers for
+# optimizer is the rule that turns gradients into steps, and the better rules keep one or two numbers for
 # each weight about the gradients of the past. Nearly every network of today is trained with one of two:
 # SGD with momentum, or Adam.
 #
@@ -290,9 +290,10 @@ def rmsprop(w, g, state, lr, alpha=0.99, eps=1e-8, momentum=0.0, weight_decay=0.
 # %% [markdown]
 # ## Both together: Adam
 #
-# *Adam* turns both knobs. It keeps a running mean $m$ of the gradients, which is a kind of momentum, and a
-# running mean $s$ of their squares. Both start at zero and are too small at first: after $t$ steps by the
-# factors $1 - \beta_1^t$ and $1 - \beta_2^t$. Dividing these out is called the *bias correction*.
+# *Adam*, which earlier lessons used as it is (4.5), turns both knobs. It keeps a running mean $m$ of the
+# gradients, which is a kind of momentum, and a running mean $s$ of their squares. Both start at zero and
+# are too small at first: after $t$ steps by the factors $1 - \beta_1^t$ and $1 - \beta_2^t$. Dividing
+# these out is called the *bias correction*.
 #
 # $$\begin{aligned}
 #   m &\leftarrow \beta_1 m + (1 - \beta_1)\, g \\
@@ -647,12 +648,8 @@ assert abs(ends["turned, plain"] / ends["along the axes, plain"] - 1) < 1e-6, (
     "plain descent does not see the turn"
 )
 expected_first = -0.1 * tiny_to_huge / (np.abs(tiny_to_huge) + 1e-8)
-np.testing.assert_allclose(
-    first_step, expected_first, rtol=1e-10, err_msg="Adam's first step is η g / (|g| + ε)"
-)
-np.testing.assert_allclose(
-    step_lengths["with correction"], 1, rtol=1e-6, err_msg="corrected steps are all alike"
-)
+assert np.allclose(first_step, expected_first, rtol=1e-10), "Adam's first step is η g / (|g| + ε)"
+assert np.allclose(step_lengths["with correction"], 1, rtol=1e-6), "corrected steps are all alike"
 assert step_lengths["without"].max() > 5, "without the correction early steps are several times too long"
 assert 500 < np.sum(step_lengths["without"] > 1.5) < 2000, "and that takes about a thousand steps to be over"
 assert [numbers_kept[name] for name in ("SGD", "heavy ball", "Adam")] == [0, 1, 2], (
@@ -750,9 +747,7 @@ plt.show()
 # whose rates lie a factor of three apart, so it is no ranking.
 
 # %%
-np.testing.assert_allclose(
-    left_over["AdamW"], 0.9999**1000, atol=0.01, err_msg="AdamW pulls both kinds alike"
-)
+assert np.allclose(left_over["AdamW"], 0.9999**1000, atol=0.01), "AdamW pulls both kinds alike"
 assert left_over["Adam"][1] > left_over["Adam"][0] + 0.05, "Adam hardly pulls weights with large gradients"
 assert max(curve[-50:].mean() for curve in curves.values()) < 0.2, "at its own best rate every rule trains"
 assert all(all_rates[0] < rate < all_rates[-1] for rate in curve_rates.values()), "no best rate at the edge"
