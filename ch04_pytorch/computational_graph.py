@@ -59,11 +59,11 @@ assert (loss, w.grad, x.grad) == (25, 10, -20)
 # %% [markdown]
 # ## Leaves and nodes
 #
-# A tensor that we made ourselves is called a *leaf*. A tensor that was computed from a marked one has a
-# *node* of the graph in its attribute `grad_fn`, which remembers the operation and what is needed for its
-# derivative. After `backward`, the gradient is kept in `.grad` of those leaves that asked for it. What
-# lies between, like $z$, passes its gradient on and forgets it, unless we call `retain_grad()`
-# beforehand.
+# A tensor that we made ourselves is called a *leaf* (and so is one that was computed from unmarked
+# tensors only). A tensor that was computed from a marked one has a *node* of the graph in its attribute
+# `grad_fn`, which remembers the operation and what is needed for its derivative. After `backward`, the
+# gradient is kept in `.grad` of those leaves that asked for it. What lies between, like $z$, passes its
+# gradient on and forgets it, unless we call `retain_grad()` beforehand.
 
 # %%
 target = torch.tensor(3.0, dtype=torch.float64)
@@ -300,14 +300,14 @@ torch.testing.assert_close(classifier.grad, whole_grad, rtol=1e-10, atol=1e-12)
 # ## What is recorded, and for how long?
 #
 # For its derivative a node saves tensors, for example both factors of a product. `backward` frees them as
-# soon as they have been used, because they fill most of the memory in training. So a second `backward`
-# through the same graph fails, unless the first was called with `retain_graph=True`.
+# soon as they have been used, because they can fill much of the memory in training (4.5). So a second
+# `backward` through the same graph fails, unless the first was called with `retain_graph=True`.
 #
-# Five more expressions decide about recording, and they are often mixed up. We try each on a small model
-# with *dropout*, a layer that sets random entries to zero during training (8.1). The table asks whether
-# the result is recorded, whether `backward` can be called twice, whether dropout is active, and whether
-# the result may be used in another computation that is recorded. Fill in the table before you run the
-# cell.
+# Four more expressions look as if they did similar things, and they are often mixed up. We try each on a
+# small model with dropout, a layer that sets random entries to zero during training (8.1). The table asks
+# whether the result is recorded, whether `backward` can be called twice, whether dropout is active, and
+# whether the result may be used in another computation that is recorded. Fill in the table before you run
+# the cell.
 
 
 # %%
@@ -407,8 +407,8 @@ print(f"after the last one: u.grad {u.grad}, v.grad {v.grad.item():.0f}")
 
 # %% [markdown]
 # 1. The derivative of $e^u$ is $e^u$ itself, so the result is saved for `backward`. If it is changed
-#    before that, the gradient would be wrong. Each tensor counts its changes, its *version*, and
-#    `backward` compares.
+#    before that, the gradient would be wrong. Each tensor counts its changes, and `backward` compares the
+#    counts.
 # 2. `detach`, `.item()`, `.numpy()` and `torch.tensor(…)` cut the graph. Nothing leads to a leaf any
 #    more.
 # 3. A leaf may not change while the graph is recorded. An update belongs under `no_grad`, which is what
@@ -515,7 +515,7 @@ plt.show()
 # %% [markdown]
 # On the left the dashed curve runs ahead of the right one. The dotted curve, with replaced weights, is
 # exactly level, and the detached network learns in its last layer only, so it stays behind. On the right
-# the point without `zero_grad` never comes to rest and swings around the lowest point.
+# the point without `zero_grad` does not come to rest and swings around the lowest point.
 #
 # How does one find such a mistake? Ask after the first step which parameters have `grad is None`, and
 # compare the weights before and after: the last column of the table shows it at once.
@@ -657,10 +657,10 @@ torch.testing.assert_close(hessian, A)
 # %% [markdown]
 # ### An operation with its own backward
 #
-# The loss of two-class problems contains *softplus*, $s(x) = \log(1 + e^x)$. Its derivative is the
-# sigmoid $\sigma(x) = 1 / (1 + e^{-x})$, which is harmless everywhere. But autograd differentiates what
-# we _wrote_. For a large $x$ the exponential overflows to infinity, the logarithm has slope zero there,
-# and $0 \cdot \infty$ is not a number.
+# The loss of two-class problems contains the function softplus, $s(x) = \log(1 + e^x)$. Its derivative is
+# the sigmoid $\sigma(x) = 1 / (1 + e^{-x})$, which is harmless everywhere. But autograd differentiates
+# what we _wrote_. For a large $x$ the exponential overflows to infinity, the logarithm has slope zero
+# there, and $0 \cdot \infty$ is not a number.
 
 # %%
 far_out = torch.tensor([-200.0, 0.0, 200.0], requires_grad=True)
@@ -765,8 +765,8 @@ assert right_passes and second_passes and not wrong_passes, "gradcheck tells the
 # Predict first, then change the code and run the file from the top.
 #
 # 1. In `descend`, let the update of `circles` have some friction: after the update, and only if `zero` is
-#    false, add `point.grad *= 0.7` under `no_grad`. Does the dashed curve of the right panel of the last
-#    core figure come to rest?
+#    false, add `point.grad *= 0.7` under `no_grad`. Does the dashed curve of the right panel of the
+#    second figure come to rest?
 # 2. In "Errors that help", replace `.add_(1)` by `.mul_(1)`, which changes no number. Does `backward`
 #    still complain?
 # 3. From a blank cell: write `class Cube(torch.autograd.Function)` for $x^3$, with `setup_context`, and

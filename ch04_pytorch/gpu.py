@@ -2,11 +2,11 @@
 # # 4.5 The GPU: when it pays, and what limits it
 #
 # A graphics processor, or *GPU*, carries out twenty million million multiplications in a second, a
-# hundred times more than one core of an ordinary processor. And yet a small network often trains more
-# slowly on it than on the CPU, and a program that was moved to a GPU often leaves it idle for most of the
-# time. What decides? Language models are trained on thousands of such devices for months, so the answer
-# is worth a lot of money. But the same two numbers, work and bytes moved, explain the small case, and
-# they can be computed on paper.
+# hundred times more than one core of an ordinary processor. And yet a small network can train more slowly
+# on it than on the CPU, and a program that was moved to a GPU often leaves it idle for most of the time.
+# What decides which it will be? Two numbers do, the work and the bytes moved, and both can be computed on
+# paper. Since language models are trained on thousands of such devices for months, the answer is worth a
+# lot of money.
 #
 # **You will build** a stopwatch that can be trusted, the *roofline*, which says how fast a layer can be
 # at best, a counter of the memory that training holds, and the training cycle in mixed precision on any
@@ -73,8 +73,8 @@ assert attainable(60 / 6, 1000, 100) == 1000 and round(float(attainable(1 / 12, 
 # A GPU has a memory of its own. The operands of an operation must live in the same place, and only the
 # program moves them: `x = x.to(device)` copies a tensor, `model.to(device)` moves a module (4.4). If they
 # are in two places, the error says so. On any computer we can see it with the device "meta", whose
-# tensors have a shape and no numbers. That device is useful, too: a model that would not fit into any
-# memory can be tried out for its shapes.
+# tensors have a shape and no numbers. With that device, a model that would not fit into any memory can be
+# tried out for its shapes.
 
 # %%
 try:
@@ -331,7 +331,7 @@ plt.show()
 #
 # ## What fills the memory
 #
-# Training holds the weights, their gradients, and the optimizer's own tensors (*Adam*, lesson 7.2, keeps
+# Training holds the weights, their gradients, and the optimizer's own tensors (Adam, lesson 7.2, keeps
 # two averages for each weight). None of these depends on the batch. But `backward` needs what `forward`
 # computed (4.2), and that grows with the batch. `saved_tensors_hooks` shows us every tensor that autograd
 # keeps. For a network from 196 pixels over 64 units to 10 scores, which tensors do you expect, and from
@@ -378,10 +378,10 @@ for size, n_bytes in kept_bytes.items():
 #
 # ## Half the bits: mixed precision
 #
-# Numbers of 16 bits halve the bytes, and GPUs multiply them many times faster. There are two kinds.
-# *float16* has about three digits and a short range; *bfloat16* has the range of float32 and only about
-# two digits. The gradients of a network are often tiny. What becomes of a gradient of $10^{-8}$ on its
-# way back through a number of 16 bits?
+# Numbers of 16 bits halve the bytes, and GPUs multiply them many times faster. There are two kinds:
+# *float16* has about three digits and a short range, and *bfloat16* has the range of float32 and only
+# about two digits. The gradients of a network are often tiny. What becomes of a gradient of $10^{-8}$ on
+# its way back through a number of 16 bits?
 
 
 # %%
@@ -405,17 +405,17 @@ print(f"float16, with the loss multiplied by 65,536 before backward: {gradients[
 
 # %% [markdown]
 # In float16 the gradient has become zero, and such a weight would never learn. The remedy is to multiply
-# the _loss_ by a large *scale*. By the chain rule all gradients are then multiplied by it, so they stay
-# within the range, and they are divided by the scale before the step. `torch.amp.GradScaler` does that.
-# If the scale was too large and a gradient overflows, it skips the step and halves the scale. With
-# bfloat16 it is not needed.
+# the _loss_ by a large number, the scale. By the chain rule all gradients are then multiplied by it, so
+# they stay within the range, and they are divided by the scale before the step. This is what
+# `torch.amp.GradScaler` does. If the scale was too large and a gradient overflows, it skips the step and
+# halves the scale. With bfloat16, which has the range of float32, it is not needed.
 #
-# The weights themselves stay in float32, because otherwise a small update would be rounded away: next to
-# $1$, float16 has no number closer than about $0.001$. *Autocast* chooses for each operation inside its
-# block: products run in 16 bits, and `backward` follows. This combination is called *mixed precision*.
-# Here is the whole cycle of lesson 4.4 with it, on any device: loader, modes, scheduler, and evaluation.
-# On CUDA we use float16, elsewhere bfloat16. Will the losses differ from those in float32, and by how
-# much?
+# The weights themselves stay in float32, because otherwise a small update would be rounded away: the next
+# number above $1$ in float16 is about $1.001$. *Autocast* chooses a type for each operation inside its
+# block, so that products run in 16 bits, and `backward` follows. This combination is called *mixed
+# precision*. Here is the whole cycle of lesson 4.4 with it, on any device: loader, modes, scheduler, and
+# evaluation. On CUDA we use float16, elsewhere bfloat16. Will the losses differ from those in float32,
+# and by how much?
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -488,8 +488,8 @@ plt.show()
 # %% [markdown]
 # On the left, the dashed line crosses the level one between the batch sizes 64 and 256, as computed
 # above. On the right the two curves lie on each other: the grain of 16 bits is small beside the scatter
-# from batch to batch. On this small network, nothing is gained in time. On a GPU and with large layers,
-# half the bits are often more than twice as fast.
+# from batch to batch. On this small network, nothing is gained in time. With large layers, on a GPU that
+# multiplies 16-bit numbers several times faster, the gain can be more than twofold.
 #
 # ## The claims, checked
 #
@@ -549,9 +549,9 @@ for step in range(5):
 # ### Fewer trips to memory: compile
 #
 # A chain of elementwise operations, carried out one after the other, is limited by the memory, because
-# each of them reads its input and writes its output. `torch.compile` writes one program for the device, a
-# *kernel*, for the whole chain, which reads once and writes once. Its first call takes long and needs a
-# compiler (and for GPUs the package Triton), so the course uses it on CUDA only.
+# each of them reads its input and writes its output. `torch.compile` writes one program for the device,
+# called a kernel, for the whole chain, which reads once and writes once. Its first call takes long and
+# needs a compiler (and for GPUs the package Triton), so the course uses it on CUDA only.
 
 
 # %%

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4.3 nn.Module: layers that keep a list of their parameters
 #
-# A language model of middle size has some 300 weight matrices. An optimizer must be given every one of
-# them, a file must hold every one under a name, and all of them must move when the model moves to another
-# device. # Such a list is hopeless to keep by hand, and if a single matrix is forgotten, nothing fails,
-# but it is never trained, or it is missing in the file.
+# A language model of middle size has some two hundred weight matrices. An optimizer must be given every
+# one of them, a file must hold every one under a name, and all of them must move when the model moves to
+# another device. # Such a list is hopeless to keep by hand, and if a single matrix is forgotten, nothing
+# fails, but it is never trained, or it is missing in the file.
 #
 # In PyTorch the class `nn.Module` keeps the list. A *module* is a layer or a network made of layers, and
 # it can always tell which parameters it contains, by name. Every model that you will read or write in
@@ -12,7 +12,7 @@
 #
 # **You will build** a `Module` class of your own with layers on it, train it, and compare it with the
 # real one. Then you will save a model, load it, and give it a new last layer. **You need** classes in
-# Python, autograd (4.2) and the XOR network (3.6).
+# Python, the XOR network (3.6) and autograd (4.2).
 
 # %%
 import io
@@ -448,13 +448,12 @@ for name, stack in stacks.items():
 #
 # ## A new last layer, and a frozen body
 #
-# A trained network can serve a new task. We replace its last layer, the *head*, and keep the rest as it
-# is, *frozen*: its parameters get no gradient and are not given to the optimizer. Here the new question
-# is where a garment is worn (torso, legs, feet or hand), and we have only 200 labelled pictures for it.
-# Does it help that the body was trained on ten classes? As a control we freeze a body with random
-# weights. (The learning rate is as large as it is because the control needs that; with twice the rate it
-# gains about half a point.) There is one trap: what else must be stopped from changing in the frozen
-# part?
+# A trained network can serve a new task. We replace its last layer, the head, and keep the rest as it is,
+# *frozen*: its parameters get no gradient and are not given to the optimizer. Here the new question is
+# where a garment is worn (torso, legs, feet or hand), and we have only 200 labelled pictures for it. Does
+# it help that the body was trained on ten classes? As a control we freeze a body with random weights.
+# (The learning rate is as large as it is because the control needs that; with twice the rate it gains
+# about half a point.) There is one trap: what else must be stopped from changing in the frozen part?
 
 # %%
 WORN = ("torso", "legs", "feet", "hand")
@@ -620,7 +619,7 @@ for name, kind, shape, count in summary(trained_body, valid_images[:1]):
 # %% [markdown]
 # ### A module that colleagues like
 #
-# Linear layers with a nonlinearity between them are called a *multilayer perceptron*, or MLP (chapter 5).
+# Linear layers with a nonlinearity between them are called a multilayer perceptron, or MLP (chapter 5).
 # Here is one with good habits. Sizes are arguments and do not stand as numbers in the middle. `forward`
 # computes and changes nothing. No device is named, because the model lives where `.to` puts it. A wrong
 # shape is refused with both shapes in the message. And `extra_repr` says what the constructor was told,

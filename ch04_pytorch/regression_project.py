@@ -4,12 +4,12 @@
 # On a volcano in Hawaii, far from any chimney, the air has been measured since 1958. Carbon dioxide is
 # high every spring and low every autumn, when the northern forests have drunk from it, and every year the
 # whole wave stands a little higher. What will next month's value be, and how sure can we be? To predict a
-# number, where a classifier names a class, is called *regression*. Demand for electricity, water levels
-# and sales are forecast in the same way, and with the same traps.
+# number, where a classifier names a class, is called regression. Demand for electricity, water levels and
+# sales are forecast in the same way, and with the same traps.
 #
 # **You will build** a second complete project: a split by time, baselines first, a model with its scaling
 # inside, a test for leaks from the future, an error in real units with its uncertainty, and a forecast
-# with a band. **You need** splits (3.1), the uncertainty of an average (2.8), modules (4.3) and the
+# with a band. **You need** the uncertainty of an average (2.8), splits (3.1), modules (4.3) and the
 # training cycle (4.4).
 
 # %%
@@ -131,8 +131,8 @@ plt.show()
 # The test lies above everything that was seen in training, so a model cannot look up a level. But the
 # changes are alike in the 1960s and in the 1980s, month by month. So we let the model predict the change.
 #
-# An example is a *window*: some months in a row as input, and the month after them as target. Windows
-# that touch an empty month are dropped. The target's month decides to which set a window belongs, and
+# An example is a window: some months in a row as input, and the month after them as target. Windows that
+# touch an empty month are dropped. The target's month decides to which set a window belongs, and
 # everything in its input is older.
 
 
@@ -362,9 +362,9 @@ print("MLP, seed by seed:", [round(error, 3) for error in mlp_errors])
 # $$\bar g \pm 2.45 \cdot \frac{s}{\sqrt 7} .$$
 #
 # The 2.45 comes from the *t distribution*, which replaces the 1.96 of the normal distribution (2.8) if
-# the spread itself has been estimated from so few numbers. The *bootstrap* of lesson 3.4 (draw seven of
-# the seven years again and again) does not know about this. How large is the difference? We let both
-# methods find the mean of seven normal numbers, 2,000 times.
+# the spread itself has been estimated from so few numbers. The bootstrap of lesson 3.4 (draw seven of the
+# seven years again and again) does not know about this. How large is the difference? We let both methods
+# find the mean of seven normal numbers, 2,000 times.
 
 # %%
 T_QUANTILE = 2.447  # for 95 % and seven numbers: from a table, or scipy.stats.t.ppf(0.975, 6)
@@ -406,9 +406,9 @@ print(f"years in which the network was better: {np.sum(gain_by_year > 0)} of {le
 
 # %% [markdown]
 # With seven numbers the bootstrap's interval is too narrow, and it misses the truth far more often than
-# it promises. On our seven years the two disagree in what matters: the bootstrap leaves zero outside, and
-# the t interval holds it. So we report that the network was better in most of the years, by a little, and
-# that seven years are too few to be sure.
+# it promises. On our seven years this matters: the bootstrap puts its interval almost wholly above zero,
+# and the t interval holds zero well inside. So we report that the network was better in most of the
+# years, by a little, and that seven years are too few to be sure.
 #
 # ## Further ahead, with a band
 #
@@ -507,15 +507,17 @@ assert lowest_tested > level_known, "the test lies above everything seen in trai
 assert correlation > 0.95, "the changes of the months are alike in the 1960s and the 1980s"
 for earlier, later in (("persistence", "seasonal"), ("seasonal", "linear")):
     assert baseline_errors[later][1] < baseline_errors[earlier][1], f"{later} beats {earlier} on validation"
+assert baseline_errors["seasonal"][1] < 0.4 * baseline_errors["persistence"][1], "a year of memory helps most"
 assert rates[0] < best_rate < rates[-1], "the chosen learning rate lies inside its row"
 assert same_model, "a change of the future does not reach the trained model"
-assert leaked_error < 0.4 * baseline_errors["linear"][1], "a leak makes the error much smaller"
+assert leaked_error < baseline_errors["linear"][1] / 3, "a leak makes the error less than a third"
 assert max(mlp_errors) < test_errors["seasonal"], "the network beats the seasonal rule for every seed"
 assert test_errors["seasonal"] < test_errors["persistence"], "the seasonal rule beats persistence on the test"
 assert abs(test_errors["linear"] - test_errors["MLP, mean of seeds"]) < 0.1, "linear and MLP differ by little"
 assert abs(t_coverage - 0.95) < 0.02, "the t interval of seven numbers keeps its promise"
 assert boot_coverage < 0.92, "the bootstrap of seven numbers does not"
 assert low < 0 < high, "the t interval of the gain holds zero"
+assert boot_low > 0.3 * low, "the bootstrap puts its interval almost wholly above zero"
 assert held[0] > 0.85, "next month the band keeps its promise"
 assert held[-6:].mean() < 0.85, "in two years it does not"
 assert bias[-1] < -0.5, "two years ahead the forecasts are too low"

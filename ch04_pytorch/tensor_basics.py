@@ -92,8 +92,8 @@ assert contiguous_strides((5, 28, 28)) == torch.empty(5, 28, 28).stride()
 # the address where the walk begins, a shape and strides. Element $(i_0, i_1, \dots)$ is found at
 # $\text{offset} + i_0 s_0 + i_1 s_1 + \dots$
 #
-# A tensor that uses the storage of another is a *view* of it. Each method below makes a view by changing
-# offset, shape and strides:
+# A tensor that uses the storage of another is a view of it (2.2). Each method below makes a view by
+# changing offset, shape and strides:
 #
 # - A whole number as index fixes one axis. The offset moves there, and the axis disappears.
 # - A slice moves the offset to its start and multiplies the stride by its step.
@@ -318,7 +318,7 @@ plt.show()
 # patch below, 7 to the patch on the right, and inside a patch 28 down and 1 to the right, as in the
 # picture itself. Lesson 9.6 cuts the windows of a convolution in the same way.
 #
-# PyTorch has three methods for a change of shape. `view` refuses if it would have to copy, `reshape`
+# Three methods of PyTorch differ in when they copy. `view` refuses if it would have to copy, `reshape`
 # copies without a word, and `contiguous()` copies what is not contiguous yet.
 
 # %%
@@ -334,7 +334,7 @@ assert "not compatible" in refusal and listed.data_ptr() != image.data_ptr()
 # %% [markdown]
 # ## Which lines share memory?
 #
-# An operation whose name ends in an underscore works *in place*: it changes its tensor and, with it,
+# An operation whose name ends in an underscore works in place (2.7): it changes its tensor and, with it,
 # every view of the same memory. An assignment to a slice does that, too. Which of the indexings below
 # give a view, so that a change of `grid` shows in the result? Decide for each line before you run the
 # cell.
@@ -367,7 +367,7 @@ for name, result in results.items():
 #
 # ## Ten operations on a table of scores
 #
-# A classifier returns a *score* for each picture and class, and the class with the largest score is its
+# A classifier returns a score for each picture and class, and the class with the largest score is its
 # answer. Three pictures and four classes are enough to meet the operations of the coming chapters. Say
 # first what each line will print, shape and numbers.
 

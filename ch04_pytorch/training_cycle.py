@@ -10,7 +10,7 @@
 #
 # **You will build** the whole cycle: a dataset over files, a loader, two loops that run on any device, a
 # scheduler, metrics, checkpoints that resume exactly, a choice on validation data, and a test that is
-# made once. **You need** training, validation and test sets (3.1), metrics (3.4), the training loop (3.3)
+# made once. **You need** training, validation and test sets (3.1), the training loop (3.3), metrics (3.4)
 # and modules (4.3). **It takes** about half a minute.
 
 # %%
@@ -40,9 +40,9 @@ print("training will run on:", device)
 # %% [markdown]
 # ## On paper first
 #
-# Four garments of the classes 0, 0, 1, 2 are called 0, 1, 1, 2. A *confusion matrix* counts such answers:
-# its row is the true class, its column the answer. The *accuracy* is the share of right answers, which
-# stand on the diagonal. The *recall* of a class is the share of right answers in its row.
+# Four garments of the classes 0, 0, 1, 2 are called 0, 1, 1, 2. A confusion matrix (3.4) counts such
+# answers: its row is the true class, its column the answer. The accuracy is the share of right answers,
+# which stand on the diagonal. The recall of a class is the share of right answers in its row.
 #
 # $$\begin{aligned}
 #   C &= \begin{pmatrix} 1 & 1 & 0 \\ 0 & 1 & 0 \\ 0 & 0 & 1 \end{pmatrix} \\
@@ -88,7 +88,7 @@ assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]] and accuracy(counts)
 # ## From files to examples
 #
 # First we make the folder that a customer would send: one subfolder for each class, with PNG files in it.
-# The pictures are Fashion-MNIST's (4.1). The thousand test pictures go to a folder of their own, which
+# The pictures are those of lesson 4.1, and the thousand test pictures go to a folder of their own, which
 # stays closed until the end.
 
 # %%
@@ -124,7 +124,7 @@ print(f"{len(train_folder_files)} files, the first one: {train_folder_files[0].r
 # learned from data like a weight.
 #
 # Where should the split into training and validation happen? `random_split` could split the finished
-# dataset, but then both parts would share one transform, and later (8.5) the training pictures will be
+# dataset, but then both parts would share one transform, and later (8.6) the training pictures will be
 # flipped and shifted at random while the validation pictures must not be. So we split the list of files,
 # with a seed, and make two datasets. The files lie sorted by class, so the split has to be random.
 
@@ -212,9 +212,9 @@ class Loader:
 # examples, while the main process trains. Do the batches stay the same, and do two workers halve the time
 # here?
 #
-# A warning first. On Windows and macOS, and on Linux from Python 3.14 on, a worker starts as a new Python
-# that imports your script again. Without a guard each worker would start workers of its own, so Python
-# stops with an error. There, the loop must stand behind the guard that lesson 4.7 explains:
+# On Windows and macOS, and on Linux from Python 3.14 on, a worker starts as a new Python that imports
+# your script again. Without a guard each worker would start workers of its own, so Python stops with an
+# error. There, the loop must stand behind the guard that lesson 4.7 explains:
 #
 # ```python
 # if __name__ == "__main__":
@@ -244,8 +244,8 @@ with warnings.catch_warnings():
         epochs[name] = list(loader)
         seconds = time.perf_counter() - started
         print(f"{name:20s}{len(loader):4d} batches   {1e6 * seconds / len(some):8.0f} µs per picture")
-for name in epochs:
-    for (pictures, labels), (same_pictures, same_labels) in zip(epochs["our own"], epochs[name], strict=True):
+for name, epoch in epochs.items():
+    for (pictures, labels), (same_pictures, same_labels) in zip(epochs["our own"], epoch, strict=True):
         assert torch.equal(pictures, same_pictures) and torch.equal(labels, same_labels), name
 
 # %% [markdown]
@@ -255,7 +255,8 @@ for name in epochs:
 # decide whether a GPU is busy or waits.
 #
 # Our pictures fit into memory, so from here on we decode each of them once and keep the tensors in a
-# `TensorDataset`. The loader stays. `shuffle=True` with a generator is the library's own `Shuffle`.
+# `TensorDataset`, behind the same loader. With `shuffle=True` and a generator it has a `Shuffle` of its
+# own.
 
 
 # %%
@@ -288,8 +289,8 @@ print(f"without assigning: {place_without_assigning}; assigned: {x.device.type}"
 # %% [markdown]
 # `train_epoch` is the loop of lesson 3.3 with a loader and a device, and `evaluate` counts without
 # recording (4.2). Each of them switches the model to its own mode first, because our model will contain
-# *dropout*, which sets random entries to zero in training mode (8.1). Both add up tensors and ask for
-# their values once, after the loop; lesson 4.5 shows why.
+# dropout, which sets random entries to zero in training mode (8.1). Both add up tensors and ask for their
+# values once, after the loop; lesson 4.5 shows why.
 
 
 # %%
@@ -329,10 +330,10 @@ def evaluate(model, batches, device, n_classes=10):
 # ## A checkpoint holds everything that the next step depends on
 #
 # Training may take days, and computers are restarted. A *checkpoint* is a file from which a run can go
-# on. What must it contain? The weights are not enough. The next step also depends on
+# on. What must it contain besides the weights? The next step also depends on
 #
 # - the optimizer's state: its current learning rate and, for some methods, a memory (7.2),
-# - the *scheduler*, which lowers the learning rate from epoch to epoch (7.6),
+# - the *scheduler*, which lowers the learning rate from epoch to epoch (7.3),
 # - the loader's generator, which decides the order of the pictures,
 # - the global random generators, from which dropout draws (and NumPy's or Python's, if a program draws
 #   from them),
@@ -395,10 +396,10 @@ def load_checkpoint(path):
 
 
 # %% [markdown]
-# `fit` ties everything together. After each epoch it steps the scheduler, evaluates on the validation
-# set, and saves two files: `last.pt`, to go on from, and `best.pt`, the weights with the lowest
-# validation loss so far. The best weights are written first, because if the program dies between the two,
-# the epoch is done again.
+# Everything is tied together in `fit`. After each epoch it steps the scheduler, evaluates on the
+# validation set, and saves two files: `last.pt`, to go on from, and `best.pt`, the weights with the
+# lowest validation loss so far. The best weights are written first, because if the program dies between
+# the two, the epoch is done again.
 
 
 # %%
@@ -442,7 +443,7 @@ def start(kind, learning_rate, seed, n_epochs, examples=train_tensors):
 # ## Interrupted and resumed
 #
 # A resumed run is right if it equals the run that was never interrupted. On a CPU, equal means every bit.
-# We train on 500 pictures in one go. Then we train halfway, throw everything away, begin with new objects
+# We train on 500 pictures in one go, then train halfway, throw everything away, begin with new objects
 # and _another seed_, and resume. After that we resume again and again, each time with one entry of the
 # checkpoint replaced by what a new start has there. Which entries can be left out without harm?
 
@@ -477,16 +478,15 @@ for left_out in ("nothing", "model", "optimizer", "scheduler", "loader", "random
 # %% [markdown]
 # With the whole checkpoint the two runs agree in every bit (on a GPU, some operations add in an order
 # that varies, and they may agree in a few digits fewer). Without any one of the entries they do not.
-# Nothing fails, which makes this fault so common: a run that resumes without its generators looks all
-# right, but it is another run, and nobody can repeat it.
+# Because nothing fails, this fault is common. A run that resumes without its generators looks all right,
+# but it is another run, and nobody can repeat it.
 #
 # ## A choice on validation data
 #
-# Now the real training. A linear model is the *baseline*, which the network with a hidden layer has to
-# beat. Each kind of model gets three learning rates, and we take the one with the lowest validation loss.
-# If the best had been at the edge of its row, we would have tried further. One run of each would compare
-# two random starts as much as two models, so the chosen rates are trained from two more seeds. The test
-# folder stays closed.
+# In the real training, a linear model is the baseline, which the network with a hidden layer has to beat.
+# Each kind of model gets three learning rates, and we take the one with the lowest validation loss. If
+# the best had been at the edge of its row, we would have tried further. One run of each would compare two
+# random starts as much as two models, so the chosen rates are trained from two more seeds.
 
 # %%
 n_epochs = 10
@@ -507,33 +507,34 @@ def train_once(kind, learning_rate, seed):
     return history, torch.load(path.with_name("best.pt"), weights_only=True)
 
 
+def report(kind, learning_rate, seed, history):
+    """Print a run's best epoch, and its validation loss and accuracy there."""
+    row = best_row(history)
+    epoch = 1 + history.index(row)
+    print(f"{kind:16s}{learning_rate:8.3f}{seed:6d}{epoch:12d}{row[1]:8.3f}{row[2]:10.3f}")
+
+
 print(f"{'model':16s}{'rate':>8s}{'seed':>6s}{'best epoch':>12s}{'loss':>8s}{'accuracy':>10s}")
-for kind in rates:
+for kind, candidates in rates.items():
     lowest = float("inf")
-    for learning_rate in rates[kind]:
+    for learning_rate in candidates:
         history, weights = train_once(kind, learning_rate, seed=0)
-        _, valid_loss, valid_accuracy = best_row(history)
-        epoch = 1 + history.index(best_row(history))
-        print(f"{kind:16s}{learning_rate:8.3f}{0:6d}{epoch:12d}{valid_loss:8.3f}{valid_accuracy:10.3f}")
-        if valid_loss < lowest:
-            lowest = valid_loss
+        report(kind, learning_rate, 0, history)
+        if best_row(history)[1] < lowest:
+            lowest = best_row(history)[1]
             chosen_rate[kind] = learning_rate
             histories[kind] = [history]
             best_weights[kind] = [weights]
     for seed in (1, 2):
         history, weights = train_once(kind, chosen_rate[kind], seed)
-        _, valid_loss, valid_accuracy = best_row(history)
-        epoch = 1 + history.index(best_row(history))
-        print(
-            f"{kind:16s}{chosen_rate[kind]:8.3f}{seed:6d}{epoch:12d}{valid_loss:8.3f}{valid_accuracy:10.3f}"
-        )
+        report(kind, chosen_rate[kind], seed, history)
         histories[kind].append(history)
         best_weights[kind].append(weights)
 
 # %% [markdown]
 # Both choices lie inside their rows. The hidden layer has the lower validation loss for every seed, and
-# the seeds of one model differ much less than the two models do. So we decide: the network with a hidden
-# layer, at its chosen rate. All choices have been made now.
+# the seeds of one model differ less than the two models do. So we choose the network with a hidden layer,
+# at its rate, and with that all choices have been made.
 #
 # ## The test, once
 #
@@ -545,8 +546,8 @@ for kind in rates:
 test_set = PictureFiles(sorted((folder / "test").glob("*/*.png")), CLASSES, transform)
 test = DataLoader(in_memory(test_set), batch_size=500)
 test_confusions = {"linear": [], "hidden layer": []}
-for kind in best_weights:
-    for weights in best_weights[kind]:
+for kind, runs in best_weights.items():
+    for weights in runs:
         model = start(kind, chosen_rate[kind], 0, n_epochs)[0]
         model.load_state_dict(weights)
         test_confusions[kind].append(evaluate(model, test, device)[1])
@@ -558,8 +559,8 @@ for kind, values in test_accuracy.items():
     means = f"{statistics.mean(valid_accuracy[kind]):12.3f}{statistics.mean(values):8.3f}"
     print(f"{kind:16s}{means}   " + " ".join(f"{value:.3f}" for value in values))
 gain = statistics.mean(test_accuracy["hidden layer"]) - statistics.mean(test_accuracy["linear"])
-error = (0.84 * 0.16 / len(test_set)) ** 0.5
-print(f"gain of the hidden layer {gain:.3f}; standard error of an accuracy of 0.84 here {error:.3f}")
+standard_error = (0.84 * 0.16 / len(test_set)) ** 0.5
+print(f"gain of the hidden layer {gain:.3f}; standard error of an accuracy of 0.84 here {standard_error:.3f}")
 
 # %% [markdown]
 # The test accuracy is the number to report. It could be expected to be lower than on validation, because
@@ -584,11 +585,11 @@ left.plot(np.arange(1, n_epochs + 1), first_run[:, 0], "o-", color="C0", label="
 left.plot(np.arange(1, n_epochs + 1), first_run[:, 1], "s--", color="C1", label="validation")
 left.set(xlabel="epoch", ylabel="loss (nats)", ylim=0, title="Learning curves of the first run")
 left.legend()
-picture = right.imshow(shares, cmap="viridis", vmax=0.3)
+heatmap = right.imshow(shares, cmap="viridis", vmax=0.3)
 right.set_xticks(range(10), CLASSES, rotation=90)
 right.set_yticks(range(10), CLASSES)
 right.set(xlabel="answer", ylabel="true class", title="Test pictures, as shares of their class")
-fig.colorbar(picture, label="share", extend="max")
+fig.colorbar(heatmap, label="share", extend="max")
 plt.show()
 
 # %% [markdown]
@@ -645,7 +646,7 @@ assert worst_hidden < min(lowest_losses["linear"]), "the hidden layer is better 
 assert gain > 0, "the hidden layer is better on the test, too"
 mean_valid = statistics.mean(valid_accuracy["hidden layer"])
 mean_test = statistics.mean(test_accuracy["hidden layer"])
-assert abs(mean_valid - mean_test) < 2 * error, "validation and test agree within chance"
+assert abs(mean_valid - mean_test) < 2 * standard_error, "validation and test agree within chance"
 assert first_run[0, 0] > first_run[0, 1] and first_run[-1, 0] < first_run[-1, 1], "a gap opens"
 assert CLASSES[class_recalls.argmin()] == "shirt", "shirts have the lowest recall"
 assert class_recalls[[5, 7, 8, 9]].min() > 0.85, "bags and shoes are recognized"
@@ -682,10 +683,10 @@ for name, batches in orders.items():
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 for ax, name in zip(axes, orders):
-    picture = ax.imshow(class_counts[name].T.numpy(), aspect="auto", cmap="viridis", vmax=batch_size // 2)
+    heatmap = ax.imshow(class_counts[name].T.numpy(), aspect="auto", cmap="viridis", vmax=batch_size // 2)
     ax.set(xlabel="batch", title=f"{name}: mean recall {order_recalls[name].mean():.2f}")
 axes[0].set_yticks(range(10), CLASSES)
-fig.colorbar(picture, ax=axes, label="examples of the class in the batch", extend="max")
+fig.colorbar(heatmap, ax=axes, label="examples of the class in the batch", extend="max")
 plt.show()
 
 # %% [markdown]
