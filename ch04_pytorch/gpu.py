@@ -488,8 +488,9 @@ plt.show()
 # %% [markdown]
 # On the left, the dashed line crosses the level one between the batch sizes 64 and 256, as computed
 # above. On the right the two curves lie on each other: the grain of 16 bits is small beside the scatter
-# from batch to batch. On this small network, nothing is gained in time. With large layers, on a GPU that
-# multiplies 16-bit numbers several times faster, the gain can be more than twofold.
+# from batch to batch. The time is not compared here, because this network is too small to gain any. With
+# large layers, on a GPU that multiplies 16-bit numbers several times faster, the gain can be more than
+# twofold.
 #
 # ## The claims, checked
 #

@@ -221,8 +221,9 @@ class Loader:
 #     for pictures, labels in DataLoader(train_set, batch_size=50, num_workers=2): ...
 # ```
 #
-# A notebook cannot have such a guard. So on Linux we ask for workers that are copies of the running
-# process (`fork`), which import nothing; elsewhere the row is left out.
+# In a notebook the guard does not help, because a new process cannot import a class that was defined in a
+# cell. So on Linux we ask for workers that are copies of the running process (`fork`), which import
+# nothing; elsewhere the row is left out.
 
 # %%
 batch_size = 50
@@ -595,10 +596,10 @@ plt.show()
 # %% [markdown]
 # Both curves fall, fast at first and then slowly, as the scheduler lowers the learning rate. From the
 # third epoch on the training loss is below the validation loss, although it is measured with dropout
-# switched on, so the training pictures are known better than new ones. The validation loss does not rise,
-# and the best epoch is at the end or near it. In the matrix, look at the brighter cells off the diagonal.
-# Shirts, T-shirts, pullovers and coats are taken for each other, and shirts have the lowest recall. Shoes
-# are mistaken for other shoes only.
+# switched on, so the training pictures are known better than new ones. The validation loss is still
+# falling a little at the end, so the best epoch is there or near it. In the matrix, look at the brighter
+# cells off the diagonal. Shirts, T-shirts, pullovers and coats are taken for each other, and shirts have
+# the lowest recall. Shoes are mostly mistaken for other shoes.
 #
 # ## Looking at the mistakes
 #
@@ -649,14 +650,15 @@ mean_test = statistics.mean(test_accuracy["hidden layer"])
 assert abs(mean_valid - mean_test) < 2 * standard_error, "validation and test agree within chance"
 assert first_run[0, 0] > first_run[0, 1] and first_run[-1, 0] < first_run[-1, 1], "a gap opens"
 assert CLASSES[class_recalls.argmin()] == "shirt", "shirts have the lowest recall"
-assert class_recalls[[5, 7, 8, 9]].min() > 0.85, "bags and shoes are recognized"
+shoes = confusion[[5, 7, 9]][:, [5, 7, 9]]  # (10, 10) -> (3, 3)
+shoe_mistakes = confusion[[5, 7, 9]].sum() - shoes.trace()
+assert shoes.sum() - shoes.trace() > 0.7 * shoe_mistakes, "shoes are mostly mistaken for other shoes"
 
 # %% [markdown]
 # ## Going further
 #
 # What happens without shuffling, how a damaged checkpoint is refused, and a loader that is faster than
-# `DataLoader`. The chapters to come use `TensorBatches` of the last part where they train on whole
-# tensors.
+# `DataLoader`. Later chapters index whole tensors in the way of the last part where their data are small.
 #
 # ### What shuffling does
 #
