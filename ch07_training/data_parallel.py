@@ -340,7 +340,8 @@ print(f"{len(body)} lines without the imports")
 # ## Two hosts and a crash
 #
 # The launcher is `torchrun`, the same as `python -m torch.distributed.run`. On every host the same
-# command is given, and it differs only in the host's own address. The options are these:
+# command is given, and it differs only in the host's own address and in who is the first. The options are
+# these:
 #
 # - `--nnodes` is the number of hosts and `--nproc-per-node` the number of processes on each.
 # - `--rdzv-endpoint` is the place where the launchers meet (their *rendezvous*): an address of the first

@@ -83,9 +83,9 @@ plt.show()
 
 # %% [markdown]
 # On the right, the rate of $0.5$ is down after ten steps and stays at the height that we calculated (half
-# of the variance). The rate of $0.02$ needs over a hundred steps to get below it. The falling rate is as
-# fast as the first and gets lower than the second. In a network nobody knows the noise and the curvature,
-# so in practice the shape of the schedule is chosen from a few that have proved themselves.
+# of the variance). The rate of $0.02$ needs over a hundred steps to get below it. The falling rate is
+# nearly as fast as the first and gets lower than the second. In a network nobody knows the noise and the
+# curvature, so in practice the shape of the schedule is chosen from a few that have proved themselves.
 #
 # ## The usual shapes
 #
@@ -508,7 +508,8 @@ plt.show()
 # Every point is a schedule's mean difference; left of the grey line it is better than the constant rate.
 # The cosine, the cosine with warm-up and one-cycle are better, and among each other about equal. They
 # also choose higher peaks, because the end repairs what a high rate stirs up. For the others the
-# intervals say how sure of a gain one may be.
+# intervals say how sure of a gain one may be. (Six intervals at once are read with some care; lesson 7.7
+# says why.)
 #
 # And the range test? Its suggestion is lower than every peak that was chosen, by factors from two to ten.
 # That is no accident of this table: the test spends only a few steps at each rate, and its loss is lowest

@@ -25,7 +25,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
         },
     ],
     "momentum_and_adam": [
-        {"change": {"EPS = 1e-8": "EPS = 1.0"}, "prints": "first steps [-1.0", "figure": 4},
+        {"change": {"EPS = 1e-8": "EPS = 1.0"}, "prints": "first steps [-9.99", "figure": 4},
         {
             "change": {
                 '"badly scaled": (images * pixel_scales,': '"badly scaled": (images * pixel_scales'
