@@ -295,8 +295,9 @@ for kappa in (1, 10, 100, 1000):
 # suffices. So it pays to make the valley rounder, and for a line we can do so, because its Hessian
 # depends on the inputs only. We subtract their mean and divide by their standard deviation, the typical
 # distance from the mean (`std` in NumPy; lesson 2.8 explains it). Then the mean of $x$ is zero and the
-# mean of $x^2$ is one, so $H$ is twice the identity. We compare three ways to write the same flippers,
-# each at its own best rate, and count steps until the gradient is shorter than a millionth.
+# mean of $x^2$ is one, so $H$ has the entries $2$ on its diagonal and $0$ elsewhere, and the curvature is
+# $2$ in every direction. We compare three ways to write the same flippers, each at its own best rate, and
+# count steps until the gradient is shorter than a millionth.
 
 # %%
 inputs = {

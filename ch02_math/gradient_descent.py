@@ -365,7 +365,7 @@ assert len(bottoms) == 2, "the walks end in two different valleys"
 assert np.all(np.diff(ends.round(6)) >= 0), "one watershed parts the starts"
 predicted_factors = 1 - 0.1 * two_valleys_curvature(bottoms)
 np.testing.assert_allclose(measured_factors, predicted_factors, atol=0.01, err_msg="near a bottom: 1 − ηλ")
-np.testing.assert_allclose(line_path[-1], least_squares, atol=1e-5, err_msg="the walk ends at least squares")
+np.testing.assert_allclose(line_path[-1], least_squares, atol=1e-5, err_msg="it ends at least squares")
 assert 0.4 < line_path[5, 0] / line_path[-1, 0] < 0.7, "after five steps it has turned half way"
 assert steps_needed[0.01] > steps_needed[0.1] > steps_needed[0.2], "up to 0.2 larger rates need fewer steps"
 assert steps_needed[0.2] < steps_needed[0.27], "close to the edge a larger rate means more steps"

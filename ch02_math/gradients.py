@@ -50,7 +50,7 @@ rng = np.random.default_rng(0)
 #
 # Each of these is a *partial derivative*: the slope along one number while all the others are held still.
 # It is written with a round $\partial$ instead of $d$. The vector of all partial derivatives is the
-# *gradient*, written $\nabla L$ (say "nabla L"):
+# gradient, written $\nabla L$ (say "nabla L"):
 #
 # $$\nabla L = \left(\frac{\partial L}{\partial w}, \frac{\partial L}{\partial b}\right) = (-8, -4) .$$
 #

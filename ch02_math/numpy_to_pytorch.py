@@ -69,7 +69,8 @@ def brighten(photo, amount):
 wrapped = photo + np.uint8(100)
 brighter = brighten(photo, 100)
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
-for ax, (name, picture) in zip(axes, {"photo": photo, "photo + 100": wrapped, "brighten": brighter}.items()):
+pictures = {"photo": photo, "photo + 100": wrapped, "brighten": brighter}
+for ax, (name, picture) in zip(axes, pictures.items()):
     ax.imshow(picture)
     ax.set(title=name, xticks=[], yticks=[])
 plt.show()
@@ -85,7 +86,8 @@ print(f"after photo + 100, {np.mean(wrapped < photo):.0%} of all numbers are sma
 print(f"{'dtype':20s}{'bytes':>8s}{'gap at 1':>12s}   one third")
 for dtype in (np.float64, np.float32):
     gap = np.finfo(dtype).eps
-    print(f"{np.dtype(dtype).name:20s}{np.dtype(dtype).itemsize:8d}{gap:12.1e}   {dtype(1) / dtype(3):.20f}")
+    n_bytes = np.dtype(dtype).itemsize
+    print(f"{np.dtype(dtype).name:20s}{n_bytes:8d}{gap:12.1e}   {dtype(1) / dtype(3):.20f}")
     assert dtype(1) + gap > 1 and dtype(1) + gap / 4 == 1
 
 # %% [markdown]
@@ -196,7 +198,7 @@ for (in_numpy, in_torch), (ours, theirs) in table.items():
 # Six things behave differently. Read the code first, and guess for each of the six what it prints.
 
 # %%
-print(f"1. a list of floats becomes {np.array([0.1]).dtype} in NumPy, {torch.tensor([0.1]).dtype} in PyTorch")
+print(f"1. a list of floats: {np.array([0.1]).dtype} in NumPy, {torch.tensor([0.1]).dtype} in PyTorch")
 
 t = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
 t.add(1)  # returns a new tensor

@@ -4,9 +4,9 @@
 # Which two penguins are most alike? A music service asks the same of songs, a search engine of web pages,
 # and a network of the words in a sentence. All of them first turn each thing into a list of numbers, and
 # then they need a measure of likeness. A list of numbers says little to the eye, but it can be read as an
-# arrow, and arrows have lengths and angles. This lesson builds the four kinds of numbers that networks
-# compute with: *scalars* (single numbers), *vectors* (lists), *matrices* (tables) and *tensors* (stacks
-# of tables), and what can be seen in each.
+# arrow, and arrows have lengths and angles. This lesson is about the four kinds of objects that networks
+# compute with, the *scalar* (a single number), the *vector* (a list of numbers), the *matrix* (a table)
+# and the *tensor* (any stack of tables), and about what can be seen in each.
 #
 # **You will build** lengths, angles and mixtures of vectors from sums and products, a measure of likeness
 # for penguins, and a picture of what a matrix does to the plane. **You need** Python lists, a little
@@ -27,8 +27,8 @@ ARROW = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.012, "zorde
 # ## On paper first
 #
 # Take the vectors $a = (3, 4)$ and $b = (2, 0)$ and draw them as arrows from the origin: $a$ goes $3$ to
-# the right and $4$ up. Its length, written $\lVert a \rVert$, follows from Pythagoras. The *dot product*
-# $a \cdot b$ multiplies matching entries and adds the products.
+# the right and $4$ up. Its length or *norm*, written $\lVert a \rVert$, follows from Pythagoras. The *dot
+# product* $a \cdot b$ multiplies matching entries and adds the products.
 #
 # $$\begin{aligned}
 #   \lVert a \rVert &= \sqrt{3^2 + 4^2} = 5 \\
@@ -38,7 +38,8 @@ ARROW = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.012, "zorde
 #
 # The last number can be seen. With light falling straight down on $b$, the arrow $a$ throws a shadow on
 # the line of $b$, and this shadow is $3$ long. It is called the *projection* of $a$ on $b$. To get it as
-# a vector we take $b$, give it the length one, and stretch it by that number:
+# a vector we take $b$, give it the length one, which makes it a *unit vector*, and stretch it by that
+# number:
 #
 # $$\text{projection of } a \text{ on } b
 #   = \frac{a \cdot b}{\lVert b \rVert} \cdot \frac{b}{\lVert b \rVert}
@@ -234,8 +235,8 @@ plt.show()
 # The three markers are the same in both panels. At 40° the projection points along $b$ and the dot
 # product is positive, at 90° the projection is a point and the dot product zero, and at 150° both are
 # negative. So the cosine measures agreement in direction, whatever the lengths: $1$ for the same
-# direction, $0$ for a right angle, $-1$ for opposite directions. As a measure of likeness it is called
-# *cosine similarity*.
+# direction, $0$ for a right angle (the vectors are then called *orthogonal*), $-1$ for opposite
+# directions. As a measure of likeness it is called *cosine similarity*.
 #
 # ## Which birds are alike?
 #

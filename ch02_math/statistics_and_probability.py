@@ -113,12 +113,12 @@ for column in measurements.T:
     np.testing.assert_allclose([mean(column), variance(column)], [column.mean(), column.var()], rtol=1e-10)
 together = correlation(bill_length, bill_depth)
 within = [correlation(bill_length[labels == k], bill_depth[labels == k]) for k in range(3)]
-print(
-    f"all birds r = {together:.2f}   " + "   ".join(f"{name} r = {r:.2f}" for name, r in zip(titles, within))
-)
+print(f"all birds r = {together:.2f}", end="")
+print("".join(f"   {name} r = {r:.2f}" for name, r in zip(titles, within)))
 u = bill_length - bill_length.mean()  # (n,)
 v = bill_depth - bill_depth.mean()  # (n,)
-np.testing.assert_allclose(together, u @ v / (np.linalg.norm(u) * np.linalg.norm(v)), rtol=1e-10)  # a cosine
+as_cosine = u @ v / (np.linalg.norm(u) * np.linalg.norm(v))  # (n,) @ (n,) -> ()
+np.testing.assert_allclose(together, as_cosine, rtol=1e-10)
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharex=True, sharey=True)
@@ -177,10 +177,12 @@ def gap_to_normal(values):
 
 grid = np.linspace(-8, 8, 16_001)  # (16001,)
 density = normal_density(grid, 0, 1)  # (16001,)
+# np.trapezoid gives the area under a curve, here of the part within k standard deviations
 areas = {k: np.trapezoid(density * (np.abs(grid) <= k), grid) for k in (1, 2, 8)}
 print(f"normal: {areas[1]:.1%} within one standard deviation of the mean, {areas[2]:.1%} within two")
 adelie = flipper[labels == 0]  # (n_0,)
-print(f"largest gap to the curve: Adélie {gap_to_normal(adelie):.1%}, all birds {gap_to_normal(flipper):.1%}")
+print(f"largest gap to the curve: {gap_to_normal(adelie):.1%} for the Adélies", end="")
+print(f", {gap_to_normal(flipper):.1%} for all birds")
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for ax, some, name in ((left, adelie, "Adélies"), (right, flipper, "All birds")):
@@ -229,9 +231,8 @@ for ax, (name, (sums, probabilities)) in zip(axes, cases.items()):
     curve = step * normal_density(sums, expectation, math.sqrt(dice_variances[name]))  # (m,)
     dice_gaps[name] = np.abs(probabilities - curve).max() / curve.max()
     print(f"{name:20s}{expectation:12.2f}{dice_variances[name]:12.2f}{dice_gaps[name]:16.1%}")
-    ax.bar(
-        sums, probabilities, width=step, color="C0", alpha=0.6, edgecolor="white", linewidth=0.3, label="sums"
-    )
+    bars = {"color": "C0", "alpha": 0.6, "edgecolor": "white", "linewidth": 0.3}
+    ax.bar(sums, probabilities, width=step, **bars, label="sums")
     x = np.linspace(sums[0] - step, sums[-1] + step, 300)  # (300,)
     height = step * normal_density(x, expectation, math.sqrt(dice_variances[name]))  # (300,)
     ax.plot(x, height, color="C1", label="normal curve")
@@ -402,7 +403,7 @@ def log_likelihood(values, center, spread):
 
 kilograms = mass[labels == 2] / 1000  # (n_2,)
 candidates = np.linspace(4, 6, 401)  # (401,)
-logs = np.array([log_likelihood(kilograms, candidate, kilograms.std()) for candidate in candidates])  # (401,)
+logs = np.array([log_likelihood(kilograms, center, kilograms.std()) for center in candidates])  # (401,)
 squares = np.array([np.mean((kilograms - candidate) ** 2) for candidate in candidates])  # (401,)
 plain_product = np.prod(normal_density(mass, mass.mean(), mass.std()))  # over all birds
 print(
@@ -500,7 +501,7 @@ plt.show()
 # claim that no longer holds.
 
 # %%
-assert together < -0.1 and min(within) > 0.3, "the correlation is negative over all, positive in each species"
+assert together < -0.1 and min(within) > 0.3, "the correlation is negative over all, positive within"
 assert abs(areas[8] - 1) < 1e-9, "the whole area under a density is one"
 assert gap_to_normal(adelie) < 0.05, "the normal curve fits the Adélies within a few percent"
 assert gap_to_normal(flipper) > 2 * gap_to_normal(adelie), "it does not fit all birds together"
@@ -633,7 +634,7 @@ assert abs(shuffled.std() / expected_error - 1) < 0.06, "without repeats the err
 # - C. E. Shannon, "A mathematical theory of communication", _Bell System Technical Journal_ 27, 1948:
 #   entropy.
 # - E. H. Simpson, "The interpretation of interaction in contingency tables", _JRSS B_ 13, 1951: the
-#   paradox. Reproduced: "the correlation is negative over all, positive in each species".
+#   paradox. Reproduced: "the correlation is negative over all, positive within".
 # - C. F. Gauss, _Theoria motus_, 1809: the normal curve and least squares. Reproduced: "the most likely
 #   mean is the least-squares mean".
 # - A. M. Horst, A. P. Hill, K. B. Gorman, _palmerpenguins_, 2020: the data.

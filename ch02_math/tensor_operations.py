@@ -197,7 +197,7 @@ assert outcome(mean_squared_error, predictions, targets) == "refused"
 # %% [markdown]
 # ## Sums along an axis
 #
-# `sum`, `mean` and `max` are *reductions*: the axis that you name disappears. In a table of shape
+# Each of `sum`, `mean` and `max` is a *reduction*: the axis that you name disappears. In a table of shape
 # $(2, 3)$, `axis=0` runs down the columns and leaves $(3,)$, and `axis=1` runs along the rows and leaves
 # $(2,)$. With `keepdims=True` the axis stays, with length one, so that the result broadcasts against the
 # table.
@@ -208,7 +208,8 @@ shares = table / table.sum(axis=1, keepdims=True)  # (2, 3) / (2, 1) -> (2, 3)
 print(f"axis 0: {table.sum(axis=0)}   axis 1: {table.sum(axis=1)}   both: {table.sum()}")
 print(f"rows of shares add up to {shares.sum(axis=1)}")
 assert table.sum(axis=0).tolist() == [5, 7, 6] and table.sum(axis=1).tolist() == [9, 9]
-assert outcome(np.broadcast_shapes, (2, 3), (2,)) == "refused"  # without keepdims; a square table would pass!
+# without keepdims the shapes do not fit (and those of a square table would, with a wrong result)
+assert outcome(np.broadcast_shapes, (2, 3), (2,)) == "refused"
 
 # %% [markdown]
 # Each row was divided by its own sum.
@@ -339,7 +340,7 @@ ways = {  # title: which part of A, of B and of AB is shown dark
 }
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
 for ax, (title, (in_a, in_b, in_c)) in zip(axes, ways.items()):
-    canvas = np.full((m + 1 + n, m + 1 + p), np.nan)  # A below left, B above right, their product below right
+    canvas = np.full((m + 1 + n, m + 1 + p), np.nan)  # A below left, B above right, AB below right
     parts = [canvas[m + 1 :, :m], canvas[:m, m + 1 :], canvas[m + 1 :, m + 1 :]]  # views of the canvas
     for part, chosen, shade in zip(parts, (in_a, in_b, in_c), (1.0, 1.0, 2.0)):
         part[:] = 0.2
@@ -373,11 +374,11 @@ assert np.array_equal((shear @ turn) @ vector, shear @ (turn @ vector))  # (2, 2
 #
 # ## Many products at once
 #
-# `@` works on the last two axes. All axes before them are a batch, with one product for each entry, and
-# they broadcast by the rule above. `einsum` writes any such sum with letters: each axis gets a letter,
-# equal letters walk together, and a letter that is missing on the right is summed over. The matrix
-# product $\sum_k A_{ik} B_{kj}$ is `ik,kj->ij`, and a layer of neurons with inputs (b, i) and weights (o,
-# i) is `bi,oi->bo`.
+# `@` works on the last two axes. All axes before them count the products, one for each of their entries,
+# and they broadcast by the rule above. `einsum` writes any such sum with letters: each axis gets a
+# letter, equal letters walk together, and a letter that is missing on the right is summed over. The
+# matrix product $\sum_k A_{ik} B_{kj}$ is `ik,kj->ij`, and a layer of neurons with inputs (b, i) and
+# weights (o, i) is `bi,oi->bo`.
 
 # %%
 a = rng.normal(size=(32, 5, 3))  # (B, n, m)
@@ -490,9 +491,9 @@ plt.show()
 #
 # ### Memory order
 #
-# Memory arrives in *cache lines*, stretches of neighbouring numbers. Along a row every number that
-# arrives is used. Down a column each step fetches a whole stretch for one number. Both functions below
-# add the same numbers. Which order is faster?
+# Memory arrives in stretches of neighbouring numbers, each of which is called a *cache line*. Along a row
+# every number that arrives is used. Down a column each step fetches a whole stretch for one number. Both
+# functions below add the same numbers. Which order is faster?
 
 
 # %%
