@@ -32,7 +32,7 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# The sigmoid (3.3) turns any score into a number between $0$ and $1$:
+# The sigmoid (3.2) turns any score into a number between $0$ and $1$:
 #
 # $$\sigma(x) = \frac{1}{1 + e^{-x}} .$$
 #
@@ -100,8 +100,8 @@ with np.errstate(over="raise"):
 # %% [markdown]
 # ## Six others
 #
-# - The _step function_ is $1$ above zero, else $0$.
-# - The _hyperbolic tangent_, tanh (3.5), is a sigmoid stretched to $(-1, 1)$: $\tanh x = 2\sigma(2x) - 1$.
+# - The step function (5.1) is $1$ above zero, else $0$.
+# - The hyperbolic tangent, tanh (3.5), is a sigmoid stretched to $(-1, 1)$: $\tanh x = 2\sigma(2x) - 1$.
 # - *ReLU*, the rectified linear unit, is $\max(0, x)$. It lets positive scores pass unchanged and cuts off
 #   negative ones.
 # - *Leaky ReLU* keeps a hundredth of a negative score instead of cutting it off.
@@ -306,7 +306,7 @@ plt.show()
 #
 # Now we train. The network has two hidden layers of 32 units, and only the activation differs. A fair
 # comparison has to allow for one thing: an activation with small slopes makes small gradients, so it needs
-# a larger learning rate. So each activation gets several rates, each rate three random starts, and the
+# a larger learning rate. So each activation gets several rates, each rate four random starts, and the
 # best rate is chosen on validation digits. The step function is the control. No gradient passes through
 # it, so only the last layer can learn.
 #
@@ -373,7 +373,7 @@ seeds = (0, 1, 2, 3)
 candidates = {  # the function in PyTorch, and the learning rates that it is tried with
     "step": (lambda z: (z > 0).to(z.dtype), (0.05, 0.1, 0.2, 0.4, 0.8)),
     "sigmoid": (torch.sigmoid, (0.5, 1.0, 2.0, 4.0, 8.0)),
-    "tanh": (torch.tanh, (0.05, 0.1, 0.2, 0.4, 0.8)),
+    "tanh": (torch.tanh, (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     "ReLU": (torch.relu, (0.05, 0.1, 0.2, 0.4, 0.8)),
     "leaky ReLU": (F.leaky_relu, (0.05, 0.1, 0.2, 0.4, 0.8)),
     "GELU": (F.gelu, (0.05, 0.1, 0.2, 0.4, 0.8)),
@@ -430,16 +430,16 @@ plt.show()
 # %% [markdown]
 # Under the step function no gradient reaches the hidden layers. They stay as they were drawn, and the last
 # layer reads about half of the digits from what they happen to say. The sigmoid does learn, but it needs a
-# rate about ten times as large as ReLU's, and in this short training it stays behind tanh and the ReLU
-# family at every rate that we tried. The column "first gradient" shows a reason: before training, the
-# gradient that arrives at the first layer is less than a tenth of tanh's. On its way it has passed two
-# slopes of at most a quarter, where those of tanh are close to one. (Larger weights at the start help
-# against that: see _Try it_, and lesson 6.5.) Among tanh, ReLU, leaky ReLU and GELU the seeds differ more
-# than the activations. With three other divisions of the digits into training, validation and test, the
-# sigmoid stayed behind as well.
+# rate several times as large as ReLU's, and at no rate that we tried does it reach, in this short
+# training, what tanh and the ReLU family reach at their best. The column "first gradient" shows a reason:
+# before training, the gradient that arrives at the first layer is less than a tenth of tanh's. On its way
+# it has passed two slopes of at most a quarter, where those of tanh are close to one. (Larger weights at
+# the start help against that: see _Try it_, and lesson 6.5.) Among tanh, ReLU, leaky ReLU and GELU the
+# seeds differ more than the activations. With three other divisions of the digits into training,
+# validation and test, the sigmoid stayed behind as well.
 #
-# What the figure also shows: at its best rate each of the last four works, and a rate twice as large
-# ruins all but tanh. So at this size the learning rate matters more than the choice among them.
+# What the figure also shows: at its best rate each of these four works, and a rate twice as large ruins
+# ReLU, leaky ReLU and GELU. So at this size the learning rate matters more than the choice among them.
 #
 # ## Can a dead unit wake up?
 #
@@ -559,9 +559,9 @@ assert saturated["sigmoid"][2] == 0 and saturated["sigmoid"][-1] > 0.8, "large w
 assert len(set(saturated["ReLU"])) == 1, "the size of the weights does not change ReLU's share"
 assert gradient_size["step"] == 0, "under the step function no gradient reaches the first layer"
 assert gradient_size["sigmoid"] < 0.1 * gradient_size["tanh"], "less than a tenth of tanh's arrives"
-assert best_rate["sigmoid"] >= 5 * best_rate["ReLU"], "the sigmoid needs a much larger learning rate"
+assert best_rate["sigmoid"] >= 2 * best_rate["ReLU"], "the sigmoid needs a larger learning rate"
 mean_test = {name: shares.mean() for name, shares in test.items()}
-assert mean_test["step"] < mean_test["sigmoid"] - 0.05, "the sigmoid learns more than the last layer alone"
+assert mean_test["step"] < mean_test["sigmoid"] - 0.02, "the sigmoid learns more than the last layer alone"
 for name in ("tanh", "ReLU", "leaky ReLU", "GELU"):
     assert mean_test[name] > mean_test["sigmoid"] + 0.1, f"{name} learns more than the sigmoid in this time"
     assert mean_test[name] > 0.85, f"{name} reads most digits"
@@ -580,9 +580,9 @@ assert validation["leaky ReLU"][-1].mean() > validation["ReLU"][-1].mean(), "at 
 # %% [markdown]
 # ## The same, faster
 #
-# Where does the time go? NumPy's exponential is slower than its tanh on many machines, our stable sigmoid
-# needs an absolute value and a choice besides, and Python's erf is called once for each number. Two
-# formulas avoid that. The identity $\tanh x = 2\sigma(2x) - 1$, solved for the sigmoid, cannot overflow:
+# Where does the time go? Our stable sigmoid needs an absolute value, an exponential and a choice, and
+# Python's erf is called once for each number. Two formulas avoid that. The identity $\tanh x = 2\sigma(2x)
+# - 1$, solved for the sigmoid, cannot overflow:
 #
 # $$\sigma(x) = \tfrac12 \bigl(1 + \tanh \tfrac x2\bigr) .$$
 #
@@ -664,7 +664,7 @@ for name, function in fast_forms.items():
 #   = p_j \Bigl(g_j - \sum_i g_i\, p_i\Bigr) .$$
 #
 # To check it against autograd, the gradient $g$ is a random array. Such an array, with which a backward
-# pass starts, is called a *cotangent*.
+# pass starts, is called a cotangent (4.2).
 
 
 # %%

@@ -60,7 +60,7 @@ assert (h1, h2, y_hat) == (1.0, 0.0, 1.0)
 #
 # Usually several examples are computed at once. They form a *batch*, an array with one example in each
 # row. Three loops say exactly this: for each example, for each neuron, for each input. After the last
-# layer there is no ReLU. Its outputs are the *logits* (3.3), scores that may have either sign.
+# layer there is no ReLU. Its outputs are the logits (3.2), scores that may have either sign.
 
 
 # %%

@@ -82,10 +82,10 @@ assert math.isclose(-math.log(1 / 8), 3 * math.log(2))
 #   = \frac{n}{2 \sigma^2}\, \text{MSE} + n \ln(\sigma \sqrt{2\pi}) ,
 #   \qquad \text{MSE} = \frac1n \sum_i (\hat y_i - y_i)^2 .$$
 #
-# Only the *mean squared error*, MSE, depends on the predictions. So whoever minimises it looks for the
-# largest likelihood under normal noise, whatever its width is, and the gradient is $\partial \text{MSE} /
-# \partial \hat y_i = \frac2n (\hat y_i - y_i)$. The shapes have to be checked: if the predictions are a
-# column $(n, 1)$ and the targets are $(n,)$, NumPy compares all $n^2$ pairs without a word.
+# Only the mean squared error, MSE (3.2), depends on the predictions. So to minimise it is to maximise the
+# likelihood under normal noise, whatever its width is, and the gradient is $\partial \text{MSE} / \partial
+# \hat y_i = \frac2n (\hat y_i - y_i)$. The shapes have to be checked: if the predictions are a column $(n,
+# 1)$ and the targets are $(n,)$, NumPy compares all $n^2$ pairs without a word.
 
 
 # %%
@@ -405,7 +405,7 @@ left.legend(loc="upper center", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# In the formulas all four gradients at $z$ are the same: *prediction minus target*, where the prediction
+# In the formulas all four gradients at $z$ are the same: prediction minus target, where the prediction
 # is the mean of the distribution, $z$, $\sigma(z)$, $p_k$ or $e^z$. That is why the loss and the last step
 # of the network belong together. The curves on the right differ only in what the prediction can be. A
 # probability is never wrong by more than one, so the gradients of the two cross-entropies stay between
@@ -520,7 +520,7 @@ plt.show()
 # steps that did not change). A start that is certain of the wrong answer is not the rule, and from an
 # undecided start squared error can do as well (see below). But with cross-entropy one need not care.
 #
-# ## Which loss when
+# So, which loss when?
 #
 # | the target is | last layer | loss |
 # | --- | --- | --- |

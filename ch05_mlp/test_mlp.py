@@ -473,7 +473,7 @@ def test_flat_activations_do_not_train(activations):
     assert not torch.equal(start[4], trained[4])
     mean = {name: shares.mean() for name, shares in activations.test.items()}
     for name in ("tanh", "ReLU", "leaky ReLU", "GELU"):
-        assert mean[name] > mean["sigmoid"] + 0.1 > mean["step"] + 0.15
+        assert mean[name] > mean["sigmoid"] + 0.1 > mean["step"] + 0.12
     for name, (_, rates) in activations.candidates.items():
         best = activations.validation[name].mean(axis=1).argmax()
         assert activations.best_rate[name] == rates[best] and 0 < best < len(rates) - 1
