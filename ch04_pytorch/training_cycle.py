@@ -468,8 +468,10 @@ gaps = {}
 for left_out in ("nothing", "model", "optimizer", "scheduler", "loader", "random"):
     resumed = start("hidden layer", 0.2, seed=99, n_epochs=4, examples=few)
     state = dict(half_state)
-    if left_out != "nothing":
-        state[left_out] = training_state(*resumed, [])[left_out]
+    new_start = training_state(*resumed, [])
+    entries = {"nothing": [], "random": ["random", "random_cuda"]}.get(left_out, [left_out])
+    for entry in entries:
+        state[entry] = new_start[entry]
     save_checkpoint(path, state)
     resumed_history = fit(*resumed, validation, 4, path, device, resume=True)
     gaps[left_out] = (weights_of(resumed[0]) - weights_of(unbroken[0])).abs().max().item()
