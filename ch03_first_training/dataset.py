@@ -25,10 +25,10 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# A file of comma-separated values (CSV) is text. Its first line names the columns, and every other line is
-# one bird, one _example_. Cover the species with a finger. What you can still see are the numbers to
-# decide from, the *features*, and what you have covered is the answer, the label (1.1). From the first
-# bird of the file we take two features, and write them as a vector:
+# A file of comma-separated values (CSV) is text. Its first line names the columns, and every other line
+# is one bird, one _example_. Cover the species with a finger. What you can still see are the numbers to
+# decide from, the *features* (1.3), and what you have covered is the answer, the label (1.1). From the
+# first bird of the file we take two features, and write them as a vector:
 #
 # $$\begin{aligned}
 #   \text{line of the file} \quad & \texttt{Adelie,Torgersen,39.1,18.7,181,3750,male,2007} \\
@@ -36,10 +36,10 @@ rng = np.random.default_rng(0)
 #   \text{label} \quad & \text{Adelie}
 # \end{aligned}$$
 #
-# There are three possible answers, the *classes*: Adelie, Chinstrap and Gentoo. A model that has to choose
-# one of several classes does *classification*. If the answer is a number on a scale, such as the mass of
-# the bird in kilograms, the task is called *regression*. The line through the penguins in lesson 2.4 was
-# regression, and this chapter is about classification.
+# There are three possible answers, the *classes* (1.1): Adelie, Chinstrap and Gentoo. A model that has to
+# choose one of several classes does *classification* (1.1). If the answer is a number on a scale, such as
+# the mass of the bird in kilograms, the task is called *regression* (1.3). The line through the penguins
+# in lesson 2.4 was regression, and this chapter is about classification.
 
 # %%
 lines = (HERE / "data" / "penguins.csv").read_text(encoding="utf-8").splitlines()
@@ -216,9 +216,9 @@ plt.show()
 # ## Three sets, at random or class by class
 #
 # The examples are divided into three sets. The *training set* (1.1) is for learning, the *validation set*
-# for choosing between several models, and the *test set* (1.1) for one grade at the very end. Why three?
-# Because a grade flatters whatever was chosen by it, as we shall see in the next lessons. To undo the
-# order of the file, we shuffle before we cut.
+# (1.4) for choosing between several models, and the *test set* (1.1) for one grade at the very end. Why
+# three? Because a grade flatters whatever was chosen by it, as we shall see in the next lessons. To undo
+# the order of the file, we shuffle before we cut.
 
 
 # %%
@@ -333,8 +333,8 @@ assert (center[0], spread[0]) == (185, 2)
 # the mean is rounded. Dividing by it would make a feature out of nothing.)
 #
 # Does the scale matter? We take the plainest classifier there is. It averages each species over the
-# training set, and gives a new bird the class whose mean is nearest. We measure its *accuracy*, the share
-# of birds that it gets right, on the validation set. Mean and spread for the scale are those of the
+# training set, and gives a new bird the class whose mean is nearest. We measure its accuracy (1.1), the
+# share of birds that it gets right, on the validation set. Mean and spread for the scale are those of the
 # training set.
 
 
@@ -496,7 +496,7 @@ np.testing.assert_array_equal(one_hot_labels.sum(axis=0), counts)
 # ### Batches
 #
 # Training looks at a few examples at a time, a *mini-batch* or batch (2.4). One pass over all batches is
-# called an *epoch*. Every epoch shuffles again and deals each example once, and the last batch may be
+# called an epoch (1.2). Every epoch shuffles again and deals each example once, and the last batch may be
 # smaller than the others.
 
 

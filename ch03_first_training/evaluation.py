@@ -113,6 +113,7 @@ with open(HERE / "data" / "penguins.csv", encoding="utf-8") as file:
 birds = [row for row in birds if "NA" not in [row[name] for name in COLUMNS]]
 measurements = np.array([[float(row[name]) for name in COLUMNS] for row in birds])  # (n, len(COLUMNS))
 
+# %%
 SEXES = ("female", "male")
 is_known = np.array([row["sex"] in SEXES for row in birds])
 measurements = measurements[is_known]  # (n, 4)

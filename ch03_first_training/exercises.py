@@ -121,7 +121,7 @@ def grades_by_hand():
 
 
 # %%
-def check_numbers(given, right, slips):
+def same_numbers(given, right, slips):
     """Pass if each number of the dictionary is right; else name the entry, and the slip if it is known."""
     for name, value in right.items():
         try:
@@ -151,7 +151,7 @@ def check_grades_by_hand(answer):
             ("that is a coin among three classes; the most common class has 40 of 100 birds", 1 / 3)
         ],
     }
-    check_numbers(given, right, slips)
+    same_numbers(given, right, slips)
     missed = given["species that is missed most often, for its number"]
     assert missed != "Adelie", "4 of 40 Adelies are missed; compare that share with the others' recall"
     assert missed != "Gentoo", "no gentoo is missed: look along the rows, not down the columns"
@@ -210,7 +210,7 @@ def check_predicted_and_read(answer):
     }
     if given["first loss"] != np.log(4) and abs(given["first loss"] - np.log(4)) < 0.01:
         given = {**given, "first loss": np.log(4)}  # two decimals are enough
-    check_numbers(given, right, slips)
+    same_numbers(given, right, slips)
     reasons = {
         "run A": ("underfits", "both losses stay near a guesser's"),
         "run B": ("overfits", "the training loss goes on falling while the validation loss rises"),

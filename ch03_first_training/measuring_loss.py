@@ -72,9 +72,9 @@ y = labels
 print(f"{len(y)} birds, of which {y.sum()} are chinstraps")
 
 # %% [markdown]
-# The model has a *weight* $w$ and a *bias* $b$. It turns a bill $x$ into a *score* $z = w x + b$, and a
+# The model has a weight $w$ and a bias $b$ (1.2). It turns a bill $x$ into a *score* $z = w x + b$, and a
 # positive score means chinstrap. To get a probability of being a chinstrap, the score goes through the
-# *sigmoid*, which maps any number to one between 0 and 1:
+# *sigmoid* (1.4), which maps any number to one between 0 and 1:
 #
 # $$p = \sigma(z) = \frac{1}{1 + e^{-z}} = \frac{e^{z}}{1 + e^{z}} .$$
 #

@@ -452,9 +452,9 @@ assert final_losses[1][-1] > 10 * min(lowest), "single birds at a large rate are
 #
 # ### Three species: softmax
 #
-# Give each class its own weights and its own score, $z_k = w_k \cdot x + b_k$. The *softmax* turns the
-# scores into probabilities: raise $e$ to each of them, and divide by the sum. Scores of $\ln 1$, $\ln 2$
-# and $\ln 5$ become $1$, $2$ and $5$, so the probabilities are $\frac18$, $\frac28$ and $\frac58$. The
+# Give each class its own weights and its own score, $z_k = w_k \cdot x + b_k$. The *softmax* (1.2) turns
+# the scores into probabilities: raise $e$ to each of them, and divide by the sum. Scores of $\ln 1$, $\ln
+# 2$ and $\ln 5$ become $1$, $2$ and $5$, so the probabilities are $\frac18$, $\frac28$ and $\frac58$. The
 # loss is the surprise at the true class $y$, and its slope has a form that we know:
 #
 # $$p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad \ell = -\ln p_y = \ln \sum_j e^{z_j} - z_y, \qquad

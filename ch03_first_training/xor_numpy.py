@@ -101,7 +101,7 @@ for switches, one, two, lamp in zip(x.astype(int), at_least_one, both, by_hand):
 # ## Forward
 #
 # Gradient descent is to find them, and for that the neurons need slopes. Instead of jumping from 0 to 1,
-# each neuron bends its sum by a smooth function, its *activation*. We take the hyperbolic tangent,
+# each neuron bends its sum by a smooth function, its *activation* (1.2). We take the hyperbolic tangent,
 # $\tanh$, which climbs from $-1$ to $1$. $W_1$ has one row for each of $H$ hidden neurons. On a batch
 # $X$, one row for each point:
 #
@@ -407,7 +407,7 @@ assert off_apart < 0.3 < on_apart, "the two off points come to lie on nearly the
 # ### Where failed runs end
 #
 # A loss tells a lot if we know what to compare it with. At which losses do failed runs end, with $\tanh$
-# and with *ReLU*, $\max(0, z)$, which many networks use?
+# and with *ReLU* (1.2), $\max(0, z)$, which many networks use?
 
 # %%
 relu_networks = stacked([initial(2, np.random.default_rng(seed)) for seed in range(n_seeds)])

@@ -375,9 +375,9 @@ plt.show()
 # called *underfitting*: the model is too small, or has not been trained for long enough. In the other two
 # panels the training loss falls further and further, but the validation loss turns after a few epochs and
 # rises. From then on the network learns what is peculiar to these hundred birds and does not hold for
-# others. This is *overfitting*. (On five other splits the validation loss of both networks turned, too,
-# after one to fifty epochs.) Read the two curves together: if both are high, the model underfits, and if
-# they part, it overfits.
+# others. This is *overfitting* (1.2). (On five other splits the validation loss of both networks turned,
+# too, after one to fifty epochs.) Read the two curves together: if both are high, the model underfits,
+# and if they part, it overfits.
 #
 # (The spikes come from steps that are too long for a moment, as in lesson 3.3.)
 #
