@@ -87,7 +87,8 @@ plt.show()
 #
 # If the derivative is positive, the function grows to the right, and if it is negative, it grows to the
 # left. So the sign tells which way is up, and training goes the other way. To measure a derivative we
-# take a small step to both sides, which is more exact than one side, as we shall see:
+# take the *central difference*, from a small step to both sides, which is more exact than one side, as we
+# shall see:
 #
 # $$f'(x) \approx \frac{f(x + h) - f(x - h)}{2h} .$$
 #
@@ -284,9 +285,11 @@ for name, (f, by_rule) in examples.items():
 # in nearly all of them, so that their difference consists of the last, rounded ones. So there are two
 # errors. The *truncation error*, because the curve is not straight, falls with $h$ if we measure on one
 # side and with $h^2$ on both. The *rounding error* grows like $\varepsilon / h$, where $\varepsilon$ is
-# the gap between $1$ and the next number. Up to constants, their sum is smallest at
+# the gap between $1$ and the next number. Up to constants the sums are $h + \varepsilon / h$ on one side
+# and $h^2 + \varepsilon / h$ on both. At the smallest sum the derivative with respect to $h$ is zero,
+# which gives
 #
-# $$h = \varepsilon^{1/2} \ \text{ on one side}, \qquad h = \varepsilon^{1/3} \ \text{ on both sides}.$$
+# $$h = \varepsilon^{1/2} \ \text{ on one side}, \qquad h \approx \varepsilon^{1/3} \ \text{ on both sides}.$$
 #
 # We try it with $e^x$ at many places between $0$ and $2$, in two kinds of numbers: float64, Python's own,
 # and float32 with seven digits (lesson 2.7).

@@ -13,8 +13,8 @@
 # again, with millions of numbers instead of two, and by taking a small step against it each time.
 #
 # **You will build** the gradient of a function of several numbers, first measured and then by formula,
-# and you will test what makes it special among all directions. **You need** dot products (2.1) and
-# derivatives with the chain rule (2.3).
+# and you will test what makes it special among all directions. **You need** dot products (2.1), the mean
+# squared error (2.2) and derivatives with the chain rule (2.3).
 
 # %%
 import csv
@@ -56,8 +56,8 @@ rng = np.random.default_rng(0)
 #
 # Both entries are negative, so raising $w$ lowers the loss, and so does raising $b$; a change of $w$ has
 # twice the effect. The functions below measure the same two slopes. They move one number at a time, a
-# little up and a little down, and divide the change of the loss by the change of the number (a central
-# difference, 2.3).
+# little up and a little down, and divide the change of the loss by the change of the number, which is a
+# central difference (2.3).
 
 
 # %%
@@ -413,9 +413,9 @@ assert on_the_side > 5 * on_the_floor, "arrows are long on the steep side, short
 # ### A few birds instead of all
 #
 # The gradient is an average over all birds. Do we need every bird before each step? A random sample of
-# them, called a *batch*, gives an estimate. The birds disagree a lot, so one might expect little of a
-# small batch. We draw many batches and count how often the estimate points the wrong way: its dot product
-# with the full gradient is negative, so a small step against it would raise the loss.
+# them, a batch (1.2), gives an estimate. The birds disagree a lot, so one might expect little of a small
+# batch. We draw many batches and count how often the estimate points the wrong way: its dot product with
+# the full gradient is negative, so a small step against it would raise the loss.
 
 # %%
 gradient_per_bird = bird_gradients(guess, flipper, mass)  # (n, 2)

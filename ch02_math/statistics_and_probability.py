@@ -324,7 +324,7 @@ plt.show()
 def posterior(prior, likelihood):
     """Bayes' rule. prior: (k,), likelihood: (k,) or (n, k), of what was seen under each of k causes.
 
-    Raises ValueError if the two differ in k.
+    If no cause can explain what was seen, the result is NaN. Raises ValueError if the two differ in k.
     """
     if np.shape(prior) != np.shape(likelihood)[-1:]:
         raise ValueError(f"prior of shape {np.shape(prior)}, likelihood of shape {np.shape(likelihood)}")

@@ -540,9 +540,9 @@ for name, spent in median_seconds(tasks, rounds=1).items():
     print(f"{name:20s}{1000 * spent:12.3g} ms{2 * 1024**3 / spent / 1e9:12.3g} GFLOP/s")
 
 # %% [markdown]
-# On the machines that we tried the blocks were faster, and `@`, which cuts all three axes into blocks,
-# was faster still. So write the work of a network as few large matrix products, and leave their order to
-# the library.
+# On the machine on which this was written the blocks took about half the time, and `@`, which cuts all
+# three axes into blocks, was faster still. So write the work of a network as few large matrix products,
+# and leave their order to the library.
 #
 # ## What to remember
 #
