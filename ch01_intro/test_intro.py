@@ -4,6 +4,7 @@ import math
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -214,8 +215,9 @@ def test_both_learners_beat_the_rule(what_is_ai):
 
 
 def test_sureness_is_the_probability_of_its_own_answer(what_is_ai):
-    images = what_is_ai.images[:50]
+    images = what_is_ai.images
     answer, sure = what_is_ai.sureness(images)
+    assert np.sum(np.abs(what_is_ai.network_score(images, what_is_ai.network01)) < 1) > 10
     chance = torch.sigmoid(torch.from_numpy(what_is_ai.network_score(images, what_is_ai.network01))).numpy()
     np.testing.assert_array_equal(answer, chance > 0.5)
     np.testing.assert_allclose(sure, np.maximum(chance, 1 - chance), rtol=1e-10)
@@ -366,6 +368,25 @@ def test_rarely_active_neurons_hardly_change(how_a_network_works):
     lesson = how_a_network_works
     assert lesson.shares.shape == lesson.moves.shape == (48,) and lesson.rare.sum() > 2
     assert lesson.moves[lesson.rare].max() < np.median(lesson.moves[~lesson.rare]) / 3
+
+
+def test_the_flow_draws_what_each_active_neuron_adds(how_a_network_works):
+    lesson = how_a_network_works
+    fig, ax = plt.subplots()
+    lesson.draw_flow(ax, lesson.seven, lesson.network)
+    activations, probabilities = lesson.forward(lesson.images[[lesson.seven]], lesson.network)
+    active = np.flatnonzero(activations[0])
+    pushes = [
+        activations[0, active] * lesson.network[2][d, active] for d in np.argsort(probabilities[0])[-2:]
+    ]
+    pushes = np.concatenate(pushes)
+    assert 0 < len(active) < 12 and 0 < np.sum(pushes > 0) < len(pushes)
+    np.testing.assert_allclose([line.get_linewidth() for line in ax.lines], np.abs(pushes), rtol=1e-10)
+    assert [line.get_linestyle() for line in ax.lines] == ["-" if push > 0 else "--" for push in pushes]
+    words = [text.get_text() for text in ax.texts]
+    assert words.count("silent") == 12 - len(active)
+    assert f"7:  {100 * probabilities[0, 7]:.1f} %" in words
+    plt.close(fig)
 
 
 def test_the_probability_tells_right_from_wrong(how_a_network_works):
