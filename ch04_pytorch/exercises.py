@@ -391,9 +391,11 @@ def loop_2(model, batches):
 def loop_3(model, validation):
     model.eval()
     losses = []
+    n_examples = 0
     for x, y in validation:
-        losses.append(F.cross_entropy(model(x), y))
-    return torch.stack(losses).mean().item()
+        losses.append(F.cross_entropy(model(x), y, reduction="sum"))
+        n_examples += len(y)
+    return torch.stack(losses).sum().item() / n_examples
 
 
 def loop_4(model, images, labels, generator):
