@@ -223,12 +223,12 @@ for name, setting in settings.items():
 #
 # ## One text for any number of machines
 #
-# Now for real. Every machine (a *host*) runs the same script in one process for each GPU, or in one
-# process if it has none. A *launcher* starts the processes on its host, and each reads from its
-# environment which number it has among all processes, its *rank* (not the rank of a tensor in lesson
-# 2.1), and how many there are, the *world size*. The messages are carried by a library, gloo or, between
-# GPUs, NCCL. `DistributedDataParallel` (DDP) wraps the model so that `backward()` averages the gradients
-# by itself.
+# Now we do it with real processes. Every machine (a *host*) runs the same script in one process for each
+# GPU, or in one process if it has none. A *launcher* starts the processes on its host, and each reads
+# from its environment which number it has among all processes, its *rank* (not the rank of a tensor in
+# lesson 2.1), and how many there are, the *world size*. The messages are carried by a library, gloo or,
+# between GPUs, NCCL. `DistributedDataParallel` (DDP) wraps the model so that `backward()` averages the
+# gradients by itself.
 #
 # Read the script with these questions: Who sees which rows? What is in the checkpoint? Who writes it? What
 # happens after a crash?
@@ -478,8 +478,8 @@ def largest_gap(weights, others):
 
 
 # %% [markdown]
-# Now two hosts. The process with rank 1 dies in step 12. The last checkpoint was written after step 10.
-# What will the launchers do, and will the end be the same?
+# Now we start two hosts. The process with rank 1 dies in step 12, and the last checkpoint was written
+# after step 10. What will the launchers do, and will the end be the same?
 
 # %%
 CRASH_AT = 12
@@ -519,8 +519,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The dotted line is the crash, the dashed line the step from which both hosts went on. The two curves lie
-# on each other.
+# The dotted line is the crash, the dashed line the step from which both hosts went on, and the two curves
+# lie on each other.
 #
 # ## What a restart saves, and what it does not
 #

@@ -253,8 +253,8 @@ plt.show()
 #
 # ## Six loops with one fault each
 #
-# Now the other way round: loops that are broken, and we want to find out where. The next cell breaks one
-# part of each. If you want to guess, do not read it, and come back when the checks have spoken.
+# Now we take loops that are broken and want to find out where. The next cell breaks one part of each. If
+# you want to guess, do not read it, and come back when the checks have spoken.
 
 
 # %%
@@ -299,7 +299,7 @@ plt.show()
 # F learns its training labels by heart while the validation loss climbs above the dotted line. But B and
 # D reach a good validation loss, and more than nine of ten validation images are read correctly. Only
 # their training losses are odd. Without the healthy loop for comparison, who would look for a fault
-# there? Curves tell that something is wrong, if they tell anything. What it is takes measurements.
+# there? Curves may tell that something is wrong, but to find out what it is, one has to measure.
 #
 # ## Checks before training and in a single step
 #
@@ -504,7 +504,7 @@ plt.show()
 # ## One fault that looks like health
 #
 # No check was set off by the leak in the gallery, and none could be: nothing is wrong with the loop. The
-# curves look better than they should, and nobody complains about that. It takes a look at the data. Do
+# curves look better than they should, and nobody complains about that, so one has to look at the data. Do
 # any validation rows stand among the training rows?
 
 

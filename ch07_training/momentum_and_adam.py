@@ -53,7 +53,7 @@ for name, past_gradients in (("steady", [1.0] * 8), ("flipping", [1.0, -1.0] * 4
 # ## The first knob: the learning rate
 #
 # We use the valley of lesson 7.1, $L = \frac12 (u^2 + \kappa v^2)$, flat along one axis, steep along the
-# other, with a condition number of $\kappa = 50$. The walk below has three knobs. For now only the
+# other, with a condition number of $\kappa = 50$. The walk below has three knobs, but for now only the
 # learning rate is turned; the other two are switched off and come one after the other. The valley may
 # also be turned by 45 degrees, which we shall need for the third knob.
 
@@ -447,8 +447,8 @@ for name, (rule, torch_class, options) in cases.items():
 #
 # ## On which tasks do they differ?
 #
-# Now real networks: 64 pixels, 32 hidden units, ten digits, 400 steps with batches of 32. We compare SGD
-# with momentum and Adam on four versions of the digits.
+# Now we train real networks with 64 pixels, 32 hidden units and ten digits, for 400 steps with batches of
+# 32. We compare SGD with momentum and Adam on four versions of the digits.
 #
 # - **as they are**: all pixels have similar sizes.
 # - **badly scaled**: every pixel is multiplied by a number of its own between $0.1$ and $10$, as if each
@@ -614,8 +614,8 @@ plt.show()
 #
 # SGD's rate depends on the scale of the loss and has to be found again for each task. Adam's is a step
 # length, in units of the weights, so $10^{-3}$ is rarely far off. That, more than its final accuracy, is
-# why Adam is the usual first choice. And before either: bring the inputs to one scale (3.1), because that
-# repairs the largest difference in our table without any optimizer.
+# why Adam is the usual first choice. And before choosing either, bring the inputs to one scale (3.1),
+# because that repairs the largest difference in our table without any optimizer.
 #
 # ## The claims, checked
 #
