@@ -7,10 +7,9 @@
 # compare with grams. None of this is exciting, but a mistake made here is not reported by any error
 # message. It comes out as a grade that is too good, and is found when the program fails in use.
 #
-# The question of this lesson is: what has to be done to a table before a model can learn from it and be
-# tested fairly? **You will build** a reader that refuses broken rows, a split into three sets, and a scale
-# that does not look at the test birds. **You need** arrays and their shapes (2.1, 2.2), and mean, standard
-# deviation and chance (2.8).
+# What has to be done to a table before a model can learn from it and be tested fairly? **You will build**
+# a reader that refuses broken rows, a split into three sets, and a scale that does not look at the test
+# birds. **You need** arrays and their shapes (2.1, 2.2), and mean, standard deviation and chance (2.8).
 
 # %%
 import csv
@@ -128,7 +127,7 @@ def read_penguins(lines, columns, species):
             raise ValueError(f"{where}: measurements must be positive numbers, got {numbers}")
         measurements.append(numbers)
         labels.append(species.index(row["species"]))
-    shape = (len(labels), len(columns))  # said in full, so that a file without birds gives (0, len(columns))
+    shape = (len(labels), len(columns))  # in full, so that a file without birds gives (0, D)
     return np.array(measurements, dtype=np.float64).reshape(shape), np.array(labels, dtype=np.int64)
 
 
@@ -164,7 +163,7 @@ for broken_row in broken_rows:
 with open(HERE / "data" / "penguins.csv", encoding="utf-8") as file:
     birds = [row for row in csv.DictReader(file) if row["species"] in SPECIES]
 birds = [row for row in birds if "NA" not in [row[name] for name in COLUMNS]]
-short_measurements = np.array([[float(row[name]) for name in COLUMNS] for row in birds])  # (n, len(COLUMNS))
+short_measurements = np.array([[float(row[name]) for name in COLUMNS] for row in birds])  # (n, 4)
 short_labels = np.array([SPECIES.index(row["species"]) for row in birds])  # (n,)
 np.testing.assert_array_equal(short_measurements, measurements)
 np.testing.assert_array_equal(short_labels, labels)
@@ -534,7 +533,7 @@ for epoch in range(2):
 n_all = len(labels)
 share = counts[1] / n_all
 predicted_spread = np.sqrt(len(validation) * share * (1 - share) * (n_all - len(validation)) / (n_all - 1))
-print(f"chinstraps in a validation set: spread {np.std(shuffled_counts):.2f}, theory {predicted_spread:.2f}")
+print(f"chinstraps in validation: spread {np.std(shuffled_counts):.2f}, theory {predicted_spread:.2f}")
 
 flipper = x[train, 2]  # (n_train,)
 batch_sizes = np.array([1, 2, 4, 8, 16, 32, 64, 128])

@@ -6,7 +6,7 @@
 # such numbers which model goes into a hospital or a car. This lesson is about the questions that a careful
 # person asks before believing one.
 #
-# The question is: how good is a classifier really, and how sure can we be of the answer? **You will
+# How good is a classifier really, and how sure can we be of the answer? **You will
 # build** the common measures of a classifier, an interval for the luck in them, and a predictor that
 # refuses nonsense. **You need** the split into three sets (3.1), the training loop of logistic regression
 # (3.3), and probability with standard errors (2.8).
@@ -24,10 +24,11 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# Of ten birds four are male. A model says _male_ five times, and three of these five are males. We count
-# four cases. The males that are called male are the *true positives* (TP), here 3, and the females that are
-# called male are the *false positives* (FP), 2. The male that is missed is a *false negative* (FN), and the
-# females that are called female are 4 *true negatives* (TN). From these four numbers come four grades:
+# Of ten birds four are male. A model says _male_ five times, and three of these five are males, so there
+# are four cases to count. The males that are called male are the *true positives* (TP), here 3, and the
+# females that are called male are the *false positives* (FP), 2. The male that is missed is a *false
+# negative* (FN), and the females that are called female are 4 *true negatives* (TN). From these four
+# numbers come four grades:
 #
 # $$\begin{aligned}
 #   \text{accuracy: share that is right} \quad & \frac{TP + TN}{\text{all}} = \frac{7}{10} \\
@@ -159,10 +160,10 @@ for name, part in (("training", train), ("validation", validation), ("test", tes
 # %% [markdown]
 # ## What accuracy hides
 #
-# The first question is: compared with what? Half of the test birds are male, so a model that always says
-# _female_, a baseline (1.4), is right about half of them. Now take a colony in which only one bird in ten
-# is male. We make one by leaving out most of the males of the test set. Which of the four grades will
-# still tell our model from the baseline?
+# The first question to ask is with what the model is compared. Half of the test birds are male, so a
+# model that always says _female_, a baseline (1.4), is right about half of them. Now take a colony in
+# which only one bird in ten is male. We make one by leaving out most of the males of the test set. Which
+# of the four grades will still tell our model from the baseline?
 
 # %%
 males = test[labels[test] == 1]
@@ -179,11 +180,11 @@ for place, part in (("all test birds", test), ("the colony", colony)):
         colony_grades[f"{place}, {who}"] = graded
 
 # %% [markdown]
-# In the colony both have about the same accuracy, although one of them is useless. Recall tells them apart
-# at a glance: the baseline finds no male. Our model's precision is much lower in the colony than among all
-# test birds, although it is the same model. If males are rare, more of those called male are mistaken
-# females. So a grade belongs to a model _and_ to the birds on which it was measured. (The colony has seven
-# males, so its recall is a rough number. We come to that.)
+# In the colony both have about the same accuracy, although one of them is useless. Recall tells them
+# apart at a glance, because the baseline finds no male. Our model's precision is much lower in the colony
+# than among all test birds, although it is the same model. If males are rare, more of those called male
+# are mistaken females. So a grade belongs to a model _and_ to the birds on which it was measured. (The
+# colony has seven males, so its recall is a rough number. We come to that.)
 #
 # ## Moving the threshold
 #
@@ -191,8 +192,9 @@ for place, part in (("all test birds", test), ("the colony", colony)):
 # should ask for less. Each threshold gives a share of the males that are found, the *true positive rate*
 # (which is recall again), and a share of the females that are called male, the *false positive rate*.
 # Drawn for all thresholds, they form the *ROC curve* (receiver operating characteristic). The area under
-# it, *AUC*, is a grade that does not depend on a threshold. It has a meaning: if we pick a male and a
-# female at random, AUC is the probability that the male has the higher score, with a tie counted as half.
+# it, *AUC*, is a grade that does not depend on a threshold. It also means something: AUC is the
+# probability that, of a male and a female picked at random, the male has the higher score (with a tie
+# counted as half).
 
 
 # %%
@@ -236,9 +238,9 @@ np.testing.assert_allclose(
 )
 
 # %% [markdown]
-# The area and the count over all pairs agree. Now we use a threshold. Suppose that we may miss at most one
-# male in twenty. On the validation birds we choose the strictest threshold that achieves this, and then we
-# grade it on the test birds. Will it hold there?
+# The area and the count over all pairs agree. Now suppose that we may miss at most one male in twenty. On
+# the validation birds we choose the strictest threshold that achieves this, and then we ask whether it
+# holds on the test birds.
 
 # %%
 _, validation_rate, validation_thresholds = roc_curve(scores[validation], labels[validation])
@@ -277,9 +279,10 @@ plt.show()
 #
 # ## Who chooses may not grade
 #
-# The threshold was chosen on the validation set and graded on the test set. Would one set not be enough for
-# both? We try the purest case: two hundred models that toss a coin for each bird. Choose the one with the
-# best validation accuracy, and grade it once more on the test birds. We repeat all this a hundred times.
+# The threshold was chosen on the validation set and graded on the test set. Would one set not have been
+# enough for both purposes? The purest case is that of two hundred models that toss a coin for each bird.
+# Choose the one with the best validation accuracy, and grade it once more on the test birds. We repeat
+# all this a hundred times.
 
 # %%
 n_models = 200
@@ -355,9 +358,9 @@ plt.show()
 # The interval of the first difference contains zero: the two models may well be equally good, and these
 # test birds cannot tell. The second interval is far from zero, so the bill alone is really worse.
 #
-# What does the interval hold fixed? It draws test birds, but both _models_ stay as they are. It says
-# nothing of what another training set would have done to them. We measure this, too: draw the training
-# birds with replacement, train again, and grade on the same test birds.
+# What does the interval hold fixed? It draws new sets of test birds, but both _models_ stay as they are.
+# It says nothing of what another training set would have done to them. This we can measure as well: draw
+# the training birds with replacement, train again, and grade on the same test birds.
 
 # %%
 retrained = []
@@ -491,10 +494,10 @@ assert len(refusals) == len(nonsense), "each piece of nonsense is refused"
 # ### Are its promises kept?
 #
 # A probability is a promise about many birds: of those that are called male with 0.8, eight in ten should
-# be males. A model that keeps such promises is *calibrated*. To check this we need many birds. So we cut
-# all birds into ten *folds*, and each fold is judged by a model that was trained on the other nine, which
-# is called *cross-validation*. Then we compare with the model that multiplies all its scores by three, as
-# in lesson 3.2. Its ROC curve is the same. What about its promises?
+# be males. A model that keeps such promises is *calibrated*. To check this we need many birds, so we cut
+# all of them into ten *folds*, and each fold is judged by a model that was trained on the other nine,
+# which is called *cross-validation*. Then we compare with the model that multiplies all its scores by
+# three, as in lesson 3.2. Its ROC curve is the same, but what about its promises?
 
 
 # %%

@@ -334,8 +334,8 @@ def check_soft_label_gradients(answer):
 # %% [markdown]
 # ## 5 A loop with four faults
 #
-# (30 minutes.) `broken_fit` runs without a complaint, and its loss even falls. It has four faults, each
-# of which this chapter has warned of or used rightly. Find them, and write the function as it should be.
+# (30 minutes.) `broken_fit` runs without a complaint, and its loss even falls. It has four faults, and
+# this chapter has warned of each or done it rightly. Find them, and write the function as it should be.
 # The validation birds are given because a fault has to do with them. Keep the order in which `rng` is
 # used: one `rng.permutation(len(x_train))` for each epoch.
 

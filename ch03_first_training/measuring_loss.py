@@ -7,10 +7,10 @@
 # nothing but making this one number smaller. Almost every classifier in use, from a spam filter to the next
 # word of a chat assistant, is trained by the measure that this lesson arrives at.
 #
-# The question is: how do we measure in one number how wrong a classifier is, so that gradient descent can
-# make it less wrong? **You will build** three measures, compare their slopes, and draw the map of the one
-# that wins. **You need** a labelled, standardised data set (3.1), derivatives and their measurement by a
-# small nudge (2.3), gradient descent (2.5), and probability (2.8).
+# How do we measure in one number how wrong a classifier is, so that gradient descent can make it less
+# wrong? **You will build** three measures, compare their slopes, and draw the map of the one that wins.
+# **You need** a labelled, standardised data set (3.1), derivatives and their measurement by a small nudge
+# (2.3), gradient descent (2.5), and probability (2.8).
 
 # %%
 import csv

@@ -2,11 +2,11 @@
 # # 3.3 The training loop: four steps, again and again
 #
 # To tune a guitar string you pluck it, hear how far the tone is off, work out which way to turn the peg,
-# and turn it a little. Then you pluck again. Training a model is the same loop with all pegs turned at
+# turn it a little, and pluck again. Training a model is the same loop with all pegs turned at
 # once. Every network of this course is trained by it, and so are the largest models in use: only what
 # stands inside the steps becomes more complicated.
 #
-# The question of this lesson is: how does a model get from knowing nothing to good answers? **You will
+# How does a model get from knowing nothing to good answers? **You will
 # build** the four steps _forward_, _loss_, _gradient_ and _update_, first for one bird, then for all, and
 # then for a few birds at a time. **You need** a split, standardised data set (3.1), cross-entropy and its
 # slope (3.2), matrix products (2.2), and gradient descent (2.5).
@@ -206,10 +206,10 @@ for ours, by_loops in zip(
 #
 # ## The loop at work
 #
-# All is ready for the loop. We start from zeros, so the first loss can be predicted: the model gives
-# every bird the probability $\frac12$. During the first three steps we watch one bird, the training
-# chinstrap with the longest bill. Then the loop runs on without printing, and we keep the loss on the
-# training birds and on the validation birds at every step.
+# All is ready for the loop. We start from zeros, so the first loss can be predicted, because the model
+# then gives every bird the probability $\frac12$. During the first three steps we watch one bird, the
+# training chinstrap with the longest bill. Then the loop runs on without printing, and we keep the loss
+# on the training birds and on the validation birds at every step.
 
 # %%
 learning_rate = 1.0
@@ -234,9 +234,9 @@ print(f"step {n_steps}   training loss {train_losses[-1]:.4f}, {wrong[-1]} of {l
 print(f"           validation loss {validation_losses[-1]:.4f}")
 
 # %% [markdown]
-# How low can the training loss get? With this model the loss is convex (3.2), which means that there is one
-# lowest value, and enough steps lead to it. With a few hundred birds and three parameters we can afford to
-# walk on until the gradient is zero. For a network nobody can.
+# How low can the training loss get? With this model the loss is convex (3.2), which means that there is
+# one lowest value, and enough steps lead to it. With a few hundred birds and three parameters we can
+# afford to walk on until the gradient is zero, which for a network nobody can.
 
 # %%
 best_w, best_b = w, b
@@ -340,9 +340,9 @@ for size in batch_sizes:
 
 # %% [markdown]
 # At one and the same learning rate the answer seems clear: the smaller the batch, the lower the loss. But
-# this race is not fair. With single birds an epoch has 154 steps, with all birds it has one, and each
-# step is as long as the common rate allows. So let each batch size have the rate that suits it best. We
-# try eight rates for each, and compare the mean validation loss after the same number of epochs. What
+# the race is not fair, because with single birds an epoch has 154 steps, with all birds it has one, and
+# each step is as long as the common rate allows. So let each batch size have the rate that suits it best.
+# We try eight rates for each, and compare the mean validation loss after the same number of epochs. What
 # will be left of the difference?
 
 # %%

@@ -5,9 +5,9 @@
 # changes it. Computers call this rule _exclusive or_, XOR. Logistic regression (3.3), which told penguins
 # apart so well, cannot learn it at all. In 1969 this was one of the reasons for which many people gave up
 # on neural networks, and a layer in between, trained by gradients, was the answer in 1986. It has
-# remained the answer: what we build here is the smallest case of every network in use.
+# remained the answer, so what we build here is the smallest case of every network in use.
 #
-# The question is: what does a layer in between make possible, and can training be trusted to find it?
+# What does a layer in between make possible, and can training be trusted to find it?
 # **You will build** a network with a hidden layer, derive its gradient by hand, watch how it bends the
 # plane, and count how often its training fails. **You need** the training loop (3.3), cross-entropy and
 # its slope (3.2), matrix products (2.2), and the chain rule (2.3).
@@ -27,7 +27,7 @@ y = np.array([0, 1, 1, 0])  # (4,): the lamp
 # ## On paper first
 #
 # Suppose that one score $z = w_1 x_1 + w_2 x_2 + b$ did it, positive if the lamp is on and negative if it
-# is off. The four points make four demands:
+# is off. Then each of the four points makes a demand on the parameters:
 #
 # $$\begin{aligned}
 #   \text{(0, 0), off:} \quad & b < 0 \\
@@ -43,8 +43,8 @@ y = np.array([0, 1, 1, 0])  # (4,): the lamp
 # ## How far does a line get?
 #
 # If not four, how many of the four points can a line get right? We try lines of every direction at many
-# offsets. And what does training do with an impossible task? We run logistic regression from a random
-# start.
+# offsets. And what does training do with an impossible task? To see it we run logistic regression from a
+# random start.
 
 
 # %%
@@ -82,7 +82,7 @@ print(f"its weights {np.abs(linear_w.round(6))}, its bias {abs(round(linear_b, 6
 #
 # ## Two neurons in between
 #
-# People solve it in two stages. The lamp is on if _at least one_ switch is up, but not _both_. Each of
+# People solve it in two stages: the lamp is on if _at least one_ switch is up, but not _both_. Each of
 # these two questions can be answered by a line. A *hidden neuron* is such an intermediate score, and here
 # one of them asks for at least one and the other for both. A last neuron takes the first minus the
 # second.
@@ -96,7 +96,7 @@ for switches, one, two, lamp in zip(x.astype(int), at_least_one, both, by_hand):
     print(f"{switches!s:20s}{one:12d}{two:12d}{lamp:12d}")
 
 # %% [markdown]
-# The column on the right is XOR. So a layer of two hidden neurons can do it, if somebody finds its weights.
+# The column on the right is XOR, so a layer of two hidden neurons can do it, if somebody finds its weights.
 #
 # ## Forward
 #
@@ -216,9 +216,9 @@ assert len(differences) == 17 and max(differences) < 1e-8
 # %% [markdown]
 # ## Training
 #
-# The loop is that of lesson 3.3, with all four points in one batch. (There are no others, so nothing can be
-# held out. Noisy points come at the end.) What will each of four hidden neurons have learned: does one of
-# them know the answer?
+# The loop is that of lesson 3.3, with all four points in one batch. (There are no others, so nothing can
+# be held out. Noisy points come at the end.) Will one of the four hidden neurons know the answer after
+# training?
 
 
 # %%
@@ -332,11 +332,12 @@ for size in sizes:
     print(f"{size} hidden neurons: {success[size]:3d} of {n_seeds} runs succeed")
 
 # %% [markdown]
-# One neuron cannot do it, since it is only a bent line. Two neurons are enough to _express_ XOR, and yet
-# training finds it in about half of the runs. With three it is most runs, and with eight all of them.
-# (With three other sets of a hundred starts it was about the same.) So spare neurons make
-# it likely that a good solution is found, which is one reason why networks are larger than they would
-# need to be. And a single run tells little, so from here on we repeat what depends on chance.
+# One hidden neuron cannot do it, because whatever the last neuron makes of it, the boundary is still a
+# straight line. Two neurons are enough to _express_ XOR, and yet training finds it in about half of the
+# runs. With three it is most runs, and with eight all of them. (With three other sets of a hundred starts
+# it was about the same.) So spare neurons make it likely that a good solution is found, which is one
+# reason why networks are larger than they would need to be. And a single run tells little, so from here
+# on we repeat what depends on chance.
 #
 # ## The fold
 #
@@ -374,10 +375,10 @@ on_apart = np.abs(fold_hidden[1] - fold_hidden[2]).max()
 print(f"in the hidden plane the two off points are {off_apart:.2f} apart, the two on points {on_apart:.2f}")
 
 # %% [markdown]
-# Follow the grey grid from left to right. The first layer bends and folds the plane, until the two circles,
-# which were opposite corners of the square, lie on nearly the same place, and the two triangles stay apart
-# from them. Then one straight line is enough. This is what a hidden layer does: it makes new coordinates in
-# which the task becomes easy for the last layer.
+# Follow the grey grid from left to right. The first layer bends and folds the plane, until the two
+# circles, which were opposite corners of the square, lie on nearly the same place, and the two triangles
+# stay apart from them. Then one straight line is enough. So what a hidden layer does is to make new
+# coordinates, in which the last layer has a task that it can solve.
 #
 # ## The claims, checked
 #
@@ -425,8 +426,8 @@ print(f"half of ln 2 is {math.log(2) / 2:.3f}, three points in one place {one_of
 # At half of $\ln 2$ two points are right with certainty, and the other two have been folded onto the same
 # place, where $\frac12$ is the best answer. At 0.48 three points share one place, and one of the three
 # has another label than the others, so the best probability is $\frac13$ or $\frac23$. Most failed ReLU
-# runs end there. Is it because ReLU puts out exactly zero for all negative sums? We look at their hidden
-# values.
+# runs end there. Is it because ReLU puts out exactly zero for all negative sums? Their hidden values will
+# tell.
 
 # %%
 weight1, bias1, _, _ = relu_networks
@@ -500,7 +501,7 @@ for value in (0.0, 0.7):
 #
 # ### With noise, and points held out
 #
-# Four points can be learned by heart. So we shake them: each corner becomes a cloud with a spread of
+# Four points can be learned by heart, so we shake them, and each corner becomes a cloud with a spread of
 # $\sigma$, and the clouds overlap. No model can do better than to name the nearest corner. It is right if
 # both coordinates stay on their side of the middle, or if neither does. If one does so with probability
 # $q$, which is the area under the normal curve (2.8) up to $\frac{1}{2\sigma}$ spreads, that makes $q^2 +
@@ -554,7 +555,7 @@ plt.show()
 # %% [markdown]
 # Both curves fall together at first. Then the training curve goes on falling, while the validation curve
 # turns and rises a little. On its training points the network is more often right than on others, because
-# part of what it has learned is their noise. Lesson 3.6 gives this a name. The validation points say what
+# part of what it has learned is their noise. (Lesson 3.6 gives this a name.) The validation points say what
 # the network is worth, which is not far from the best possible.
 
 # %%

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # 3.6 XOR in PyTorch: the same loop, with the derivatives done for you
 #
-# A sewing machine makes a tailor's stitches, only faster. We have trained a network by hand
-# (3.5). The hard part was the backward pass, and it would have to be derived again for every new network.
-# PyTorch computes it from the forward pass, which is why research and industry can try a new network in
-# an afternoon.
+# A sewing machine makes a tailor's stitches, only faster. We have trained a network by hand (3.5), and
+# the hard part was the backward pass, which would have to be derived again for every new network. PyTorch
+# computes it from the forward pass, which is why research and industry can try a new network in an
+# afternoon.
 #
-# The question is: which lines of our training loop does PyTorch take over, and do they still compute the
-# same thing? **You will build** the network of lesson 3.5 twice more, and then a penguin classifier from
-# the file to a saved model that somebody else can load. On the way we meet the most common trouble in
-# training, overfitting. **You need** XOR in NumPy (3.5), tensors and their gradients (2.7), the split and
-# the scale (3.1), softmax (3.3), and the roles of validation and test (3.4).
+# Which lines of our training loop does PyTorch take over, and do they still compute the same thing? **You
+# will build** the network of lesson 3.5 twice more, and then a penguin classifier from the file to a
+# saved model that somebody else can load. On the way we meet the most common trouble in training,
+# overfitting. **You need** XOR in NumPy (3.5), tensors and their gradients (2.7), the split and the scale
+# (3.1), softmax (3.3), and the roles of validation and test (3.4).
 
 # %%
 import csv
@@ -54,8 +54,8 @@ assert (weight.grad.item(), bias.grad.item()) == (-0.5, -0.5)
 # ## First only the derivatives
 #
 # Here is the network of lesson 3.5 in NumPy, its four steps marked. Below it stands the same loss in
-# PyTorch, with `torch` in place of `np`, and no backward pass at all. We give both the same weights. Do
-# the gradients agree?
+# PyTorch, with `torch` in place of `np`, and no backward pass at all. If we give both the same weights,
+# do the gradients agree?
 
 # %%
 x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float64)  # (4, 2)
@@ -100,8 +100,8 @@ for ours, theirs in zip(numpy_gradients(first_weights, x, y)[1], tensors):
 print(f"largest difference between the gradients: {largest:.1e}")
 
 # %% [markdown]
-# They agree to rounding. One habit of `backward()` surprises nearly everybody: it _adds_ to `.grad`. What
-# will be in it after a second call for the same loss?
+# They agree to rounding. One habit of `backward()` surprises nearly everybody, because it _adds_ to
+# `.grad`. What will be in it after a second call for the same loss?
 
 # %%
 after_one_call = tensors[0].grad.clone()
@@ -110,9 +110,9 @@ times_as_large = (tensors[0].grad / after_one_call).flatten()  # (8,)
 print(f"after a second backward() .grad is {times_as_large.tolist()} times as large")
 
 # %% [markdown]
-# It has doubled. So every training loop has to clear the gradients before each step. With this we can write
-# both loops. The update stands under `torch.no_grad()`, because moving the weights is no part of the model
-# and must not be recorded.
+# It has doubled, so every training loop has to clear the gradients before each step. With this we can
+# write both loops. The update stands under `torch.no_grad()`, because moving the weights is no part of
+# the model and must not be recorded.
 
 # %%
 n_steps = 500
@@ -246,8 +246,8 @@ plt.show()
 #
 # ## Penguins, from the file to a model
 #
-# Now a whole project in this form: three species from two measurements. To see the trouble that comes, we
-# train on a third of the birds only, and keep two larger sets for validation and test.
+# Now we carry out a whole project in this form, three species from two measurements. To see the trouble
+# that comes, we train on a third of the birds only, and keep two larger sets for validation and test.
 
 # %%
 COLUMNS = ("bill_length_mm", "flipper_length_mm")
@@ -300,7 +300,7 @@ print("parameters", [name for name, _ in untrained.named_parameters()])
 # %% [markdown]
 # ## Too small, too large
 #
-# How many hidden neurons should it have: one, four or sixty-four? And for how long should it be trained?
+# Should it have one hidden neuron, four or sixty-four, and for how long should it be trained?
 # We train all three and keep, after every epoch, the loss on the training birds and on the validation
 # birds. `nn.CrossEntropyLoss` takes logits and class indices, and is softmax and surprise in one stable
 # step. `torch.inference_mode()` says that nothing in its block will be differentiated, so nothing is
@@ -382,9 +382,9 @@ plt.show()
 # (The spikes come from steps that are too long for a moment, as in lesson 3.3.)
 #
 # So the training loss does not tell the right size, since the largest network always wins there. The
-# validation loss does. And it tells when to stop: at the dot, the best epoch, whose state we have kept.
-# That is called _early stopping_, and lesson 8.5 studies it. What has the large network learned after its
-# best epoch? We draw the regions of the three species at the best and at the last epoch.
+# validation loss does, and it also tells when to stop, at the dot, the best epoch, whose state we have
+# kept. That is called _early stopping_, and lesson 8.5 studies it. What has the large network learned
+# after its best epoch? We draw the regions of the three species at the best and at the last epoch.
 
 # %%
 at_best = PenguinClassifier(64, center, spread)
