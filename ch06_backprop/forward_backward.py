@@ -255,6 +255,8 @@ assert max(gaps) < 1e-7
 # %%
 learning_rate = 0.1
 n_steps = 300
+for (parameter, _), (first, _) in zip(parameters_and_grads(layers), first_pairs, strict=True):
+    parameter[:] = first  # so that this cell, if it is run again, starts from the same weights
 losses = []
 for step in range(n_steps):
     losses.append(criterion.forward(forward(layers, x), target))
