@@ -1423,6 +1423,12 @@ def test_dead_process_ends_the_run_with_a_clear_error(data_parallel, tmp_path):
     assert torch.load(folders[0] / "checkpoint.pt", weights_only=True)["step"] == 5
 
 
+def test_launchers_that_are_late_are_ended(data_parallel, tmp_path):
+    folders = hosts_of(tmp_path, data_parallel, 1)
+    with pytest.raises(TimeoutError, match="not done after 0.1 seconds"):
+        data_parallel.run_hosts("import time; time.sleep(600)", folders, timeout=0.1)
+
+
 def test_commands_differ_in_the_address_only(data_parallel):
     first, second = (
         data_parallel.torchrun_options("10.0.0.1:29400", 2, 4, f"10.0.0.{host}", host == 1, 2)
