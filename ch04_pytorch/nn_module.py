@@ -449,11 +449,12 @@ for name, stack in stacks.items():
 # ## A new last layer, and a frozen body
 #
 # A trained network can serve a new task. We replace its last layer, the head, and keep the rest as it is,
-# *frozen*: its parameters get no gradient and are not given to the optimizer. Here the new question is
-# where a garment is worn (torso, legs, feet or hand), and we have only 200 labelled pictures for it. Does
-# it help that the body was trained on ten classes? As a control we freeze a body with random weights.
-# (The learning rate is as large as it is because the control needs that; with twice the rate it gains
-# about half a point.) There is one trap: what else must be stopped from changing in the frozen part?
+# which is called frozen: its parameters get no gradient and are not given to the optimizer. Here the new
+# question is where a garment is worn (torso, legs, feet or hand), and we have only 200 labelled pictures
+# for it. Does it help that the body was trained on ten classes? As a control we freeze a body with random
+# weights. (The learning rate is as large as it is because the control needs that; with twice the rate it
+# gains about half a point.) There is one trap: what else must be stopped from changing in the frozen
+# part?
 
 # %%
 WORN = ("torso", "legs", "feet", "hand")

@@ -397,7 +397,7 @@ print(f"stack {tuple(stacked.shape)}   cat {tuple(joined.shape)}   permute {tupl
 #
 # ## Reductions, and a trap
 #
-# A *reduction* such as `sum`, `mean` or `max` makes an axis disappear, the one that `dim` names. With
+# A reduction (2.2) such as `sum`, `mean` or `max` makes an axis disappear, the one that `dim` names. With
 # `keepdim=True` the axis stays, with size one. Suppose we want to take away from each row of a matrix its
 # own mean, so that every row has mean zero. The cell does it with and without `keepdim`. What do you
 # expect without it, an error or a result?
