@@ -568,7 +568,7 @@ assert "head.bias" in refusal or "head.weight" in refusal, "a file of another sh
 # ## Going further
 #
 # Three things that you will meet in other people's models: shared parameters (12.8), hooks, with which
-# lessons 7.5 and 10.1 look into a network, and the habits of a well-made module. Nothing above needs
+# lessons 4.7, 7.5 and 10.1 look into a network, and the habits of a well-made module. Nothing above needs
 # them.
 #
 # ### One parameter in two places
