@@ -351,9 +351,9 @@ plt.show()
 #
 # For the wide network more data help most by far. A smaller network does not help, although one might
 # expect it from the polynomials. Weight decay and the average make no clear difference here, although
-# they belong to the advice. (Both are often worth a little more than nothing; lessons 8.2 and 8.6 measure
-# it.) So the table tells what to try first, not what will help. Whether a remedy helps is one more
-# question for the validation set.
+# they belong to the advice. (What weight decay is worth elsewhere is measured in lesson 8.2.) So the
+# table tells what to try first, not what will help. Whether a remedy helps is one more question for the
+# validation set.
 #
 # ## The claims, checked
 #
