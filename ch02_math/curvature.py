@@ -370,8 +370,8 @@ plt.show()
 # second direction is enough to slide away. A zero leaves the question open. The valley, $x^2 + y^4$ and
 # $x^2 - y^4$ have the same eigenvalues, although the second has its minimum at the dot and the third
 # falls away from it, because there the ground is too flat for curvature to decide. At a minimum of a
-# network all of its millions of curvatures would have to be positive, which is one reason why saddles are
-# expected to be common there (Dauphin et al. 2014).
+# network none of its millions of curvatures may be negative, which is one reason why saddles are expected
+# to be common there (Dauphin et al. 2014).
 #
 # ## The claims, checked
 #

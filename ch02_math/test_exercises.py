@@ -141,6 +141,19 @@ def descent(late=0, halve=True, keep=True, extra=0, strict=True, raises=True, ch
     return answer
 
 
+def halves_after_the_step(f, gradient, start, learning_rate, tolerance=1e-6, max_steps=10_000):
+    point = np.array(start, dtype=float)
+    for n_steps in range(max_steps + 1):
+        slope = gradient(point)
+        if np.linalg.norm(slope) < tolerance:
+            return point, n_steps
+        before = f(point)
+        point = point - learning_rate * slope
+        if f(point) >= before:
+            learning_rate /= 2
+    raise ValueError("too few steps")
+
+
 def errors_of(x, y, ws, bs):
     return ws[:, None] * x + bs[:, None, None] - y  # (n_b, n_w, n)
 
@@ -167,6 +180,13 @@ WRONG = {
         (on_paper(slope=6), "slope: the sign is turned round"),
         (on_paper(slope=-3), "slope: the 2 of the square is missing"),
         (on_paper(slope=-2), "slope: that is the slope along b"),
+        (on_paper(slope=1), "slope: that is the loss itself"),
+        (on_paper(entry=-1), "entry: that is the first row and second column"),
+        (on_paper(projection=31 / 50**0.5), "projection: that is the projection of (3, 4)"),
+        (on_paper(eigenvalue=1), "eigenvalue: the sign matters"),
+        (on_paper(posterior=0.108), "posterior: that is the probability of an alarm"),
+        (on_paper(error=12), "error: that is the error of a single draw"),
+        (on_paper(error=16), "error: that is the variance of the mean"),
         (on_paper(factor=0.5), "factor: the sign matters"),
         (on_paper(factor=1.5), "factor: that is the part that is taken away"),
         (on_paper(eigenvalue=5), "eigenvalue: that is the eigenvalue of (1, 1)"),
@@ -190,6 +210,7 @@ WRONG = {
         (puzzles("running sums", lambda x, y, p: x @ np.tri(len(x))), "the wrong way round"),
         (puzzles("running sums", lambda x, y, p: np.tri(len(x)) * x), "that is a table"),
         (puzzles("running sums", lambda x, y, p: np.tri(len(x), k=-1) @ x), "include their own entry"),
+        (puzzles("running sums", lambda x, y, p: 1.0 * x), "that is x itself"),
         (puzzles("running sums", looped_sums), "a loop walks through"),
         (puzzles("running sums", indexed_sums), "single entries are picked"),
         (
@@ -216,11 +237,19 @@ WRONG = {
         (derivatives("sin(3x) / x", lambda x: 3 * np.cos(3 * x)), "the quotient of the two derivatives"),
         (derivatives("tanh(x)²", lambda x: 2 * np.tanh(x)), "the derivative of tanh is missing"),
         (derivatives("tanh(x)²", lambda x: 1 - np.tanh(x) ** 2), "the outer square is missing"),
+        (derivatives("tanh(x)²", lambda x: 2 * np.tanh(x) * (1 + np.tanh(x) ** 2)), "with a minus"),
+        (derivatives("x² exp(x)", lambda x: x**2 * np.exp(x)), "only the part with the derivative of exp"),
+        (derivatives("log(1 + x²)", lambda x: 2 * x / (1 + x**2) ** 2), "1/u goes with u'"),
+        (
+            derivatives("sin(3x) / x", lambda x: (np.sin(3 * x) - 3 * x * np.cos(3 * x)) / x**2),
+            "in this order",
+        ),
         (derivatives("tanh(x)²", lambda x: x), "tanh(x)²: at ["),
     ],
     "repaired_gradient": [
         (lambda f, x, h=1e-5: gradient(x, f, h, 2, one_sided=True), "half of the slopes"),
         (lambda f, x, h=1e-5: gradient(x, f, h, 4), "half of the slopes"),
+        (lambda f, x, h=1e-5: gradient(x, f, h, 2)[::-1], "you have"),
         (lambda f, x, h=1e-5: gradient(x, f, h, 1), "twice the slopes"),
         (lambda f, x, h=1e-5: gradient(x, f, h, 1, one_sided=True), "on one side only"),
         (writes_into_x, "x is not as it was"),
@@ -235,6 +264,7 @@ WRONG = {
         (descent(extra=1), "look at the gradient before each step"),
         (descent(halve=False), "a start with a rate of 1 must arrive"),
         (descent(keep=False), "and keep it"),
+        (halves_after_the_step, "a step was taken that made the loss larger"),
         (descent(strict=False), "look at the gradient after the last one"),
         (descent(raises=False), "ValueError should say so"),
         (descent(changes=True), "the start was changed"),
