@@ -537,8 +537,8 @@ assert np.all(descents[0.1][0][3:] > descents[0.0][0][3:]), "wrong labels cost a
 # Predict first, then change the code and run the file from the top.
 #
 # 1. Set `SIGMA = 0.2`. Which degree has the lowest sum now, and why? Look at the first figure.
-# 2. Train the narrow network on as few rows as the wide one: `"narrow": (2, 150)`. Which of the four
-#    symptoms of the table does it show now? Look at the third figure and the line printed above it.
+# 2. Train the narrow network on as few rows as the wide one: `"narrow": (2, 150)`. Which row of the
+#    table does it belong to now? Look at the third figure and the line printed above it.
 # 3. From a blank cell after the one that defines `error_rates`: train the wide network for seed 0 on 150,
 #    300, 600 and 1,200 rows, and print its training and validation error for each. Compare with the right
 #    panel of the second figure: at how many rows is half of the gap closed?

@@ -580,8 +580,8 @@ plt.show()
 
 # %% [markdown]
 # The plain walk goes along well for about a hundred steps. Then it meets the cliff, the gradient throws
-# it far out onto the plateau at the top, where there is no slope, and there it stays. The clipped walk
-# meets the same cliff, takes a step of ordinary length, and arrives.
+# it far out onto a plateau beyond it, where there is hardly any slope, and there it stays. The clipped
+# walk meets the same cliff, takes a step of ordinary length, and arrives.
 
 # %%
 assert walks["plain"]["losses"][-1] > 0.05, "the plain walk is thrown out and stays there"
