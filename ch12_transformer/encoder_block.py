@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 12.5 The encoder block: attention, a feed-forward network, and the stream that both add to
 #
-# In a good meeting two things alternate. Everybody listens to the others, and then everybody thinks about
-# what they heard and adds a few lines to their own notes. In a Transformer the listening is attention
-# (12.3), the thinking is a small *feed-forward network*, and the notes are the *residual stream*: the
-# vector of each word, to which every part of the network adds. These pieces make a *block*, and a stack of
-# equal blocks is the Transformer. Search engines, translators and chat assistants differ in the number and
-# width of their blocks more than in anything else.
+# In a good meeting everybody listens to the others, and then everybody thinks about what they heard and
+# adds a few lines to their own notes. In a Transformer the listening is attention (12.3), the thinking is a
+# small *feed-forward network*, and the notes are the *residual stream*: the vector of each word, to which
+# every part of the network adds. These pieces make a *block*, and a stack of equal blocks is the
+# Transformer. Search engines, translators and chat assistants differ in the number and width of their
+# blocks more than in anything else.
 #
 # **You will build** the encoder block part by part, follow the residual stream through a trained stack, and
 # find out why the place of a layer norm decides whether a deep stack trains. **You need** multi-head
@@ -146,8 +146,8 @@ assert (mixed > 0).all()
 assert (alone > 0).tolist() == [False, False, True, False, False]
 
 # %% [markdown]
-# Attention carries the change to every word, and the feed-forward network keeps it where it is. So the two
-# parts divide the work: one moves information between words, the other works on it.
+# Attention carries the change to every word, and the feed-forward network keeps it where it is. So one part
+# moves information between words, and the other works on it.
 #
 # ## The block and its residual stream
 #
@@ -230,8 +230,8 @@ plt.show()
 #
 # `nn.TransformerEncoderLayer` is the same block. It keeps the weights of queries, keys and values stacked
 # in one matrix, so the function `stacked` puts ours into that form and order. We compare outputs and the
-# gradients of all parameters, for both places of the norm. Some words are padding. The library's boolean
-# padding mask is the other way round than ours: `True` means _blocked_.
+# gradients of all parameters, for both places of the norm. Some words are padding, and the library's
+# boolean padding mask is the other way round than ours, since `True` means _blocked_.
 
 
 # %%
@@ -247,6 +247,7 @@ def stacked(named):
     return found
 
 
+# %%
 def largest_difference(ours, theirs, cotangent, args, our_masks, torch_masks):
     """Copy random parameters to theirs, assert equal outputs and gradients, return the largest difference."""
     with torch.no_grad():
@@ -359,6 +360,7 @@ class Sorter(nn.Module):
         return self.answer(self.streams(x)[-1])
 
 
+# %%
 def train(model, seed, n_steps, batch_size, learning_rate, n_warmup):
     """Adam on random names, warm-up, then a constant rate; the loss (nats) of each batch, (n_steps,)."""
     generator = torch.Generator().manual_seed(seed)
@@ -379,6 +381,7 @@ def train(model, seed, n_steps, batch_size, learning_rate, n_warmup):
     return np.array(losses)
 
 
+# %%
 torch.manual_seed(0)
 sorter = Sorter(64, 4, n_blocks=4, norm_first=True)
 sorter_losses = train(sorter, seed=0, n_steps=350, batch_size=64, learning_rate=0.002, n_warmup=30)
@@ -424,9 +427,9 @@ plt.show()
 # ## Where should the norm stand?
 #
 # The paper of 2017 put the norm after the sum, and its stack needed a warm-up (7.3), a learning rate that
-# climbs from zero. Does the place of the norm decide that? We train a deep stack of 8 blocks, in both forms,
-# with and without warm-up, from three starts each. All get the same learning rate, batches and number of
-# steps. For comparison: a model that knows only how frequent each letter is.
+# climbs from zero. To see whether the place of the norm decides that, we train a deep stack of 8 blocks, in
+# both forms, with and without warm-up, from three starts each. All get the same learning rate, batches and
+# number of steps. For comparison: a model that knows only how frequent each letter is.
 
 # %%
 counts = torch.bincount(train_x[train_x > 0]).double()[1:]  # (26,): how often each letter occurs
@@ -520,10 +523,10 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Read the table first. With post-norm the gradient of the last block does not shrink as the stack gets
+# The table says that with post-norm the gradient of the last block does not shrink as the stack gets
 # deeper. In deep stacks (12 blocks and 24) it is larger than that of the first block, because each norm on
 # the stream shrinks what came before. With pre-norm a block is one of many terms in a growing sum, so its
-# gradient shrinks with the depth, most for the last ones. The right panel shows the consequence: at every
+# gradient shrinks with the depth, most for the last ones. The right panel shows what follows, for at every
 # depth one step moves the output of the post-norm stack further. So small first steps, as in a warm-up,
 # should help the post-norm stack, and that is what we saw. Most models since about 2019 norm first.
 #

@@ -3,7 +3,7 @@
 #
 # _3 May 1987_, _5/3/1987_, _03.05.1987_ and _the 3rd of May 1987_ are one and the same day. You see that at
 # a glance, and yet it would be some work to write down all the rules by which you see it. A translator does
-# not get rules. It gets pairs: this is how they write it, and that is what it means. The *Transformer* was
+# not get rules but pairs: this is how they write it, and that is what it means. The *Transformer* was
 # invented for this, an encoder that reads and a decoder that writes, both made of attention. The same
 # network translates books and writes down speech.
 #
@@ -138,6 +138,7 @@ def decode(codes):
     return text.removeprefix("<").partition(">")[0]
 
 
+# %%
 class DatePairs(Dataset):
     """Every date in every trained form: pairs (text, answer with START and END)."""
 
@@ -216,6 +217,7 @@ def feed_forward(n_features, n_hidden):
     return nn.Sequential(nn.Linear(n_features, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_features))
 
 
+# %%
 class EncoderBlock(nn.Module):
     """Pre-norm self-attention and feed-forward, (B, T, D) to the same."""
 
@@ -233,6 +235,7 @@ class EncoderBlock(nn.Module):
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
+# %%
 class DecoderBlock(nn.Module):
     """Pre-norm self-attention, cross-attention to memory, (B, S, D), feed-forward: (B, T, D) to the same.
 
@@ -338,6 +341,7 @@ def stacked(named):
     return found
 
 
+# %%
 our_model = Transformer(len(characters), 12, 3, 20, n_blocks=2).double()
 options = {"dropout": 0.0, "batch_first": True, "norm_first": True}
 torch_layer = nn.TransformerEncoderLayer(12, 3, 20, **options)
@@ -427,7 +431,7 @@ print(f"ln V is {math.log(len(characters)):.2f}; first loss {overfit[0]:.2f}, la
 # ## Training and greedy decoding
 #
 # The learning rate warms up and then falls along half a cosine (7.3). The network sees about a tenth of the
-# pairs once each. Validation uses other days.
+# pairs once each, and validation uses other days.
 
 
 # %%
@@ -470,6 +474,7 @@ def train(seed, n_steps=450, learning_rate=0.003, n_warmup=80, smoothing=SMOOTHI
     return model.eval(), np.array(losses), np.array(validation_losses)
 
 
+# %%
 floor = smoothing_floor(SMOOTHING, len(characters))
 trained, losses, validation_losses = train(seed=0)
 print(f"the floor of the smoothed loss is {floor:.3f}")
@@ -478,7 +483,7 @@ with tempfile.TemporaryDirectory() as folder:  # a checkpoint: keep what took lo
     torch.save(trained.state_dict(), Path(folder) / "dates.pt")
     model = Transformer(len(characters), n_features=64, n_heads=4, n_hidden=256, n_blocks=2)
     model.load_state_dict(torch.load(Path(folder) / "dates.pt", weights_only=True))
-model.eval()
+model = model.eval()
 
 # %% [markdown]
 # Now nobody shows it the answer. In *greedy decoding* it writes the most probable character, reads what it
@@ -501,6 +506,7 @@ def greedy(model, source, max_length=12):
     return target
 
 
+# %%
 checked = test_dates[:300]
 wrong = []  # for each form the mistakes: (text, written, right)
 exact = []  # for each form the share of right translations
@@ -530,8 +536,8 @@ plt.show()
 
 # %% [markdown]
 # Both losses come down to nearly the floor, and validation follows training, since hardly any pair is seen
-# twice. New days in known forms are nearly all right. The ninth form is another matter: most of its
-# translations are wrong. Which parts of them?
+# twice. New days in known forms are nearly all right. But most translations of the ninth form are wrong, so
+# which parts of them?
 
 # %%
 all_wrong = [triple for triples in wrong[:N_TRAINED] for triple in triples]
@@ -548,8 +554,8 @@ for part, place in PARTS.items():
 # %% [markdown]
 # In the ninth form the network finds the month, which is a word, better than the day. Days and years are
 # digits both, and are told apart by what stands around them; a weekday _and_ a comma after the day it has
-# never met together. So it has learned eight forms well, and not the idea of a date. Test on what you want
-# to claim.
+# never met together. So it has learned eight forms well, and not the idea of a date, and a test on known
+# forms alone would not have told us.
 #
 # ## What it reads while it writes
 #
@@ -636,10 +642,10 @@ for hidden_part, shares in right_when_hidden.items():
     print(f"{name:20s}" + "".join(f"{share:12.2f}" for share in shares.values()))
 
 # %% [markdown]
-# The first table says where the weights go: each part of the answer gets its largest share from its own part
-# of the source. The second one says what is used. If a part is hidden, that part of the answer is lost in
-# nearly every date. The others suffer less. They are not untouched, because the encoder has mixed the
-# characters, and because a gap is something that the decoder has never met.
+# The first table says where the weights go, and each part of the answer gets its largest share from its own
+# part of the source. The second one says what is used. If a part is hidden, that part of the answer is lost
+# in nearly every date. The others suffer less, but they are not untouched, because the encoder has mixed
+# the characters, and because a gap is something that the decoder has never met.
 #
 # ## The claims, checked
 #
@@ -815,8 +821,8 @@ plt.show()
 # %% [markdown]
 # Right translations lie near the probability that was asked for, and wrong ones are less probable. But look
 # at the triangles: a day that cannot be, in a form that it knows, may get a higher probability than a
-# typical mistake. The network has learned to copy, and no calendar. A low probability is a warning; a high
-# one is no proof.
+# typical mistake. The network has learned to copy, and no calendar. So a low probability is a reason for
+# doubt, but a high one does not prove that the answer makes sense.
 
 # %%
 assert mended <= len(compared) / 2, "beam search seldom finds the right one"

@@ -300,6 +300,7 @@ reference_out, reference_weights = reference(
 
 # %%
 cotangent = torch.from_numpy(rng.normal(size=out.shape))  # (B, T, D)
+# (the graph is used up here: to run this cell again, run the file from the top)
 (module_out * cotangent).sum().backward()
 (reference_out * cotangent).sum().backward()
 in_weight_grad = torch.cat([projection.weight.grad for projection in projections])  # (3D, D)
@@ -417,26 +418,26 @@ def look_up_loss(model, generator):
 HEAD_COUNTS = (1, 2, 4)
 SEEDS = (0, 1, 2, 3)
 test_x, test_y, test_hunter, test_prey = two_look_ups(2000, torch.Generator().manual_seed(99))
-look_up_models = {n_heads: [] for n_heads in HEAD_COUNTS}  # a list with a model for each seed
-look_up_curves = {n_heads: [] for n_heads in HEAD_COUNTS}
-test_errors = {n_heads: [] for n_heads in HEAD_COUNTS}
-for n_heads in HEAD_COUNTS:
+look_up_models = {count: [] for count in HEAD_COUNTS}  # a list with a model for each seed
+look_up_curves = {count: [] for count in HEAD_COUNTS}
+test_errors = {count: [] for count in HEAD_COUNTS}
+for count in HEAD_COUNTS:
     for seed in SEEDS:
         torch.manual_seed(seed)
-        model = LookUp(n_heads)
-        look_up_curves[n_heads].append(fit(model, look_up_loss, seed, n_steps=200))
+        model = LookUp(count)
+        look_up_curves[count].append(fit(model, look_up_loss, seed, n_steps=200))
         with torch.no_grad():
-            test_errors[n_heads].append(F.mse_loss(model(test_x), test_y).item())
-        look_up_models[n_heads].append(model)
+            test_errors[count].append(F.mse_loss(model(test_x), test_y).item())
+        look_up_models[count].append(model)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    errors = "".join(f"{error:12.2g}" for error in test_errors[n_heads])
-    print(f"heads {n_heads}   parameters {n_parameters}   test errors{errors}")
+    errors = "".join(f"{error:12.2g}" for error in test_errors[count])
+    print(f"heads {count}   parameters {n_parameters}   test errors{errors}")
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-for color, n_heads, style in zip(("C0", "C1", "C2"), HEAD_COUNTS, ("-", "--", "-.")):
-    for seed, losses in zip(SEEDS, look_up_curves[n_heads]):
-        label = f"{n_heads} head{'s' * (n_heads > 1)}" if seed == SEEDS[0] else None
+for color, count, style in zip(("C0", "C1", "C2"), HEAD_COUNTS, ("-", "--", "-.")):
+    for seed, losses in zip(SEEDS, look_up_curves[count]):
+        label = f"{count} head{'s' * (count > 1)}" if seed == SEEDS[0] else None
         ax.semilogy(losses, style, color=color, linewidth=0.8, label=label)
 ax.axhline(0.5, color="0.7", linewidth=0.8, zorder=0)
 ax.text(60, 0.75, "predicted for one head", color="0.4", va="bottom")
@@ -459,15 +460,15 @@ panels = {}  # of seed 0: the weights of the position that asks, (2000, T)
 mean_weights = {}  # of each head: its mean weights on the hunter and on the prey
 rows = torch.arange(len(test_x))
 print(f"{'mean weight on':20s}{'hunter':>12s}{'prey':>12s}{'all others':>12s}")
-for n_heads in (1, 2):
-    for seed, model in zip(SEEDS, look_up_models[n_heads]):
+for count in (1, 2):
+    for seed, model in zip(SEEDS, look_up_models[count]):
         with torch.no_grad():
-            _, weights = model.attend(test_x)  # (2000, H, T, T)
-        for h in range(n_heads):
-            asking = weights[:, h, -1]  # (2000, T): from the last position to all
+            _, look_up_weights = model.attend(test_x)  # (2000, H, T, T)
+        for h in range(count):
+            asking = look_up_weights[:, h, -1]  # (2000, T): from the last position to all
             on_hunter = asking[rows, test_hunter].mean().item()
             on_prey = asking[rows, test_prey].mean().item()
-            name = f"head {h + 1} of {n_heads}, seed {seed}"
+            name = f"head {h + 1} of {count}, seed {seed}"
             mean_weights[name] = on_hunter, on_prey
             if seed == SEEDS[0]:
                 panels[name] = asking

@@ -134,17 +134,17 @@ right.set_title("What a list of words lacks")
 plt.show()
 
 # %% [markdown]
-# On the left the curve bends, but it does not become level: new words keep coming until the last page. On
-# the right even the list of all words read so far lacks some in every hundred. And of all different words
-# more than a third occur only once, too seldom to learn anything about them. What we want lies in between:
-# whole pieces for what is frequent, spelling for what is rare.
+# On the left the curve bends, but it does not become level, because new words keep coming until the last
+# page. On the right even the list of all words read so far lacks some in every hundred. And of all
+# different words more than a third occur only once, too seldom to learn anything about them. What we want
+# lies in between: whole pieces for what is frequent, spelling for what is rare.
 #
 # ## Bytes and chunks
 #
-# Two decisions come before the counting. Which characters to begin with? Unicode has more than a hundred
-# thousand. But in a file every text is a sequence of *bytes*, numbers from 0 to 255, and the encoding
-# UTF-8 writes an English letter as one byte, and other characters as two to four. If we begin with the 256
-# bytes, nothing can ever be unknown.
+# Two decisions come before the counting. The first is which characters to begin with, for Unicode has more
+# than a hundred thousand. But in a file every text is a sequence of *bytes*, numbers from 0 to 255, and the
+# encoding UTF-8 writes an English letter as one byte, and other characters as two to four. If we begin with
+# the 256 bytes, nothing can ever be unknown.
 
 # %%
 for character in "wé鯨🐳":
@@ -152,11 +152,11 @@ for character in "wé鯨🐳":
 assert [len(character.encode("utf-8")) for character in "wé鯨🐳"] == [1, 2, 3, 4]
 
 # %% [markdown]
-# And how far may a piece reach? _dog._ and _dog,_ and _dog!_ in the vocabulary would be a waste. So the
-# text is first cut into *chunks*, and pairs are counted within chunks only: letters together with the space
-# before them, digits, other signs, white space (whose last space goes to the word that follows). In
-# Python's regular expressions `[^\W\d_]` is a letter of any alphabet: not a non-word sign, not a digit, and
-# no underscore.
+# The second is how far a piece may reach, because _dog._ and _dog,_ and _dog!_ in the vocabulary would be a
+# waste. So the text is first cut into *chunks*, and pairs are counted within chunks only: letters together
+# with the space before them, digits, other signs, white space (whose last space goes to the word that
+# follows). In Python's regular expressions `[^\W\d_]` is a letter of any alphabet: not a non-word sign, not
+# a digit, and no underscore.
 
 # %%
 CHUNK = re.compile(r" ?[^\W\d_]+| ?\d+| ?(?:[^\w\s]|_)+|\s+(?!\S)|\s+")
@@ -290,7 +290,7 @@ print(small_tokenizer.encode("there"))
 assert small_tokenizer.decode(spelled) == "there" and small_tokenizer.encode("there") != spelled
 
 # %% [markdown]
-# All of them came back. The last line shows that the other direction has no such promise: five single
+# All of them came back, but the last line shows that the other direction has no such promise: five single
 # letters decode to _there_, but encoding never gives those five tokens. Many sequences of tokens stand for
 # one text, and a model meets only one of them.
 #
@@ -604,8 +604,8 @@ with tempfile.TemporaryDirectory() as folder:
 assert (again.merges, again.special_tokens) == (with_end.merges, with_end.special_tokens)
 
 # %% [markdown]
-# Typed, the name is seven ordinary signs. Obeyed, it is the one token after all others. Both decode to the
-# same text.
+# If it is typed, the name is seven ordinary signs, and if it is obeyed, it is the one token after all
+# others; both decode to the same text.
 #
 # ## What to remember
 #
