@@ -4,7 +4,7 @@
 # In a good meeting everybody listens to the others, and then everybody thinks about what they heard and
 # adds a few lines to their own notes. In a Transformer the listening is attention (12.3), the thinking is a
 # small *feed-forward network*, and the notes are the *residual stream*: the vector of each word, to which
-# every part of the network adds. These pieces make a *block*, and a stack of equal blocks is the
+# every part of the network adds. These pieces make a block, and a stack of equal blocks is the
 # Transformer. Search engines, translators and chat assistants differ in the number and width of their
 # blocks more than in anything else.
 #
@@ -32,7 +32,7 @@ HERE = Path(globals().get("__file__", "")).parent
 #
 # A word is the vector $x = (3, 1)$, and some part $f$ of the network answers with twice what it reads.
 # Layer norm (8.4), written $\operatorname{LN}$, subtracts the mean and divides by the spread, so it makes
-# $(1, -1)$ of $(3, 1)$. It can stand in two places. *Post-norm* adds first and norms the sum. *Pre-norm*
+# $(1, -1)$ of $(3, 1)$. It can stand in two places. Post-norm adds first and norms the sum. Pre-norm
 # norms only what the part reads, and adds the answer to $x$ itself:
 #
 # $$\begin{aligned}

@@ -275,7 +275,7 @@ plt.show()
 #
 # Not every query may see every key. A model that predicts the next word must not look at it. The *causal
 # mask* lets position $t$ attend to positions up to $t$ only: a triangle. And a batch holds texts of
-# different lengths, filled up with *padding* at the end. The *padding mask* hides those keys from
+# different lengths, filled up with padding at the end. The *padding mask* hides those keys from
 # everybody. In both, `True` means "may attend". A forbidden score is set to $-\infty$ before softmax, and
 # because $e^{-\infty} = 0$, its weight is zero.
 #

@@ -29,7 +29,7 @@ rng = np.random.default_rng(0)
 #
 # The first of $n$ words matters for the last one. How many operations lie between the two? A recurrent
 # network hands its state on from word to word. A convolution of width 3 (9.1) reaches one word further in
-# each layer. If its gaps double from layer to layer (*dilation*), then $k$ layers reach
+# each layer. If its gaps double from layer to layer (by dilation), then $k$ layers reach
 # $1 + 2 + 4 + \dots = 2^k - 1$ words. And if every word may look at every other, one step is enough:
 #
 # $$\begin{aligned}
@@ -180,7 +180,7 @@ plt.show()
 # Back to the phone number. Two networks share the work (Sutskever et al. 2014). The *encoder* reads the
 # digits, and its last state is all that the *decoder* gets. The decoder writes digit by digit, and reads
 # each digit that it wrote as its next input. While it learns, it reads the right digit instead of its own,
-# which is called *teacher forcing*. The last state is a *bottleneck*: it has as many numbers for six digits
+# which is called *teacher forcing*. The last state is a bottleneck: it has as many numbers for six digits
 # as for two.
 
 
