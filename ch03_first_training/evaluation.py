@@ -108,18 +108,17 @@ np.testing.assert_allclose(
 # %%
 COLUMNS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 SPECIES = ("Adelie", "Chinstrap", "Gentoo")
+SEXES = ("female", "male")
 
 with open(HERE / "data" / "penguins.csv", encoding="utf-8") as file:
     birds = [row for row in csv.DictReader(file) if row["species"] in SPECIES]
 birds = [row for row in birds if "NA" not in [row[name] for name in COLUMNS]]
+birds = [row for row in birds if row["sex"] in SEXES]
 measurements = np.array([[float(row[name]) for name in COLUMNS] for row in birds])  # (n, len(COLUMNS))
 
 # %%
-SEXES = ("female", "male")
-is_known = np.array([row["sex"] in SEXES for row in birds])
-measurements = measurements[is_known]  # (n, 4)
-species = np.array([SPECIES.index(row["species"]) for row in birds])[is_known]  # (n,)
-labels = np.array([SEXES.index(row["sex"]) for row in birds if row["sex"] in SEXES])  # (n,)
+species = np.array([SPECIES.index(row["species"]) for row in birds])  # (n,)
+labels = np.array([SEXES.index(row["sex"]) for row in birds])  # (n,)
 
 parts = ([], [], [])
 for sex in (0, 1):

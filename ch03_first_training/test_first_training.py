@@ -1028,6 +1028,19 @@ def test_noisy_points_have_the_corners_label(xor_numpy):
     assert 0.89 < xor_numpy.validation_accuracy < 0.97
 
 
+def test_float32_stays_float32(training_loop, xor_numpy):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 2)).astype(np.float32), np.array([0, 1, 2, 1, 0])
+    w = rng.normal(size=2).astype(np.float32)
+    results = [*training_loop.logistic(w, np.float32(0.1), x, y % 2)]
+    results += training_loop.softmax_regression(rng.normal(size=(3, 2)).astype(np.float32), w[:1], x, y)
+    network = [p.astype(np.float32) for p in random_network(3, rng)]
+    hidden, scores = xor_numpy.forward(network, x)
+    results += [hidden, scores, xor_numpy.loss_of(scores, y % 2)]
+    results += xor_numpy.backward(network, x, y % 2, hidden, scores)
+    assert {np.asarray(result).dtype for result in results} == {np.dtype(np.float32)}
+
+
 # 3.6 xor_pytorch
 
 

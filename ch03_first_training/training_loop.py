@@ -158,6 +158,7 @@ def logistic(w, b, x, y):
     if y.shape != x.shape[:1] or len(y) == 0:
         raise ValueError(f"x has shape {x.shape} but y has shape {y.shape}")
     z = x @ w + b  # forward: (n, D) @ (D,) -> (n,)
+    y = y.astype(z.dtype)  # or whole-number labels would turn float32 into float64
     loss = np.mean(np.logaddexp(0, z) - y * z)  # loss
     grad_z = (sigmoid(z) - y) / len(y)  # gradient: (n,)
     return loss, x.T @ grad_z, grad_z.sum()  # (D, n) @ (n,) -> (D,)

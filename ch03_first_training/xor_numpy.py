@@ -137,7 +137,7 @@ def loss_of(scores, y):
     """Mean cross-entropy (nats) of scores (n,) at labels y (n,), 0 or 1. ValueError on other shapes."""
     if scores.shape != y.shape:
         raise ValueError(f"scores have shape {scores.shape} but labels {y.shape}")
-    return np.mean(np.logaddexp(0, scores) - y * scores)
+    return np.mean(np.logaddexp(0, scores) - y.astype(scores.dtype) * scores)  # float32 stays float32
 
 
 # %% [markdown]
@@ -175,7 +175,7 @@ def loss_of(scores, y):
 def backward(parameters, x, y, hidden, scores):
     """Gradients of the loss along each parameter, in the parameters' order and shapes."""
     weight2 = parameters[2]
-    grad_scores = ((sigmoid(scores) - y) / len(y))[:, None]  # (n,) -> (n, 1)
+    grad_scores = ((sigmoid(scores) - y.astype(scores.dtype)) / len(y))[:, None]  # (n,) -> (n, 1)
     grad_hidden = grad_scores @ weight2  # (n, 1) @ (1, H) -> (n, H)
     grad_z = grad_hidden * (1 - hidden * hidden)  # (n, H)
     return [
