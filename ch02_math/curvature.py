@@ -174,9 +174,9 @@ print(f"curvatures from {low:.4f} to {high:.4f}, so 2 / largest = {2 / high:.4f}
 # ## Gradient descent along the eigenvectors
 #
 # On a parabola each step multiplied the distance from the bottom by $1 - \eta\lambda$. Here the distance
-# is an arrow. Every arrow in the plane is a mixture of the two eigenvectors $v_1$ and $v_2$ (2.1), so we
-# write it as $a_1 v_1 + a_2 v_2$. The gradient there is $H$ times the arrow, and $H$ multiplies each
-# eigenvector by its eigenvalue. So one step gives
+# is an arrow. Every arrow in the plane is a linear combination (2.1) of the two eigenvectors $v_1$ and
+# $v_2$, so we write it as $a_1 v_1 + a_2 v_2$. The gradient there is $H$ times the arrow, and $H$
+# multiplies each eigenvector by its eigenvalue. So one step gives
 #
 # $$\begin{aligned}
 #   &a_1 v_1 + a_2 v_2 - \eta\,(\lambda_1 a_1 v_1 + \lambda_2 a_2 v_2) \\
@@ -416,7 +416,8 @@ assert signs["valley"] == signs["x² + y⁴"] == signs["x² − y⁴"], "a zero 
 # $$f(p + s) \approx f(p) + \nabla f \cdot s + \tfrac12\, s \cdot H s .$$
 #
 # If the bend is right, what is missing should shrink like the third power of the step, a thousandfold for
-# a tenfold shorter one. Without the last term it would shrink like the second.
+# a tenfold shorter one. Without the last term, which leaves the tilted board of lesson 2.4, it would
+# shrink like the second.
 
 
 # %%

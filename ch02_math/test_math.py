@@ -113,7 +113,7 @@ while gap >= 0.02:
     gap = np.abs(probabilities - curve).max() / curve.max()
 print(f"{n_dice} loaded dice")
 """,
-            "prints": " loaded dice",
+            "prints": "83 loaded dice",
         },
     ],
     "derivatives": [
@@ -1196,7 +1196,8 @@ def test_the_flipper_tells_the_species_on_any_split(statistics_and_probability, 
     prior = np.array([len(group) for group in groups]) / 228
     curves = stats.normal_density(stats.flipper[held_out][:, None], centers, spreads)
     right = stats.posterior(prior, curves).argmax(axis=1) == stats.labels[held_out]
-    assert right.mean() > np.mean(stats.labels[held_out] == prior.argmax()) + 0.2
+    assert 0.7 < right.mean() < 0.9
+    assert np.mean(stats.labels[held_out] == prior.argmax()) < right.mean() - 0.2
 
 
 def test_the_covariance_matrix_matches_torch(statistics_and_probability):
