@@ -104,8 +104,8 @@ def summary():
 # | Chinstrap | 6 | 12 | 2 |
 # | Gentoo | 0 | 0 | 40 |
 #
-# Replace each `...` by a number or by the name of a species. Fractions may be written as they are, `36 /
-# 40`.
+# Replace each `...` by a number or by the name of a species. Fractions may be written as such, for
+# instance as `3 / 4`.
 
 
 # %%
@@ -334,7 +334,7 @@ def check_soft_label_gradients(answer):
 # %% [markdown]
 # ## 5 A loop with four faults
 #
-# (30 minutes.) `broken_fit` runs without a complaint, and its loss even falls. It has four faults, and
+# (30 minutes.) `broken_fit` runs without a complaint. It has four faults, and
 # this chapter has warned of each or done it rightly. Find them, and write the function as it should be.
 # The validation birds are given because a fault has to do with them. Keep the order in which `rng` is
 # used: one `rng.permutation(len(x_train))` for each epoch.
@@ -376,26 +376,16 @@ def repaired_fit(x_train, y_train, x_validation, learning_rate, n_epochs, batch_
 
 
 # %%
-def fit_with(faults, x_train, y_train, x_validation, learning_rate, n_epochs, batch_size, rng):
-    """The fit with the faults in a set of names: what is expected if it is empty."""
-    scaled_by = np.concatenate([x_train, x_validation]) if "scale" in faults else x_train
-    center, spread = scaled_by.mean(axis=0), scaled_by.std(axis=0)
-    x = (x_train - center) / spread
-    w, b = np.zeros(x.shape[1]), 0.0
-    sum_w, sum_b = np.zeros(x.shape[1]), 0.0
-    last = len(x) - batch_size + 1 if "last batch" in faults else len(x)
-    for _ in range(n_epochs):
-        order = rng.permutation(len(x))
-        for start in range(0, last, batch_size):
-            chosen = order[start : start + batch_size]
-            truth = y_train[start : start + batch_size] if "labels" in faults else y_train[chosen]
-            error = sigmoid(x[chosen] @ w + b) - truth
-            if "sums" not in faults:
-                sum_w, sum_b = 0.0, 0.0
-            sum_w = sum_w + x[chosen].T @ error / len(chosen)
-            sum_b = sum_b + error.mean()
-            w, b = w - learning_rate * sum_w, b - learning_rate * sum_b
-    return w, b, center, spread
+OUTCOMES = {  # faults that are left -> the two weights and the bias that come out of the check's data
+    "none": (-0.347015722, 0.238764298, -0.464592591),
+    "labels, last batch, sums": (-0.435818019, 0.347678858, -1.218077935),
+    "labels, last batch": (-0.10864982, 0.155153102, -0.3687654),
+    "last batch, sums": (-1.339473212, 0.883738561, -0.664357141),
+    "labels, sums": (-0.219832545, 0.503591355, -1.341181403),
+    "labels": (-0.154149298, 0.160169335, -0.329745164),
+    "last batch": (-0.371177251, 0.267688881, -0.241584384),
+    "sums": (-1.295949596, 1.008710657, -2.230139039),
+}
 
 
 @exercise
@@ -415,13 +405,8 @@ def check_repaired_fit(answer):
         "sums": "gradients of earlier batches are still in the sum: clear it before each step",
     }
     compare(got[2], x.mean(axis=0), [(hints["scale"], np.concatenate([x, held_out]).mean(axis=0))])
-    names = ("labels", "last batch", "sums")
-    slips = []
-    for faults in (names, names[:2], names[1:], ("labels", "sums"), *((name,) for name in names)):
-        wrong = fit_with(faults, *setting, np.random.default_rng(1))
-        slips.append((hints[faults[0]], np.append(wrong[0], wrong[1])))
-    right = fit_with((), *setting, np.random.default_rng(1))
-    compare(np.append(got[0], got[1]), np.append(right[0], right[1]), slips)
+    slips = [(hints[left.split(", ")[0]], numbers) for left, numbers in OUTCOMES.items() if left != "none"]
+    compare(np.append(got[0], got[1]), OUTCOMES["none"], slips)
     compare(got[3], x.std(axis=0))
 
 

@@ -104,7 +104,7 @@ def soft_label_gradients(weight, bias, x, shares):
 # The scale had seen the validation birds (3.1). The birds were shuffled without their labels, so that
 # most of them got the label of another bird. The last, smaller batch was left out of every epoch. And the
 # gradients were added up over all steps, since nothing cleared them (3.6). None of these raises an error,
-# and even the loss on the shuffled pairs falls.
+# which is why each has to be looked for.
 
 
 # %%
