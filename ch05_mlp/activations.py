@@ -423,8 +423,8 @@ for (name, shares), style in zip(validation.items(), ("P:", "s-.", "^--", "o-", 
     ax.vlines(rates, shares.min(axis=1), shares.max(axis=1), color="0.6", linewidth=1, zorder=0)
 ax.axhline(0.1, color="0.7", linewidth=0.8, zorder=0)
 ax.set(xlabel="learning rate", ylabel="validation accuracy", xscale="log", ylim=(0, 1.02))
-ax.set_title("Validation accuracy: mean and range of four seeds")
-ax.legend(loc="lower left", fontsize=8)
+ax.set_title("Mean and range of four seeds")
+ax.legend(loc="upper right", ncols=2, fontsize=8)
 plt.show()
 
 # %% [markdown]

@@ -405,11 +405,11 @@ left.legend(loc="upper center", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# In the formulas all four gradients at $z$ are the same: prediction minus target, where the prediction
-# is the mean of the distribution, $z$, $\sigma(z)$, $p_k$ or $e^z$. That is why the loss and the last step
-# of the network belong together. The curves on the right differ only in what the prediction can be. A
-# probability is never wrong by more than one, so the gradients of the two cross-entropies stay between
-# $-1$ and $0$; a number or a rate has no such limit.
+# In the formulas all four gradients at $z$ are the same, but for the factor $2$ of the MSE: prediction
+# minus target, where the prediction is the mean of the distribution, $z$, $\sigma(z)$, $p_k$ or $e^z$.
+# That is why the loss and the last step of the network belong together. The curves on the right differ
+# only in what the prediction can be. A probability is never wrong by more than one, so the gradients of
+# the two cross-entropies stay between $-1$ and $0$; a number or a rate has no such limit.
 #
 # ## The same in PyTorch
 #
@@ -551,8 +551,8 @@ assert -0.02 < brier(wrong_z, [1.0])[1][0] < -0.019, "squared error has about -0
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped: what to do about outliers, labels that are not quite certain (lesson 9.5 uses
-# them), and squared error from a fair start.
+# This part can be skipped: outliers, label smoothing, and squared error from a fair start. No later lesson
+# needs it.
 #
 # ### Outliers
 #

@@ -2,7 +2,7 @@
 # # 5.6 An MLP from scratch: reading digits with NumPy, then clothes with PyTorch
 #
 # A post office sorts letters by handwritten digits, and a bank reads amounts on forms. In the nineties,
-# neural networks took over this job, and the smallest that can do it has two layers. All its parts are
+# neural networks took over this job. A small one that does it well has two layers, and all its parts are
 # known by now: layers, activations, losses, gradients. What happens if we put them together?
 #
 # In this lesson no library computes gradients for us, so we know of each number where it comes from. At
@@ -305,7 +305,7 @@ plt.show()
 # the network still learns helps it with digits that it has seen, and hardly with others. This gap is
 # called overfitting (1.2), and chapter 8 is about it. Too small a rate is not finished after these epochs,
 # and the largest one ruins the network. On the test set about one digit in forty is misread; with four
-# other divisions of the digits it was between one in twenty and one in forty.
+# other divisions of the digits it was between one in twenty and one in thirty.
 #
 # ## Where it fails
 #
@@ -506,8 +506,8 @@ right.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# The same gap opens as with the digits, though less widely, since there are more pictures and fewer
-# epochs. The network is right on more than four of five test pictures (with two other starts, too).
+# The same gap opens as with the digits, though less widely, probably because there are more pictures and
+# fewer epochs. The network is right on more than four of five test pictures (with two other starts, too).
 # Trousers, bags and shoes are easy. Shirts are by far the hardest class: many of them are read as
 # T-shirts, pullovers or coats, which have the same outline. This network does not know which pixels are
 # neighbours; chapter 9 builds networks that do.
@@ -601,9 +601,9 @@ np.testing.assert_array_equal(other.forward(images[test]), model.forward(images[
 # 2. Let all weights and biases start at zero: `bound = 0.0`. Which parameters get a gradient in the first
 #    step, and what can the network learn then? Look at the table of the learning rates and the first
 #    figure.
-# 3. From a blank cell at the end: train on the digits with their training labels shuffled, with the best
-#    rate. What happens to the training loss, and to the validation accuracy? Compare with the first
-#    figure.
+# 3. From a blank cell at the end: train on the digits with their training labels shuffled, at the rate
+#    $0.3$ and for four times as many epochs. What happens to the training loss, and to the validation
+#    accuracy? Compare with the first figure.
 #
 # ## Sources
 #

@@ -5,7 +5,7 @@
 # strongly, and a long way speaks against it. We add up the reasons, each with its weight, and go if the
 # sum is high enough. That is exactly what a *perceptron* computes, the simplest artificial neuron: inputs,
 # one weight for each, a sum, and a yes or no. The beach ends here, but the sum stays: the neurons of every
-# network in this course, and of every large language model, begin with it.
+# network in this course, and of every large language model, begin with such a sum.
 #
 # Around 1960 Frank Rosenblatt asked whether such a neuron could find its weights by itself, from examples
 # and their right answers. When does that succeed, and how long does it take?
@@ -400,7 +400,7 @@ assert round((1 - best_so_far[-1]) * len(mixed)) == 3, "the line from the pocket
 # ## Going further
 #
 # This part can be skipped. It finds the widest margin exactly, and shows why inputs are standardised
-# before training, which lesson 5.4 and all later chapters do.
+# before training (3.1).
 #
 # ### The widest margin
 #

@@ -10,7 +10,7 @@
 #
 # **You will build** networks that follow a curve, their weights set by hand, measure how fast more neurons
 # help, see what the theorem does not promise, and compare depth with width at equal numbers of parameters.
-# It runs for about half a minute. **You need** activations (5.2) and training in PyTorch (4.4).
+# **You need** activations (5.2) and training in PyTorch (4.4).
 
 # %%
 import itertools
@@ -400,10 +400,10 @@ def stack(block, k):
     return [weight_in, bias_in, *[between, bias_between] * (k - 1), weight_out, bias_out]
 
 
-grid = torch.linspace(0, 1, 513, dtype=torch.float64)[:, None]  # (513, 1)
+grid = torch.linspace(0, 1, 257, dtype=torch.float64)[:, None]  # (257, 1)
 fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained", sharey=True)
 for ax, k in zip(axes, (1, 2, 3, 6)):
-    by_hand = forward(stack(tent_block, k), grid)[0]  # (1, 513, 1) -> (513, 1)
+    by_hand = forward(stack(tent_block, k), grid)[0]  # (1, 257, 1) -> (257, 1)
     torch.testing.assert_close(by_hand, tents(grid, k), rtol=0, atol=1e-12)
     ax.plot(grid, by_hand, "-", color="C1")
     ax.set(xlabel="x", title=f"{2 * k} neurons in {k} layer{'s' * (k > 1)}: {2**k} pieces")
@@ -416,7 +416,7 @@ plt.show()
 # every place where it occurs.
 #
 # That was by hand. Does training find such weights? We train three networks with the same number of
-# parameters (or two more) on six tents, 513 points, each at the best of four learning rates for each of
+# parameters (or two more) on six tents, 257 points, each at the best of four learning rates for each of
 # five seeds:
 #
 # - _shallow_: one hidden layer of 38 neurons, 115 parameters,
@@ -512,9 +512,9 @@ print(f"always the mean: {variance:.1e}")
 
 # knots by hand on the first 37 corners, output weights by least squares: one better shallow network
 corners = np.arange(38) / 64
-columns = np.column_stack([relu(grid.numpy() - corners), np.ones(len(grid))])  # (513, 39)
+columns = np.column_stack([relu(grid.numpy() - corners), np.ones(len(grid))])  # (257, 39)
 solution = np.linalg.lstsq(columns, target.numpy()[:, 0])[0]
-placed_loss = np.mean((columns @ solution - target.numpy()[:, 0]) ** 2)  # (513, 39) @ (39,) -> (513,)
+placed_loss = np.mean((columns @ solution - target.numpy()[:, 0]) ** 2)  # (257, 39) @ (39,) -> (257,)
 print(f"shallow, with 38 knots placed by hand: {placed_loss:.1e}")
 
 # %%
@@ -523,7 +523,7 @@ for ax, (name, (parameters, losses)) in zip(axes, fitted.items()):
     ax.plot(grid, target, "-", color="C0", linewidth=0.8, label="six tents")
     ax.plot(grid, forward(parameters, grid)[0], "--", color="C1", linewidth=1.6, label="network of seed 0")
     ax.set(title=f"{name}: mean squared error {losses[0]:.1e}", ylabel="output")
-axes[0].legend(loc="upper right", fontsize=8)
+axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=8)
 axes[-1].set_xlabel("x")
 plt.show()
 
