@@ -467,8 +467,7 @@ for layer in (0, 1):
 # In the first layer not one dead unit woke up. Its inputs are the digits, which do not change, and without
 # a gradient its weights do not change either. In the second layer about half of them woke up at the small
 # rates: their own weights did not change, but their inputs did, because the layer below went on learning.
-# (With momentum or weight decay (7.2, 8.2), which move weights without a gradient, a unit of the first
-# layer could wake up as well.) The last row of each layer tells what went wrong at the largest rate: a
+#  The last row of each layer tells what went wrong at the largest rate: a
 # long step has pushed most of the units below zero.
 #
 # Which digits switch a unit on? For one ReLU network at its best rate and one at the largest, we count for
@@ -498,38 +497,6 @@ plt.show()
 # does better than ReLU at the largest rate, but much worse than at its own best one. The leak softens the
 # fault, and the smaller learning rate removes it.
 #
-# ## Softmax, for several scores at once
-#
-# All these work on one score at a time. At the output of a classifier we need one more function. *Softmax*
-# (3.3) turns $K$ scores, one for each class, into $K$ probabilities: the exponential makes each positive,
-# and the division makes their sum one.
-#
-# $$p_i = \frac{e^{x_i}}{\sum_j e^{x_j}}$$
-#
-# If the same number is added to all scores, each exponential is multiplied by the same factor, which
-# cancels. So we may subtract the largest score first. Then no exponential is larger than $1$, and none
-# overflows.
-
-
-# %%
-def softmax(x):
-    """Probabilities along the last axis, (…, K) -> (…, K), without overflow."""
-    x = as_float(x)
-    exps = np.exp(x - x.max(axis=-1, keepdims=True))
-    return exps / exps.sum(axis=-1, keepdims=True)
-
-
-print("scores 1, 3, 5:      ", softmax([1.0, 3.0, 5.0]).round(4))
-print("scores 101, 103, 105:", softmax([101.0, 103.0, 105.0]).round(4))
-print("scores 10000 and 0:  ", softmax([1e4, 0.0]))
-np.testing.assert_allclose(softmax(np.log([1.0, 2.0, 5.0])), [1 / 8, 2 / 8, 5 / 8])
-some_scores = rng.normal(scale=100, size=(7, 10))
-np.testing.assert_allclose(softmax(some_scores), torch.from_numpy(some_scores).softmax(dim=-1), atol=1e-12)
-
-# %% [markdown]
-# The first two lines are equal, and the third needs no infinite number. With two scores $(x, 0)$, the
-# first probability is $e^x / (e^x + 1) = \sigma(x)$: the sigmoid is softmax for two classes.
-#
 # ## Which one to take
 #
 # | where | take | because |
@@ -540,7 +507,7 @@ np.testing.assert_allclose(softmax(some_scores), torch.from_numpy(some_scores).s
 # | states between $-1$ and $1$ in recurrent networks (chapter 11) | tanh | bounded, both signs |
 # | gates, which let a share of something pass (chapter 11) | sigmoid | between $0$ and $1$ |
 # | output: yes or no | sigmoid | a probability |
-# | output: one of several classes | softmax | probabilities that sum to one |
+# | output: one of several classes | softmax (below) | probabilities that sum to one |
 #
 # ## The claims, checked
 #
@@ -643,8 +610,40 @@ for name, function in fast_forms.items():
 #
 # ## Going further
 #
-# This part can be skipped. Lesson 5.5 needs no more than the result of the first section, and lesson 6.4
-# derives it once more in passing.
+# This part can be skipped at first. Softmax is needed in lesson 5.5, and its slopes come back in lesson
+# 6.4.
+#
+# ### Softmax, for several scores at once
+#
+# All activations above work on one score at a time. At the output of a classifier we need one more
+# function. *Softmax* (3.3) turns $K$ scores, one for each class, into $K$ probabilities: the exponential
+# makes each positive, and the division makes their sum one.
+#
+# $$p_i = \frac{e^{x_i}}{\sum_j e^{x_j}}$$
+#
+# If the same number is added to all scores, each exponential is multiplied by the same factor, which
+# cancels. So we may subtract the largest score first. Then no exponential is larger than $1$, and none
+# overflows.
+
+
+# %%
+def softmax(x):
+    """Probabilities along the last axis, (…, K) -> (…, K), without overflow."""
+    x = as_float(x)
+    exps = np.exp(x - x.max(axis=-1, keepdims=True))
+    return exps / exps.sum(axis=-1, keepdims=True)
+
+
+print("scores 1, 3, 5:      ", softmax([1.0, 3.0, 5.0]).round(4))
+print("scores 101, 103, 105:", softmax([101.0, 103.0, 105.0]).round(4))
+print("scores 10000 and 0:  ", softmax([1e4, 0.0]))
+np.testing.assert_allclose(softmax(np.log([1.0, 2.0, 5.0])), [1 / 8, 2 / 8, 5 / 8])
+some_scores = rng.normal(scale=100, size=(7, 10))
+np.testing.assert_allclose(softmax(some_scores), torch.from_numpy(some_scores).softmax(dim=-1), atol=1e-12)
+
+# %% [markdown]
+# The first two lines are equal, and the third needs no infinite number. With two scores $(x, 0)$, the
+# first probability is $e^x / (e^x + 1) = \sigma(x)$: the sigmoid is softmax for two classes.
 #
 # ### The slopes of softmax
 #
