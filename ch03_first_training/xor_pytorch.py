@@ -381,10 +381,12 @@ plt.show()
 #
 # (The spikes come from steps that are too long for a moment, as in lesson 3.3.)
 #
-# So the training loss does not tell the right size, since the largest network always wins there. The
-# validation loss does, and it also tells when to stop, at the dot, the best epoch, whose state we have
-# kept. That is called _early stopping_, and lesson 8.5 studies it. What has the large network learned
-# after its best epoch? We draw the regions of the three species at the best and at the last epoch.
+# So the training loss does not tell which network to take and when to stop: by it, the last epochs of the
+# two larger networks would be the best. The validation loss tells both. At the dot is the best epoch,
+# whose state we have kept. To take it instead of the last one is called _early stopping_, and lesson 8.5
+# studies it. (Four and sixty-four neurons are close at their best epochs, and another split may choose
+# the other one.) What has the large network learned after its best epoch? We draw the regions of the
+# three species at the best and at the last epoch.
 
 # %%
 at_best = PenguinClassifier(64, center, spread)
