@@ -583,10 +583,10 @@ lengths = np.linspace(-2.4, 3.2, 15)  # in standard deviations
 depths = np.linspace(-2.4, 2.7, 15)
 losses = []
 snapshots = {0: score_map(model, lengths, depths)}  # number of steps: scores (15, 15)
-for n_steps in (10, 20):
+for n_steps in (10, 10):
     losses += train(model, inputs[:n_train], targets[:n_train], n_steps)
     snapshots[len(losses)] = score_map(model, lengths, depths)
-for step in range(0, len(losses), 10):
+for step in range(0, len(losses), 5):
     print(f"step {step:3d}   loss {losses[step]:.4f}")
 train_accuracy = accuracy(model, inputs[:n_train], targets[:n_train])
 test_accuracy = accuracy(model, inputs[n_train:], targets[n_train:])
@@ -619,8 +619,8 @@ fig.suptitle("Score of the network: the decision boundary is black")
 plt.show()
 
 # %% [markdown]
-# In the first panel the boundary has nothing to do with the birds. The first few steps move it between
-# the two species, and the many steps after that change little. Most of the loss is gone by then, too. The
+# In the first panel the boundary has nothing to do with the birds. The first ten steps move it between
+# the two species, and the ten after that change little. Most of the loss is gone by then, too. The
 # network is right on nearly all birds, those that it was trained on and those that were held out.
 #
 # ## The same in PyTorch
