@@ -13,7 +13,7 @@
 # **You will build** the gradient of every intermediate result, line by line, then three short formulas
 # that replace most of the lines, and train with them. **You need** a training cycle in PyTorch (4.4),
 # cross-entropy (5.5), mini-batches (5.6), the chain rule for vectors (6.1), and forward lines with
-# backward partners (6.2). It runs for about twenty seconds.
+# backward partners (6.2).
 
 # %%
 import math
