@@ -383,8 +383,9 @@ print(f"largest difference {max((ours - theirs).abs().max().item() for ours, the
 #
 # The loss is the mean cross-entropy of the eleven characters. We also smooth the labels: cross-entropy
 # against a certain answer is never satisfied and wants the right logit ever larger. Label smoothing (5.5)
-# takes a share $\varepsilon$ of the target and spreads it over all $V$ characters, $q = (1 -
-# \varepsilon)\,\text{one-hot} + \varepsilon / V$. The loss can then fall no lower than the entropy of $q$.
+# takes a share $\varepsilon$ of the target and spreads it over all $V$ characters:
+# $q = (1 - \varepsilon)\,\text{one-hot} + \varepsilon / V$. The loss can then fall no lower than the entropy
+# of $q$.
 # (A loss over padded answers would need `ignore_index=PAD`; ours all have twelve characters.)
 #
 # What should the first loss be, if an untrained network gives every character the same probability? And can

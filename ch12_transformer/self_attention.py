@@ -356,8 +356,8 @@ assert np.array_equal(np.flatnonzero(change), np.arange(3, n_longest))
 # ## Backward
 #
 # For training we need the gradient of the loss $L$ with respect to $Q$, $K$ and $V$. Attention is two
-# matrix products with a softmax between them, and each of these passes the gradient on as in lessons 6.4
-# and 5.2. From the output back, with $\partial L / \partial O$ for the gradient at the output:
+# matrix products with a softmax between them, and each of these passes the gradient on as
+# before (6.4, 5.2). From the output back, with $\partial L / \partial O$ for the gradient at the output:
 #
 # $$\begin{aligned}
 #   \frac{\partial L}{\partial V} &= W^\top \frac{\partial L}{\partial O}, \qquad
