@@ -549,7 +549,7 @@ assert max(circles[-20:]) > 0.5 * circles[0], "without zero_grad it keeps swingi
 # ## Going further
 #
 # This part can be skipped at first. It shows what the graph costs in memory, hooks, which read gradients
-# between the leaves (lessons 7.5 and 10.4 use them), second derivatives, and operations with a `backward`
+# between the leaves (lessons 7.5 and 10.3 use them), second derivatives, and operations with a `backward`
 # of your own, one of which is an exercise of this chapter.
 #
 # ### What a kept loss keeps alive

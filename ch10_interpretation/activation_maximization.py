@@ -165,7 +165,7 @@ plt.show()
 
 # %% [markdown]
 # These pictures win, and show little. The space of images is vast, and most directions that raise a score
-# leave the images that the network was trained on. Lesson 10.6 makes a weapon of that. Here we want to
+# leave the images that the network was trained on. Lesson 10.5 makes a weapon of that. Here we want to
 # learn what the network knows, so we must keep the ascent near images.
 #
 # ## Three rules

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10.6 Adversarial examples: a step too small to see, in the worst direction
+# # 10.5 Adversarial examples: a step too small to see, in the worst direction
 #
 # A thousand people lean on a wall, each with one finger. Leaning at random, they do nothing to it. Leaning
 # all the same way, they push it over. An image has many thousand pixels, and the gradient says for each of

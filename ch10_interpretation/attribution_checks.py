@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10.5 Attribution checks: is the picture about the model?
+# # 10.4 Attribution checks: is the picture about the model?
 #
 # A portrait painter delivers a fine picture. Then you learn that he paints everyone the same way and never
 # looks up. The picture persuades as before; only another sitter would have shown the fraud. Maps of "what
@@ -8,7 +8,7 @@
 #
 # **You will build** saliency, SmoothGrad and integrated gradients, the rank correlation that compares two
 # maps, and three tests for any method that draws one. **You need** guided backpropagation (10.1), Grad-CAM
-# (10.4), and SqueezeNet (9.5).
+# (10.3), and SqueezeNet (9.5).
 
 # %%
 import contextlib
@@ -280,7 +280,7 @@ assert kept["size of integrated", 3] > 0.7 and with_image > 0.7 and not blank.an
 # ## The same for an ImageNet network
 #
 # SqueezeNet on three photos, with two methods from the last lessons. For guided backpropagation (10.1)
-# the ReLUs must not work in place; Grad-CAM (10.4) weighs the last maps by their mean gradient. We redraw
+# the ReLUs must not work in place; Grad-CAM (10.3) weighs the last maps by their mean gradient. We redraw
 # nothing but the last layer, the one that tells classes apart.
 
 # %%

@@ -540,7 +540,7 @@ plt.show()
 
 # %% [markdown]
 # The guided picture is the prettiest. Is it also the truest? It follows edges, and a picture of edges
-# would look good whatever the network had learned. Lesson 10.5 puts that to the test.
+# would look good whatever the network had learned. Lesson 10.4 puts that to the test.
 #
 # ## What may not be covered
 #

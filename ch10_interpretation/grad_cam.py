@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10.4 Grad-CAM: which part of the photo spoke for this answer?
+# # 10.3 Grad-CAM: which part of the photo spoke for this answer?
 #
 # A jury reaches a verdict, and you want to know what convinced it. Ask each member: how strongly did you
 # see your thing, where did you see it, and how much did the verdict depend on you? Add up the answers over

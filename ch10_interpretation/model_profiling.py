@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10.7 Model profiling: what a network costs, and where the time goes
+# # 10.6 Model profiling: what a network costs, and where the time goes
 #
 # A removal firm quotes by the number of boxes. How long the day takes depends on the stairs, too, on the
 # van, and on who waits for whom. A network's boxes are its multiplications, quickly counted and often

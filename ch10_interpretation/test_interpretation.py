@@ -324,7 +324,7 @@ def test_what_the_network_keeps_near(activation_maximization):
     assert (pictures >= low).all() and (pictures <= high).all()
 
 
-# 10.4 grad_cam
+# 10.3 grad_cam
 
 
 def small_cam_network(n_maps=5, n_classes=4, inplace=False):
@@ -438,7 +438,7 @@ def test_the_tag_hangs_where_it_should(grad_cam):
     assert kinds.shape == (2, 1, 28, 28) and labels.tolist() == [0, 1]
 
 
-# 10.5 attribution_checks
+# 10.4 attribution_checks
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
@@ -574,7 +574,7 @@ def test_methods_beat_random_and_ink_beats_gradients(attribution_checks):
     assert area["integrated"][0] < area["darkest ink"][0] < area["saliency"][0]
 
 
-# 10.6 adversarial_examples
+# 10.5 adversarial_examples
 
 
 @pytest.mark.parametrize("n_pixels", [1, 2, 7])
@@ -697,7 +697,7 @@ def test_adversarial_training_costs_and_saves(adversarial_examples):
     assert adversarial_examples.seen > adversarial_examples.through + 0.5
 
 
-# 10.7 model_profiling
+# 10.6 model_profiling
 
 
 @pytest.mark.parametrize("groups", [1, 2, 6])
@@ -837,7 +837,7 @@ def test_occlusion_map_speed(filters_and_activations, timed, device, implementat
     torch.testing.assert_close(ours.cpu(), expected, rtol=1e-3, atol=1e-4)
 
 
-# benchmarks: 10.4 Grad-CAM
+# benchmarks: 10.3 Grad-CAM
 
 
 @pytest.mark.benchmark(group="Grad-CAM of features[12], SqueezeNet, 224 pixels, float32")
@@ -864,7 +864,7 @@ def test_grad_cam_speed(grad_cam, timed, device, implementation, batch_size):
     torch.testing.assert_close(heats.cpu(), expected.expand(batch_size, -1, -1), rtol=1e-3, atol=1e-4)
 
 
-# benchmarks: 10.6 FGSM step
+# benchmarks: 10.5 FGSM step
 
 
 @pytest.mark.parametrize(
@@ -888,7 +888,7 @@ def test_fgsm_speed(adversarial_examples, timed, device, batch_size, implementat
     assert (changed[:1] == expected).float().mean().item() > 0.9  # a gradient near zero may take either sign
 
 
-# benchmarks: 10.7 inference latency
+# benchmarks: 10.6 inference latency
 
 ON_THE_CPU = {("SqueezeNet 1.1", 1), ("SqueezeNet 1.1", 8), ("MobileNetV2", 1), ("ResNet-18", 1)}
 LATENCIES = [
