@@ -5,13 +5,13 @@
 # and the best rate took us to the bottom in one step. On the loss map of the penguins the walk broke,
 # too, but we had not predicted where, and even a good rate took dozens of steps. The reason is that the
 # map is narrow across its valley and long along it, so that it has a different curvature in each
-# direction. This lesson finds those that count. People who train large networks watch the largest one,
-# because it decides which learning rates are safe.
+# direction. This lesson finds the two that count, the largest and the smallest. People who train large
+# networks watch the largest one, because it decides which learning rates are safe.
 #
 # **You will build** the table of all curvatures, the *Hessian matrix*, find its two special directions,
-# predict the learning rate at which the penguins' walk breaks and how many steps it needs, and tell
-# valleys from peaks and saddles. **You need** a matrix as a machine (2.1), gradients (2.4) and gradient
-# descent (2.5).
+# predict the learning rate at which the penguins' walk breaks, see what decides the number of steps, and
+# tell valleys from peaks and saddles. **You need** a matrix as a machine (2.1), gradients (2.4) and
+# gradient descent (2.5).
 
 # %%
 import csv
@@ -51,8 +51,8 @@ HERE = Path(globals().get("__file__", "")).parent
 #
 # ## The Hessian
 #
-# The same by measurement: take a short step along an axis, forward and back, and see how the gradient
-# changes. Each axis gives one column.
+# To measure the same, we take a short step along an axis, forward and back, and see how the gradient
+# changes, which gives one column for each axis.
 
 
 # %%
@@ -117,9 +117,10 @@ plt.show()
 # %% [markdown]
 # The curvature is largest at 45°, the direction of $(1, 1)$, and smallest at 135°, the direction of
 # $(1, -1)$, and these two extremes are the eigenvalues. On the map the two eigenvectors stand at a right
-# angle, and they are the axes of the ellipses: along the short axis the ground bends strongly, along the
-# long axis weakly. For a symmetric matrix of any size it is the same: there are as many eigenvectors as
-# axes, all at right angles, and the eigenvalues range from the smallest to the largest curvature.
+# angle, and they are the axes of the ellipses that the contours form: along the short axis the ground
+# bends strongly, along the long axis weakly. For a symmetric matrix of any size it is the same: there are
+# as many eigenvectors as axes, all at right angles, and the eigenvalues range from the smallest to the
+# largest curvature.
 #
 # ## The Hessian of the penguins
 #
@@ -243,13 +244,13 @@ axes[0].set_ylabel("b (kg)")
 plt.show()
 
 # %% [markdown]
-# Every walk starts at the square. The thin lines are the two eigenvectors, dashed along the valley and
-# solid across it. On the left both factors are positive: the part across the valley vanishes after a few
-# steps, and the part along it shrinks slowly. In the middle the factor across is close to $-1$, so the
-# walk jumps from one side to the other and still comes closer. On the right this factor has passed $-1$.
-# Each jump is longer than the one before, although along the floor all is in order. The printed lines
-# show how sharp the limit is: a thousandth below it the walk still arrives, a thousandth above it flies
-# off. The steepest direction alone sets this limit:
+# Every walk starts at the square, and the thin lines are the two eigenvectors, dashed along the valley
+# and solid across it. On the left both factors are positive, so the part across the valley vanishes
+# after a few steps and the part along it shrinks slowly. In the middle the factor across is close to
+# $-1$, so the walk jumps from one side to the other and still comes closer. On the right this factor has
+# passed $-1$, so each jump is longer than the one before, although the part along the floor still
+# shrinks. The printed lines show how sharp the limit is: a thousandth below it the walk still arrives, a
+# thousandth above it diverges. The steepest direction alone sets this limit:
 #
 # $$\eta < \frac{2}{\lambda_{\max}} .$$
 #
@@ -329,9 +330,10 @@ for name, x in inputs.items():
 #
 # ## Kinds of level ground
 #
-# So far all curvatures were positive. The loss of a network has level ground of other kinds, too, where
-# the gradient is zero and no bottom is reached. Here are four functions of two numbers whose gradient is
-# zero at the dot. Can the eigenvalues tell the four apart? And what about $x^2 + y^4$ and $x^2 - y^4$?
+# So far all curvatures were positive, but the loss of a network has level ground of other kinds, too,
+# where the gradient is zero and no bottom is reached. Here are four functions of two numbers whose
+# gradient is zero at the dot. Can the eigenvalues tell the four apart? And what about $x^2 + y^4$ and
+# $x^2 - y^4$?
 
 # %%
 shapes = {
@@ -364,14 +366,14 @@ axes[0].set_ylabel("y")
 plt.show()
 
 # %% [markdown]
-# The arrows point downhill; red is low and blue is high. With two positive eigenvalues the ground rises
-# in every direction, so the dot is a minimum, and with two negative ones it is a maximum. With one of
-# each it is a *saddle*: arrows come in along one axis and leave along the other, so a small step in the
-# second direction is enough to slide away. A zero leaves the question open. The valley, $x^2 + y^4$ and
-# $x^2 - y^4$ have the same eigenvalues, although the second has its minimum at the dot and the third
+# The arrows point downhill, from high (blue) to low (red). With two positive eigenvalues the ground
+# rises in every direction, so the dot is a minimum, and with two negative ones it is a maximum. With one
+# of each it is a *saddle*: arrows come in along one axis and leave along the other, so a small step in
+# the second direction is enough to slide away. A zero leaves the question open. The valley, $x^2 + y^4$
+# and $x^2 - y^4$ have the same eigenvalues, although the second has its minimum at the dot and the third
 # falls away from it, because there the ground is too flat for curvature to decide. At a minimum of a
-# network none of its millions of curvatures may be negative, which is one reason why saddles are expected
-# to be common there (Dauphin et al. 2014).
+# network none of its millions of curvatures may be negative, which is one reason why saddles are
+# expected to be common there (Dauphin et al. 2014).
 #
 # ## The claims, checked
 #
@@ -404,14 +406,15 @@ assert signs["valley"] == signs["x² + y⁴"] == signs["x² − y⁴"], "a zero 
 # %% [markdown]
 # ## Going further
 #
-# This can be skipped at first. It shows in which sense every smooth function is a quadratic near a point,
-# which lessons 8.2 and 8.5 use, and what a step would be that knows the Hessian.
+# This can be skipped at first. It shows in which sense every smooth function is near a point a
+# *quadratic*, a sum of terms with at most two of the variables as factors, like the function on paper.
+# Lessons 8.2 and 8.5 use this. It also shows what a step would be that knows the Hessian.
 #
 # ### Every smooth function is nearly a quadratic
 #
-# The loss of a line is a quadratic, and the theory above is exact for it. The loss of a network is none.
-# But as a curve looks straight under a magnifying glass (2.3), a little less magnification shows its
-# bend. For a short step $s$ from the point $p$,
+# The loss of a line is a quadratic, and the theory above is exact for it. The loss of a network is no
+# quadratic, but as a curve looks straight under a magnifying glass (2.3), a little less magnification
+# shows its bend. For a short step $s$ from the point $p$,
 #
 # $$f(p + s) \approx f(p) + \nabla f \cdot s + \tfrac12\, s \cdot H s .$$
 #

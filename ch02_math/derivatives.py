@@ -134,11 +134,11 @@ plt.show()
 #
 # Nobody measures if a rule gives the answer at once. Let $u$ and $v$ be two functions of $x$.
 #
-# The *sum rule* says that slopes add: if $u$ grows by $3$ and $v$ by $2$ per step, $u + v$ grows by $5$.
-# For the *product rule*, think of a rectangle with the sides $u$ and $v$ (left figure). If both sides
-# grow a little, the area grows by a strip along each side, $v$ times the growth of $u$ and $u$ times the
-# growth of $v$. There is also a small corner, the product of both growths. With a step ten times smaller
-# the strips are ten times smaller but the corner a hundred times, so in the limit it does not count.
+# By the *sum rule* slopes add, so if $u$ grows by $3$ and $v$ by $2$ per step, $u + v$ grows by $5$. For
+# the *product rule*, think of a rectangle with the sides $u$ and $v$ (left figure). If both sides grow a
+# little, the area grows by a strip along each side, $v$ times the growth of $u$ and $u$ times the growth
+# of $v$. There is also a small corner, the product of both growths. With a step ten times smaller the
+# strips are ten times smaller but the corner a hundred times, so in the limit it does not count.
 #
 # The *chain rule* is about a function of a function. Suppose $u$ grows $3$ times as fast as $x$, and $y$
 # grows $2$ times as fast as $u$. Then $y$ grows $6$ times as fast as $x$, so rates multiply. We follow
@@ -184,10 +184,10 @@ plt.show()
 # factor $\cos u$. Together they are multiplied by the product of the two. Chapter 6 applies this rule to
 # long chains.
 #
-# Three more rules follow. The *power rule*: $x^n$ is a product of $n$ equal factors, and each of them
-# contributes one strip, $x^{n-1}$. The *quotient rule*: if $q = u / v$, then $u = qv$ and by the product
-# rule $u' = q'v + qv'$, which we solve for $q'$. A constant factor stays: $(cu)' = cu'$, because a
-# constant does not grow.
+# Three more rules follow from these. The *power rule* gives $x^n$ the derivative $n x^{n-1}$, because
+# $x^n$ is a product of $n$ equal factors, and each of them contributes one strip, $x^{n-1}$. For the
+# *quotient rule* let $q = u / v$, so that $u = qv$ and by the product rule $u' = q'v + qv'$, which we
+# solve for $q'$. A constant factor stays, $(cu)' = cu'$, because a constant does not grow.
 #
 # ## Rules for five functions
 #
@@ -208,7 +208,9 @@ for base in (2, math.e, 3):
 # $\ln(a^b) = b \ln a$, because $e^x e^y = e^{x+y}$.
 #
 # The derivative of $y = \ln x$ follows from the chain rule: $e^y = x$, so $e^y \cdot y' = 1$ and
-# $y' = 1 / e^y = 1 / x$.
+# $y' = 1 / e^y = 1 / x$. With it the power rule holds for $n$ below zero and for fractions, too, if
+# $x > 0$. Because $x^n = e^{n \ln x}$, the chain rule gives $x^n \cdot n / x$, which is $n x^{n-1}$
+# again.
 #
 # For sine and cosine, let a point run round a circle of radius one with speed one. After the time $t$ it
 # is at $(\cos t, \sin t)$. In which direction does it move there?
@@ -281,13 +283,13 @@ for name, (f, by_rule) in examples.items():
 # ## How small should the step be?
 #
 # For the car the error of the measured slope was $h / 14$. Why not take $h = 10^{-14}$? Because a
-# computer rounds. It stores a number with about sixteen digits, and $f(x + h)$ and $f(x - h)$ then agree
-# in nearly all of them, so that their difference consists of the last, rounded ones. So there are two
-# errors. The *truncation error*, because the curve is not straight, falls with $h$ if we measure on one
-# side and with $h^2$ on both. The *rounding error* grows like $\varepsilon / h$, where $\varepsilon$ is
-# the gap between $1$ and the next number. Up to constants the sums are $h + \varepsilon / h$ on one side
-# and $h^2 + \varepsilon / h$ on both. At the smallest sum the derivative with respect to $h$ is zero,
-# which gives
+# computer stores only about sixteen digits of a number and rounds the rest, and $f(x + h)$ and $f(x - h)$
+# then agree in nearly all of them, so that their difference consists of the last, rounded ones. So there
+# are two errors, and both depend on $h$. The *truncation error*, because the curve is not straight, falls
+# with $h$ if we measure on one side and with $h^2$ on both. The *rounding error* grows like
+# $\varepsilon / h$, where $\varepsilon$ is the gap between $1$ and the next number. Up to constants the
+# sums are $h + \varepsilon / h$ on one side and $h^2 + \varepsilon / h$ on both. At the smallest sum the
+# derivative with respect to $h$ is zero, which gives
 #
 # $$h = \varepsilon^{1/2} \ \text{ on one side}, \qquad h \approx \varepsilon^{1/3} \ \text{ on both sides}.$$
 #
@@ -378,6 +380,7 @@ assert errors["both sides, float64"].min() < 1e-9, "both sides in float64: more 
 assert errors["both sides, float32"].min() > 1e-6, "in float32 the best step leaves fewer than six digits"
 assert len(size_errors) == 3, "three sizes were tried"
 for name, (fixed, fitted) in list(size_errors.items())[1:]:
+    assert 3e-6 < fixed < 3e-4, f"{name}: a step of 1e-5 leaves four or five digits"
     assert fitted < fixed / 1000, f"{name}: a step that fits gains three digits"
 
 # %% [markdown]

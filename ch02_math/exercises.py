@@ -254,11 +254,17 @@ def puzzles(x, y, points):
 class Whole(np.ndarray):
     """An array that can only be used as a whole: it refuses to be walked through entry by entry."""
 
+    def is_pair_of_columns(self):
+        """Whether this is points.T, whose two rows, all the x and all the y, may be taken apart."""
+        return self.ndim == 2 and len(self) == 2
+
     def __iter__(self):
-        raise AssertionError("a loop walks through the entries here; use whole arrays")
+        assert self.is_pair_of_columns(), "a loop walks through the entries here; use whole arrays"
+        return super().__iter__()
 
     def __getitem__(self, index):
-        assert not isinstance(index, int), "single entries are picked here, as in a loop; use whole arrays"
+        if isinstance(index, int):
+            assert self.is_pair_of_columns(), "single entries are picked, as in a loop; use whole arrays"
         return super().__getitem__(index)
 
 
@@ -366,8 +372,8 @@ def check_derivatives(answer):
 # ## 5 A measured gradient that is broken
 #
 # About half an hour. The function below should measure the gradient of f at x by central differences. It
-# has been used on vectors of floats and seemed to work, but its slopes are wrong, it fails on whole
-# numbers and on tables, and it writes into the array that it was given. Write a version without these
+# raises no error on vectors of floats, but its slopes are wrong there, it fails on whole numbers and on
+# tables, and it writes into the array that it was given. Write a version without these
 # faults.
 
 

@@ -206,10 +206,11 @@ plt.show()
 
 # %% [markdown]
 # The walk sees only the slope under its feet, so it ends in the valley in which it starts: a *local
-# minimum*, which need not be the deepest one, the *global minimum*. Two starts close to the watershed, on
-# either side of it, end far apart. The table shows that the factor is still at work. Near its bottom each
-# valley looks like a parabola, and the measured factor is $1 - \eta\lambda$ with the curvature
-# $\lambda = f''$ at that bottom. So the narrower valley allows only a smaller rate.
+# minimum*, which need not be the deepest one, the *global minimum*. Two starts close to the border
+# between the valleys (the watershed in the figure), on either side of it, end far apart. The table shows
+# that the factor is still at work. Near its bottom each valley looks like a parabola, and the measured
+# factor is $1 - \eta\lambda$ with the curvature $\lambda = f''$ at that bottom. So the narrower valley
+# allows only a smaller rate.
 #
 # ## A line through real penguins
 #

@@ -231,11 +231,12 @@ np.testing.assert_allclose(gradient_at_guess, measured, rtol=1e-8)
 # ## A step in any direction
 #
 # So far we can walk along $w$ or along $b$. What about the directions in between? At a close look a
-# smooth curve is a straight line (2.3), and in the same way smooth ground is nearly flat, like a tilted
-# board. There a step $(s_w, s_b)$ can be taken in two parts, and each changes the height by its slope
-# times its length: the first, along $w$, by $\frac{\partial L}{\partial w} s_w$, and the second, along
-# $b$, by $\frac{\partial L}{\partial b} s_b$. The sum of two products is a dot product (2.1). For a
-# direction $d$ of length one it is the slope in that direction, the *directional derivative*:
+# smooth curve, one without corners and jumps, is a straight line (2.3), and in the same way smooth ground
+# is nearly flat, like a tilted board. There a step $(s_w, s_b)$ can be taken in two parts, and each
+# changes the height by its slope times its length: the first, along $w$, by
+# $\frac{\partial L}{\partial w} s_w$, and the second, along $b$, by $\frac{\partial L}{\partial b} s_b$.
+# The sum of two products is a dot product (2.1). For a direction $d$ of length one it is the slope in
+# that direction, the *directional derivative*:
 #
 # $$D_d L = \frac{\partial L}{\partial w} d_w + \frac{\partial L}{\partial b} d_b = \nabla L \cdot d .$$
 #
@@ -449,10 +450,11 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Single birds point all over the plane. In an average, errors in different directions cancel, so the
-# batches gather around the arrow of all birds. This is why a network can be trained with one small batch
-# after another. But we have looked at one point only, far from the best line. At the lowest point the
-# full gradient is zero, and there the direction of a batch is chance.
+# Single birds point in very different directions, many of them opposite to others. In an average, errors
+# in different directions cancel, so the batches gather around the arrow of all birds. This is why a
+# network can be trained with one small batch after another. But we have looked at one point only, far
+# from the best line. At the lowest point the full gradient is zero, and there the direction of a batch
+# is chance.
 
 # %%
 assert 0.15 < wrong_way[1] < 0.35, "about a quarter of the single birds point the wrong way"

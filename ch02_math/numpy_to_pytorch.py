@@ -4,9 +4,8 @@
 # Everything so far was computed with NumPy arrays. Networks are trained with a library such as PyTorch,
 # whose *tensor* (the word of lesson 2.1, now as a Python type) is an array of the same kind with two
 # additions: it can compute its own gradients, and it can live on a graphics card. Most of what you know
-# carries over, some of it under another name, but a few things behave differently, and nothing warns you.
-# Which ones are they? Nearly everybody who changes from one library to the other loses an afternoon to
-# one of them.
+# carries over, some of it under another name, but a few things behave differently, and nothing warns
+# you. Which are the few that somebody who changes from one library to the other has to know?
 #
 # **You will build** the same gradient descent in both libraries, compare the two number by number, and
 # collect what is the same and what differs. **You need** array operations (2.2), gradient descent (2.5)
@@ -53,9 +52,9 @@ print(f"a thousand numbers: list {list_bytes:,} bytes, array {array_bytes:,} byt
 # %% [markdown]
 # ## The dtype decides
 #
-# Photos come as `uint8`, whole numbers from $0$ to $255$ in one byte each. We want this photo brighter by
-# $100$. What will plain addition do to its bright parts? The other way is to convert to floats, add, clip
-# to the range of a byte, and convert back.
+# Photos come as `uint8`, whole numbers from $0$ to $255$ in one byte each. If we want this photo
+# brighter by $100$, what will plain addition do to its bright parts? The other way is to convert to
+# floats, add, clip to the range of a byte, and convert back.
 
 # %%
 photo = plt.imread(HERE / "data" / "coffee.jpg")  # (H, W, 3) uint8
@@ -98,8 +97,8 @@ for dtype in (np.float64, np.float32):
 # ## Choosing entries
 #
 # A slice picks a range, a list of numbers picks the entries at those places, and a *boolean mask*, an
-# array of true and false, picks the entries where it is true. A mask is written like a question: which
-# birds are gentoos, and who is heavier than six kilograms?
+# array of true and false, picks the entries where it is true. A mask is written like a question, and
+# here we ask which birds are gentoos and which are heavier than six kilograms.
 
 # %%
 COLUMNS = ("flipper_length_mm", "body_mass_g")
@@ -125,9 +124,9 @@ copy[1] = -2
 print(f"original {original}   view {view}   copy {copy}")
 
 # %% [markdown]
-# The few birds over six kilograms are all gentoos. The last line shows what one forgets: a slice is a
-# view of the same memory (2.2), so writing into it changed the original, while a list of places (and a
-# mask, too) gives a copy.
+# The few birds over six kilograms are all gentoos. The last line shows what one forgets, namely that a
+# slice is a view of the same memory (2.2), so writing into it changed the original, while a list of
+# places (and a mask, too) gives a copy.
 #
 # ## Random numbers that can be repeated
 #
@@ -143,8 +142,8 @@ for name, seed in (("seed 0", 0), ("seed 0, again", 0), ("seed 1", 1)):
     print(f"{name:20s}{draws[name].round(3)}")
 
 # %% [markdown]
-# The two with the same seed agree. PyTorch has generators with sequences of their own, and
-# `torch.manual_seed(0)` sets their seed.
+# The two with the same seed agree, and the third differs. PyTorch has generators with sequences of their
+# own, and `torch.manual_seed(0)` sets their seed.
 #
 # ## The first tensor
 #
@@ -190,12 +189,12 @@ for (in_numpy, in_torch), (ours, theirs) in table.items():
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 # %% [markdown]
-# All pairs agree. `t.item()` turns a tensor with one entry into a Python number, and `t.tolist()` and
-# `t.numpy()` turn a whole tensor into a list or an array.
+# All pairs agree, and for the way back `t.item()` turns a tensor with one entry into a Python number,
+# and `t.tolist()` and `t.numpy()` turn a whole tensor into a list or an array.
 #
 # ## What differs
 #
-# Six things behave differently. Read the code first, and guess for each of the six what it prints.
+# Six things behave differently, so read the code first, and guess for each of the six what it prints.
 
 # %%
 print(f"1. a list of floats: {np.array([0.1]).dtype} in NumPy, {torch.tensor([0.1]).dtype} in PyTorch")
@@ -347,10 +346,10 @@ plt.show()
 #
 # ## A tensor lives on a device
 #
-# A tensor lives on a *device*: the `cpu`, or an accelerator such as a graphics card. `.to(device)` moves
-# it, and what is computed from it is computed there. The first line below asks for this machine's
-# accelerator, if it has one, and many PyTorch programs begin in this way. Lesson 4.5 is about when a
-# device pays.
+# A tensor lives on a *device*, which is the `cpu` or an accelerator such as a graphics card.
+# `.to(device)` moves it, and what is computed from it is computed there. The first line below asks for
+# this machine's accelerator, if it has one, and many PyTorch programs begin in this way. Lesson 4.5 is
+# about when a device pays.
 
 # %%
 device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")

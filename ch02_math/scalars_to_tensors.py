@@ -417,7 +417,7 @@ assert min(*distance_shares, *cosine_shares) > 2 * by_chance, "all measures are 
 assert distance_shares[1] > distance_shares[0] + 0.05, "without scaling the distance is worse"
 assert cosine_shares[0] > distance_shares[0] + 0.05, "the cosine suffers less"
 assert mass_share > 0.99, "unscaled, the mass makes up almost all of the length"
-assert np.median(mass_entries) > 0.99, "divided by the length, the mass is about 1 or −1"
+assert np.mean(mass_entries > 0.99) > 0.9, "divided by the length, the mass is about 1 or −1 for most birds"
 assert matrix_vector(matrices["collapse"], [2, -1]) == [0, 0], "the collapse sends (2, −1) to zero"
 assert [array.ndim for array in objects.values()] == [0, 1, 2, 3, 4], "the objects have 0 to 4 axes"
 assert means[0] > means[1] > means[2], "the photo is brightest in red and darkest in blue"

@@ -124,9 +124,9 @@ tables = {
     "plus shape (4,)": np.broadcast_to(row, (3, 4)),
     "gives shape (3, 4)": column + row,  # (3, 1) + (4,) -> (3, 4)
 }
-in_memory = [
-    np.arange(4) == np.zeros((3, 1)),
-    np.arange(3)[:, None] == np.zeros(4),
+in_memory = [  # each (3, 4): true where a number exists, false where it is read again
+    np.arange(4) == np.zeros((3, 1)),  # (4,) with (3, 1): true in the first column
+    np.arange(3)[:, None] == np.zeros(4),  # (3, 1) with (4,): true in the first row
     np.ones((3, 4), dtype=bool),
 ]
 fig, axes = plt.subplots(1, 3, figsize=(14, 2.8), layout="constrained")
@@ -212,7 +212,7 @@ assert table.sum(axis=0).tolist() == [5, 7, 6] and table.sum(axis=1).tolist() ==
 assert outcome(np.broadcast_shapes, (2, 3), (2,)) == "refused"
 
 # %% [markdown]
-# Each row was divided by its own sum.
+# Each row was divided by its own sum, which without `keepdims` would have been refused.
 #
 # ## An array in memory
 #
@@ -357,8 +357,8 @@ plt.show()
 # In each panel the dark parts of $A$ and $B$ give the dark part of $AB$: one entry, one column, or a
 # table that covers all of $AB$ and is one of the $m$ tables to be added.
 #
-# There is a fourth way. A matrix is a machine that moves vectors (2.1), and $AB$ is two machines in a
-# row, first $B$, then $A$. Does the order matter?
+# In a fourth way, a matrix is a machine that moves vectors (2.1), and $AB$ is two machines in a row,
+# first $B$, then $A$. Does the order matter?
 
 # %%
 turn = np.array([[0, -1], [1, 0]])  # a quarter of a turn, counterclockwise
@@ -374,11 +374,11 @@ assert np.array_equal((shear @ turn) @ vector, shear @ (turn @ vector))  # (2, 2
 #
 # ## Many products at once
 #
-# `@` works on the last two axes. All axes before them count the products, one for each of their entries,
-# and they broadcast by the rule above. `einsum` writes any such sum with letters: each axis gets a
-# letter, equal letters walk together, and a letter that is missing on the right is summed over. The
-# matrix product $\sum_k A_{ik} B_{kj}$ is `ik,kj->ij`, and a layer of neurons with inputs (b, i) and
-# weights (o, i) is `bi,oi->bo`.
+# `@` works on the last two axes. All axes before them only number the products, and they broadcast by the
+# rule above. `einsum` writes any such sum with letters: each axis gets a letter, equal letters walk
+# together, and a letter that is missing on the right is summed over. The matrix product
+# $\sum_k A_{ik} B_{kj}$ is `ik,kj->ij`, and a layer of neurons with inputs (b, i) and weights (o, i) is
+# `bi,oi->bo`.
 
 # %%
 a = rng.normal(size=(32, 5, 3))  # (B, n, m)
@@ -484,10 +484,10 @@ plt.show()
 
 # %% [markdown]
 # Between the three loops and `@` there are usually two to four powers of ten, although both do the same
-# arithmetic. There are four reasons. Python handles each number as an object of its own, while compiled
-# code runs through memory. A processor can work on two to sixteen neighbouring numbers in one
-# instruction. A library may spread a large product over all cores of the processor. And it uses each
-# number several times while it is near.
+# arithmetic. The first of four reasons is that Python handles each number as an object of its own, while
+# compiled code runs through memory. Second, a processor can work on two to sixteen neighbouring numbers
+# in one instruction. Third, a library may spread a large product over all cores of the processor, and
+# fourth, it uses each number several times while that number is in the fast memory near the processor.
 #
 # ### Memory order
 #

@@ -54,6 +54,20 @@ def looped_sums(x, y, points):
     return sums
 
 
+def looped_distances(x, y, points):
+    return [[np.linalg.norm(one - other) for other in points] for one in points]
+
+
+def by_coordinates(x, y, points):
+    first, second = points.T
+    return np.hypot(first[:, None] - first, second[:, None] - second)
+
+
+def by_numbered_coordinates(x, y, points):
+    squares = [(points.T[axis][:, None] - points.T[axis]) ** 2 for axis in (0, 1)]
+    return np.sqrt(squares[0] + squares[1])
+
+
 def indexed_sums(x, y, points):
     return [sum(x[j] for j in range(i + 1)) for i in range(len(x))]
 
@@ -213,6 +227,7 @@ WRONG = {
         (puzzles("running sums", lambda x, y, p: 1.0 * x), "that is x itself"),
         (puzzles("running sums", looped_sums), "a loop walks through"),
         (puzzles("running sums", indexed_sums), "single entries are picked"),
+        (puzzles("distances", looped_distances), "a loop walks through"),
         (
             puzzles("distances", lambda x, y, p: ((p[:, None] - p) ** 2).sum(-1)),
             "the squares of the distances",
@@ -304,6 +319,11 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_the_solution_is_done(exercises, name):
     assert exercises.verdict_on(name, exercises.solutions[name]) == "done"
+
+
+@pytest.mark.parametrize("distances", [by_coordinates, by_numbered_coordinates])
+def test_the_two_coordinates_may_be_taken_apart(exercises, distances):
+    assert exercises.verdict_on("puzzles", puzzles("distances", distances)) == "done"
 
 
 @pytest.mark.parametrize("name", WRONG)
