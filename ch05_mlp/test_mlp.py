@@ -273,6 +273,10 @@ def test_drawn_line_is_where_the_score_is_zero(perceptron):
     np.testing.assert_allclose(line @ weight[:2] + weight[2], 0, atol=1e-9)
 
 
+def test_limits_leave_a_little_room(perceptron):
+    assert perceptron.limits(np.array([3.0, -1.0, 1.0])) == pytest.approx((-1.24, 3.24))
+
+
 def test_classes_are_drawn_under_their_own_names(perceptron):
     points, is_positive = np.arange(10.0).reshape(5, 2), np.array([True, False, False, True, False])
     fig, ax = plt.subplots()
@@ -861,6 +865,12 @@ def test_cross_entropy_matches_torch(loss_functions, n_examples, n_classes, scal
     np.testing.assert_allclose(
         loss_functions.log_softmax(logits), F.log_softmax(u, 1).detach(), rtol=1e-10, atol=1e-12
     )
+
+
+def test_differences_from_torch_are_told(loss_functions):
+    assert max(loss_functions.compare_with_torch(*loss_functions.pairs["cross-entropy"])) < 1e-9
+    with pytest.raises(AssertionError):
+        loss_functions.compare_with_torch(loss_functions.mse, F.l1_loss, np.ones(3), np.zeros(3))
 
 
 def test_a_forbidden_class_stays_finite(loss_functions):
