@@ -103,6 +103,21 @@ def judge(choices, allowed, replies):
         assert choice not in reply, f"{question}: {reply[choice]}"
 
 
+def judge_number(choices, question, expected, slips, hint):
+    """Pass if the number is right; else fail with the slip that gives it, or with the hint.
+
+    choices: {question: number}; slips: [(reply, wrong number), ...]. No reply says the right number.
+    """
+    assert question in choices, f"{question!r} is missing: put it back"
+    given = choices[question]
+    assert isinstance(given, (int, float)), f"{question}: {given!r} is no number, write it without quotes"
+    if np.isclose(given, expected):
+        return
+    for reply, wrong in slips:
+        assert not np.isclose(given, wrong), f"{question}: {reply}"
+    raise AssertionError(f"{question}: {given:g} is not right, {hint}")
+
+
 # %% [markdown]
 # ## 1 Which way to learn?
 #
@@ -200,8 +215,8 @@ def check_paradigms(answer):
 #   this calendar year, from the yearly statistics (`"c"`), and the number of stays in earlier years
 #   (`"d"`).
 # - `contract`: will this customer cancel next month? The features are the months since signing (`"a"`),
-#   the complaints so far (`"b"`), the last bill (`"c"`), and the discount offered by the hotline for
-#   people who want to leave (`"d"`).
+#   the complaints so far (`"b"`), the last bill (`"c"`), and the discount with which the hotline
+#   tried to keep those who had called to cancel (`"d"`).
 # - `skin`: is this spot on the skin dangerous? A laboratory examined each spot, which gives the labels
 #   (`"a"`). There are five photographs of each spot, and of all the photographs a fifth, picked at
 #   random, becomes the test set (`"b"`). The photographs are in colour (`"c"`). The network is chosen on
@@ -279,30 +294,31 @@ def check_neuron(answer):
     bias = -1.0
     for name, message in (("", [3.0, 1.0, 1.0]), ("second_", [1.0, 1.0, 1.0])):
         votes = np.array(message) * weight
-        slips = [
-            (f"{name}total: the bias is missing, the opinion before anything is known", votes.sum()),
-            (f"{name}total: the bias is negative, so it has to be taken away", votes.sum() - bias),
-            (
-                f"{name}total: a known sender speaks against spam, its weight is negative",
-                np.abs(votes).sum() + bias,
-            ),
-            (f"{name}total: that is the activation; the total itself may be negative", 0.0),
-        ]
         total = votes.sum() + bias
-        compare(got[f"{name}total"], total, slips)
-        silent = (f"{name}activation: the total is above zero, so the neuron is not silent", 0.0)
-        negative = (f"{name}activation: ReLU is silent below zero, so it passes on zero", total)
+        slips = [
+            ("the bias is missing, the opinion before anything is known", votes.sum()),
+            ("the bias is negative, so it has to be taken away", votes.sum() - bias),
+            ("a known sender speaks against spam, its weight is negative", np.abs(votes).sum() + bias),
+        ]
+        if total < 0:
+            slips.append(("that is the activation; the total itself may be negative", 0.0))
+        hint = "add up each input times its weight, and the bias"
+        judge_number(got, f"{name}total", total, slips, hint)
+        silent = ("the total is above zero, so the neuron is not silent", 0.0)
+        negative = ("ReLU is silent below zero, so it passes on zero", total)
         slips = [silent if total > 0 else negative]
-        slips.append((f"{name}activation: an active neuron passes on its total, not only a yes", 1.0))
-        compare(got[f"{name}activation"], max(total, 0.0), slips)
+        slips.append(("an active neuron passes on its total, not only a yes", 1.0))
+        hint = "it is the total if that is above zero, and otherwise zero"
+        judge_number(got, f"{name}activation", max(total, 0.0), slips, hint)
     slips = [
         (
-            "least: with so many the total is exactly zero, and only above zero is the neuron active",
+            "with so many the total is exactly zero, and only above zero is the neuron active",
             -bias - weight[1],
         ),
-        ("least: the known sender counts, too", 1 - bias),
+        ("the known sender counts, too", 1 - bias),
     ]
-    compare(got["least"], 1 - bias - weight[1], slips)
+    hint = "write down the total for one, two, three and more, and see where it first is above zero"
+    judge_number(got, "least", 1 - bias - weight[1], slips, hint)
 
 
 # %% [markdown]
@@ -372,14 +388,15 @@ def check_baselines(answer):
     got = answer()
     judge(got, BASELINES, BASELINE_REPLIES)
     slips = [
-        ("fraud_accuracy: in percent, please, not as a share", 0.999),
-        ("fraud_accuracy: that is the share of frauds, and those it gets wrong", 0.1),
-        ("fraud_accuracy: one in a hundred would be that; here it is one in a thousand", 99.0),
+        ("in percent, please, not as a share", 0.999),
+        ("that is the share of frauds, and those it gets wrong", 0.1),
+        ("one in a hundred would be that; here it is one in a thousand", 99.0),
     ]
-    compare(got["fraud_accuracy"], 99.9, slips)
+    hint = "count how many of a thousand payments the most common class gets right"
+    judge_number(got, "fraud_accuracy", 99.9, slips, hint)
     judge(got, ("better", "worse"), FRAUD_REPLIES)
-    slips = [("frauds_found: there are so many, but the baseline never says fraud", 1000)]
-    compare(got["frauds_found"], 0, slips)
+    slips = [("there are so many, but the baseline never says fraud", 1000)]
+    judge_number(got, "frauds_found", 0, slips, "the baseline gives the same answer to each payment")
 
 
 # %% [markdown]
@@ -429,28 +446,27 @@ def check_threshold(answer):
     stated = np.array([5, 10, 20, 30, 40, 60, 80, 90])
     fire = np.array([False, False, False, True, False, True, True, True])
 
-    def costs(limit, false_alarm=1, missed=4):
-        alarm = stated > limit
+    def costs(alarm, false_alarm=1, missed=4):
         return np.sum(alarm & ~fire) * false_alarm + np.sum(~alarm & fire) * missed
 
     slips = [
-        ("threshold: in percent, please, not as a share", 0.2),
-        ("threshold: a half is right only if both mistakes cost the same", 50.0),
-        (
-            "threshold: that would be right if an alarm at a fire cost 1 as well",
-            25.0,
-        ),
-        ("threshold: it is the other way round, a missed fire is the dear mistake", 80.0),
+        ("in percent, please, not as a share", 0.2),
+        ("a half is right only if both mistakes cost the same", 50.0),
+        ("that would be right if an alarm at a fire cost 1 as well", 25.0),
+        ("it is the other way round, a missed fire is the dear mistake", 80.0),
     ]
-    compare(got["threshold"], 20.0, slips)
+    hint = "at this chance a hundred evenings with an alarm must cost as much as a hundred without"
+    judge_number(got, "threshold", 20.0, slips, hint)
     for name, limit in (("cost_at_50", 50), ("cost_at_8", 8), ("cost_at_yours", 20)):
-        alarms = int(np.sum(stated > limit))
+        alarm = stated > limit
         slips = [
-            (f"{name}: that is the number of alarms; a right alarm costs nothing", alarms),
-            (f"{name}: that is the number of mistakes; they do not cost the same", costs(limit, 1, 1)),
-            (f"{name}: a false alarm costs 1 and a missed fire 4", costs(limit, 4, 1)),
+            ("an alarm is given only above the threshold, not at it", costs(stated >= limit)),
+            ("that is the number of alarms; a right alarm costs nothing", alarm.sum()),
+            ("that is the number of mistakes; they do not cost the same", costs(alarm, 1, 1)),
+            ("a false alarm costs 1 and a missed fire 4", costs(alarm, 4, 1)),
         ]
-        compare(got[name], costs(limit), [slip for slip in slips if slip[1] != costs(limit)])
+        hint = "go through the evenings: 1 for an alarm without fire, 4 for a fire without alarm"
+        judge_number(got, name, costs(alarm), slips, hint)
     judge(got, ("up", "down"), REBUILD_REPLIES)
 
 
@@ -528,11 +544,13 @@ def check_learning_curves(answer):
     got = answer()
     judge(got, REMEDIES, REMEDY_REPLIES)
     slips = [
-        ("best_epoch_of_B: there the training error is zero first, but judge by the validation error", 40),
-        ("best_epoch_of_B: the validation error has risen again by then", 80),
-        ("best_epoch_of_B: one step further the validation error is lower still", 10),
+        ("there the training error is zero first, but judge by the validation error", 40),
+        ("the validation error has risen again by then", 80),
+        ("one step further the validation error is lower still", 10),
+        ("that is the error; give the epoch after which it was reached", 18),
     ]
-    compare(got["best_epoch_of_B"], 20, slips)
+    hint = "look for the smallest number under B val., and give its epoch"
+    judge_number(got, "best_epoch_of_B", 20, slips, hint)
     judge(got, ("A", "B", "C", "D"), USE_REPLIES)
 
 
@@ -583,13 +601,15 @@ def check_overfitting(answer):
     got = answer()
     judge(got, ("small", "large"), OVERFIT_REPLIES)
     slips = [
-        ("images_apart: that is the difference in percent; now take it of 500", 1),
-        ("images_apart: that compares the training accuracies", 44),
-        ("images_apart: so many are right in all, how many more than the other?", 450),
+        ("that is the difference in percent; now take it of 500", 1),
+        ("that compares the training accuracies", 44),
+        ("so many are right in all, how many more than the other?", 450),
     ]
-    compare(got["images_apart"], 5, slips)
+    hint = "take both validation accuracies of the 500 images, and subtract"
+    judge_number(got, "images_apart", 5, slips, hint)
     judge(got, ("small", "large", "cannot tell"), BETTER_REPLIES)
-    expected = float(got["expect"])
+    expected = got["expect"]
+    assert isinstance(expected, (int, float)), f"expect: {expected!r} is no number, write it without quotes"
     assert expected < 99, "expect: that is the accuracy on images it has learned by heart"
     assert expected > 1, "expect: in percent, please, not as a share"
     assert expected < 92, "expect: do not mix in the training accuracy"
@@ -646,6 +666,8 @@ def check_life_cycle(answer):
     got = answer()
     steps = {step for pair in BEFORE for step in pair[:2]}
     assert set(got) == steps, f"the steps are {', '.join(sorted(steps))}"
+    for step, place in got.items():
+        assert isinstance(place, int), f"{step}: {place!r} is no number from 1 to 8, write it without quotes"
     assert sorted(got.values()) == list(range(1, 9)), "each number from 1 to 8 has to occur once"
     for first, second, reason in BEFORE:
         assert got[first] < got[second], f"{first} comes before {second}: {reason}"

@@ -98,10 +98,10 @@ plt.show()
 # It would be simpler to pass on every total, also the negative ones. What is the silence good for? Take a
 # single input, the temperature. A day at the beach should be neither cold nor hot. One neuron alone
 # cannot say so, because its total only rises with the temperature, or only falls. So we let one neuron
-# find out how far it is above 20 degrees and a second one how far it is above 30, and we let a third
-# listen to these two: it counts the first with the weight +1 and the second with the weight −3. On the
-# left the first two are silent below zero, and on the right they pass everything on. Which of the two
-# pictures recommends 25 degrees?
+# find out how far it is above 20 degrees (weight +1, bias −20) and a second one how far it is above 30
+# (weight +1, bias −30), and we let a third listen to these two: it counts the first with the weight +1
+# and the second with the weight −3. On the left the first two are silent below zero, and on the right
+# they pass everything on. Which of the two pictures recommends 25 degrees, but neither 10 nor 40?
 
 # %%
 # Draws what two neurons pass on at each temperature, and what a third makes of it, with and without ReLU.
@@ -127,18 +127,19 @@ plt.show()
 
 # %% [markdown]
 # On the left the orange total rises from 20 degrees to 30 and falls beyond, so this little network
-# recommends warm days that are not hot. On the right there is only a straight line. For each further
-# degree the first neuron adds one and the second takes away three, so the total falls by two everywhere,
-# and a single neuron with the weight −2 could do that alone. Without something like the silence, neurons
-# that listen to neurons add nothing new. With it, each of them can matter in its own range.
+# recommends warm days that are not hot. On the right there is only a straight line, which recommends the
+# coldest day most of all. For each further degree the first neuron adds one and the second takes away
+# three, so the total falls by two everywhere, and a single neuron with the weight −2 could do that alone.
+# Without something like the silence, neurons that listen to neurons add nothing new. With it, each of
+# them can matter in its own range.
 #
 # ## Layers
 #
 # Neurons that all look at the same thing form a layer. The picture is looked at by a *hidden layer*, here
 # of twelve neurons, each with weights of its own. The *output layer* has ten neurons, one for each digit,
 # and their inputs are the twelve activations, so they never see the picture. Their ten totals are called
-# *scores*, and a function called *softmax* turns the scores into probabilities that add up to 100 %. Only
-# the lead matters for it: a score that leads another by 4 gets about fifty times its probability.
+# scores (1.1), and a function called *softmax* turns the scores into probabilities that add up to 100 %.
+# Only the lead matters for it: a score that leads another by 4 gets about fifty times its probability.
 #
 # All weights and biases together are the *parameters* of the network. At first they are random numbers,
 # so the network looks for nothing in particular. What will it say to a seven?
@@ -324,10 +325,10 @@ print(f"with the large rate all hidden neurons end up silent on {100 * all_silen
 
 # %% [markdown]
 # In the middle panel both lines fall within a few epochs, and the network ends up reading nearly all
-# digits that it was never trained on. On the left the steps are so small that the network has hardly left
-# its start. On the right the steps are so large that they overshoot, and the network ends up guessing:
-# all its hidden neurons have fallen silent, on every image. So the learning rate has to be tried out.
-# From here on we keep the network in the middle.
+# digits that it was never trained on. On the left the steps are so small that after forty epochs it is
+# still wrong on most digits. On the right the steps are so large that they overshoot, and the network
+# ends up guessing: all its hidden neurons have fallen silent, on every image. So the learning rate has to
+# be tried out. From here on we keep the network in the middle.
 #
 # ## Learning by heart
 #
@@ -521,7 +522,7 @@ assert valley.min() < min(valley[0], valley[-1]), "the loss forms a valley along
 assert loss_moved < loss_here, "a step against the slope lowers the loss"
 assert errors[0, 1] > 75, "before training the network guesses"
 assert errors[-1, 1] < 8, "after training it reads more than nine in ten test digits"
-assert runs["tiny"][1][-1, 1] > 50, "with a tiny learning rate it has hardly left its start"
+assert runs["tiny"][1][-1, 1] > 50, "with a tiny learning rate it is still wrong on most digits"
 assert runs["large"][1][-1, 1] > 80, "with a large learning rate it ends up guessing"
 assert all_silent == 1, "at the large learning rate all hidden neurons have fallen silent, on every image"
 assert few_errors[-1, 0] == 0, "fifty images are learned by heart"

@@ -466,10 +466,10 @@ for place, name in enumerate(plans):
 # In the second world it is different. Without random steps each of the ten agents is content with the
 # shed. Near the shed, the step towards it is soon worth more than zero, and so it looks better than
 # everything untried. With more random steps more agents come across the hut, but they pay for it on every
-# walk. The agents of the orange bar explore in another way. They take no random step, but their values
-# begin at fifty instead of zero, so everything untried looks wonderful until it has been tried. So an
-# agent has to explore if an early success can hide a better one, and random steps are one way to do it
-# among others.
+# walk, so in the last column of the table the points rise at first and then fall again. The agents of the
+# orange bar explore in another way. They take no random step, but their values begin at fifty instead of
+# zero, so everything untried looks wonderful until it has been tried. So an agent has to explore if an
+# early success can hide a better one, and random steps are one way to do it among others.
 #
 # ## Which of the three is it?
 #
@@ -521,6 +521,10 @@ assert found["only the hut"][:4] == [n_agents] * 4, "with the hut alone, random 
 assert np.all(np.diff(earned["only the hut"][:4]) < 0), "and the more of them, the less a walk earns"
 assert found["hut and shed"][0] == 0, "with the shed, all agents without random steps are content with it"
 assert found["hut and shed"][3] > found["hut and shed"][1], "more random steps: more agents find the hut"
+ten_percent, thirty_percent, half = earned["hut and shed"][1:4]
+assert thirty_percent > max(ten_percent, half), (
+    "and they pay for it: the points of a walk rise at first and then fall again"
+)
 assert found["hut and shed"][4] == n_agents, "hopeful first values find it without a random step"
 
 # %% [markdown]

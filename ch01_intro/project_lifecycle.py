@@ -26,8 +26,8 @@
 # | 50 % | 20 coins | 5 × 10 = 50 coins | cover |
 #
 # So the stall should put up its cover long before rain is more likely than not. The chance above which it
-# pays is 20 %, two coins divided by ten. Such a limit is a *threshold*, and it follows from what the two
-# mistakes cost: a cover in vain is cheap, wet goods are dear.
+# pays is 20 %, two coins divided by ten. Such a limit is a threshold (1.1), and it follows from what the
+# two mistakes cost: a cover in vain is cheap, wet goods are dear.
 #
 # ## The question and the data
 #
@@ -418,14 +418,25 @@ print(
     f"lowest temperature before rain {lowest_wet:.1f} °C, before a dry day {lowest_dry:.1f} °C (four months)"
 )
 print(f"in July {coldest[today][july].mean():.1f} °C")
+right_without = {}  # how often the second learner is right in July with some features left out
+for left_out in (("lowest",), ("highest", "lowest")):
+    kept = [place for place, feature in enumerate(FEATURES) if feature not in left_out]
+    trained = fit(features[hasty_days][:, kept], tomorrow[hasty_days])
+    share = np.mean((chance(features[july][:, kept], trained) > 0.5) == tomorrow[july])
+    right_without[left_out] = share
+    print(f"trained without {' and '.join(left_out)}: right on {100 * share:.0f} % of the days in July")
 
 # %% [markdown]
 # Look at the bar for the lowest temperature. In winter the nights before rain are milder than the others,
 # probably because of the clouds, so both learners have a positive weight there. A night in July is far
 # milder than the average winter night, and the neuron multiplies on, as if more degrees always meant more
 # rain. The first learner has also seen summers, and it has learned a negative weight for the highest
-# temperature that outweighs the other. The second one never met a day that was warm and dry, so nothing
-# taught it to.
+# temperature that outweighs the other. In the second one that weight is smaller, probably because it
+# never met a day that was warm and dry.
+#
+# Would it help to leave the lowest temperature out? The last two lines say no. Then the highest takes its
+# place, because mild days in winter are wet ones, too, and the learner is as wrong as before. Only
+# without either temperature is it right on most days in July.
 #
 # What it learned is still true of winters, but the world in front of it has changed, and this is called
 # *drift*. It needs no mistake in the program, because prices, fashions, sensors and seasons move.
@@ -526,6 +537,8 @@ assert monthly["trained on four months"][6] < 0.2, (
 )
 assert added["trained on four months"].argmax() == 4, "what misleads it most is the lowest temperature"
 assert added["the learner"][3] < -added["the learner"][4], "the other one outweighs it by the highest"
+assert right_without[("lowest",)] < 0.2, "without the lowest temperature it is as wrong as before"
+assert right_without[("highest", "lowest")] > 0.8, "without either it is right on most days in July"
 assert wet_goods.sum() > 0 and wet_goods[1] > 0.8 * wet_goods.sum(), "wet goods fall on rain after a dry day"
 
 # %% [markdown]

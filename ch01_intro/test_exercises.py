@@ -28,7 +28,9 @@ WRONG = {
         ({"second_activation": -1.5}, "silent below zero"),
         ({"least": 3}, "only above zero"),
         ({"least": 2}, "the known sender counts"),
-        ({"total": 7}, "you have 7, it should be 0.5"),
+        ({"total": 7}, "total: 7 is not right, add up each input"),
+        ({"total": 0}, "total: 0 is not right"),
+        ({"total": "0.5"}, "total: '0.5' is no number"),
     ],
     "baselines": [
         ({"fraud": "mean of the labels"}, "no number to take the mean of"),
@@ -39,6 +41,7 @@ WRONG = {
         ({"fraud_accuracy": 99}, "one in a thousand"),
         ({"fraud_learner": "better"}, "and this one three times"),
         ({"frauds_found": 1000}, "never says fraud"),
+        ({"frauds_found": "none"}, "frauds_found: 'none' is no number"),
     ],
     "threshold": [
         ({"threshold": 0.2}, "in percent"),
@@ -49,6 +52,9 @@ WRONG = {
         ({"cost_at_50": 3}, "number of alarms"),
         ({"cost_at_8": 12}, "a missed fire 4"),
         ({"cost_at_yours": 4}, "a missed fire 4"),
+        ({"cost_at_yours": 2}, "cost_at_yours: an alarm is given only above the threshold"),
+        ({"cost_at_50": 6}, "cost_at_50: 6 is not right, go through the evenings"),
+        ({"threshold": "20 %"}, "threshold: '20 %' is no number"),
         ({"after_a_rebuild": "up"}, "should come earlier"),
     ],
     "learning_curves": [
@@ -58,6 +64,7 @@ WRONG = {
         ({"D": "more training data"}, "no gap to close"),
         ({"best_epoch_of_B": 40}, "judge by the validation error"),
         ({"best_epoch_of_B": 10}, "lower still"),
+        ({"best_epoch_of_B": 18}, "that is the error"),
         ({"use_now": "B"}, "the training error does not count"),
     ],
     "overfitting": [
@@ -70,6 +77,7 @@ WRONG = {
         ({"expect": 95}, "do not mix in"),
         ({"expect": 0.9}, "not as a share"),
         ({"expect": 80}, "does better"),
+        ({"expect": "90 %"}, "expect: '90 %' is no number"),
     ],
     "life_cycle": [
         ({"costs": 2, "labels": 1}, "costs comes before labels"),
@@ -78,6 +86,7 @@ WRONG = {
         ({"threshold": 7, "test": 6}, "nothing may be chosen any more"),
         ({"test": 8, "watch": 7}, "is not put to use"),
         ({"watch": 7}, "has to occur once"),
+        ({"split": "3"}, "split: '3' is no number"),
     ],
     "change_of_mind": [
         ({"common": "same"}, "compare with the baseline"),

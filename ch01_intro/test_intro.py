@@ -148,6 +148,10 @@ def test_by_the_fifth_example_the_learner_passes_the_rule_in_other_deals(what_is
     train, test = (part[lesson.labels[part] < 2] for part in (order[:1000], order[1000:]))
     images, labels = lesson.images, lesson.labels
     rule = np.mean((lesson.middle_ink(images[test]) > 0.5) == labels[test])
+    ink = lesson.middle_ink(images[train])
+    mistakes = [np.sum((ink > line) != labels[train]) for line in lesson.thresholds]
+    best = lesson.thresholds[np.argmin(mistakes)]
+    tuned = np.mean((lesson.middle_ink(images[test]) > best) == labels[test])
     means = []
     for n_examples in (1, 5):
         scores = []
@@ -158,6 +162,7 @@ def test_by_the_fifth_example_the_learner_passes_the_rule_in_other_deals(what_is
             scores.append(np.mean(answers == labels[test]))
         means.append(np.mean(scores))
     assert means[0] < rule < means[1]
+    assert tuned < means[1]
 
 
 def test_one_program_does_all_pairs(what_is_ai):
@@ -609,6 +614,8 @@ def test_exploration_is_needed_only_where_an_early_success_hides_a_better_one(le
     assert lesson.found["hut and shed"][0] == 0 and lesson.found["hut and shed"][4] == 10
     late = lesson.earned["only the hut"]
     assert late[0] > late[1] > late[2] > late[3]
+    late = lesson.earned["hut and shed"]
+    assert late[0] < late[1] < late[2] > late[3]
 
 
 # 1.4 project_lifecycle
@@ -758,6 +765,25 @@ def test_the_lowest_temperature_misleads_it(project_lifecycle):
     assert parts.sum() > 0 > parts.sum() - parts[lowest]
     assert lesson.learner[0][lowest] > 0 and lesson.hasty[0][lowest] > 0
     assert lesson.lowest_wet > lesson.lowest_dry + 1
+
+
+@pytest.mark.parametrize("months", [(11, 12, 1, 2), (12, 1, 2), (1, 2)])
+def test_only_without_both_temperatures_is_it_right_in_july(project_lifecycle, months):
+    """On the Julys of the last three years, trained on other winter months, too."""
+    lesson = project_lifecycle
+    days = lesson.train & np.isin(lesson.tomorrow_month, months)
+    july = (lesson.tomorrow_month == 7) & (lesson.year[lesson.today + 1] > 2012)
+    right = {}
+    for left_out in ((), ("lowest",), ("highest",), ("highest", "lowest")):
+        kept = [place for place, feature in enumerate(lesson.FEATURES) if feature not in left_out]
+        model = lesson.fit(lesson.features[days][:, kept], lesson.tomorrow[days])
+        says = lesson.chance(lesson.features[july][:, kept], model) > 0.5
+        right[left_out] = np.mean(says == lesson.tomorrow[july])
+    both = right.pop(("highest", "lowest"))
+    assert len(right) == 3 and max(right.values()) < 0.2 and both > 0.8
+    weight, _, _, scale = lesson.learner
+    hasty_weight, _, _, hasty_scale = lesson.hasty
+    assert (weight / scale)[3] < (hasty_weight / hasty_scale)[3] < 0
 
 
 def test_wet_goods_fall_on_days_that_turn(project_lifecycle):
