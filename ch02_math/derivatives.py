@@ -291,7 +291,7 @@ for name, (f, by_rule) in examples.items():
 # sums are $h + \varepsilon / h$ on one side and $h^2 + \varepsilon / h$ on both. At the smallest sum the
 # derivative with respect to $h$ is zero, which gives
 #
-# $$h = \varepsilon^{1/2} \ \text{ on one side}, \qquad h \approx \varepsilon^{1/3} \ \text{ on both sides}.$$
+# $$h = \varepsilon^{1/2} \text{ on one side}, \qquad h \approx \varepsilon^{1/3} \text{ on both sides} .$$
 #
 # We try it with $e^x$ at many places between $0$ and $2$, in two kinds of numbers: float64, Python's own,
 # and float32 with seven digits (lesson 2.7).
