@@ -458,7 +458,7 @@ kinds = {
 }
 learner_covers = covered["the learner"]
 outcomes = {
-    "cover right": learner_covers == tomorrow,
+    "right decision": learner_covers == tomorrow,
     "cover in vain": learner_covers & ~tomorrow,
     "goods wet": ~learner_covers & tomorrow,
 }
@@ -474,7 +474,9 @@ for (outcome, count), color, hatch in zip(outcome_days.items(), ("C0", "white", 
     bars = ax.barh(
         list(kinds), count, left=left_edge, color=color, edgecolor="C0", hatch=hatch, label=outcome
     )
-    ax.bar_label(bars, [n or "" for n in count], label_type="center", backgroundcolor="white", fontsize=9)
+    ax.bar_label(
+        bars, [n if n > 3 else "" for n in count], label_type="center", backgroundcolor="white", fontsize=9
+    )
     left_edge += count
 ax.invert_yaxis()
 ax.set(xlabel="days of the fourth year", xlim=(0, 1.05 * left_edge.max()), title="Outcomes by kind of day")
