@@ -16,7 +16,6 @@ FIRST_EDITION = [  # chapters that the checks of the second edition do not look 
     "ch09_cnn",
     "ch10_interpretation",
     "ch11_rnn",
-    "ch12_transformer",
 ]
 
 # ---- files and cells ------------------------------------------------------------------------------------
