@@ -174,7 +174,7 @@ def check_grades_by_hand(answer):
 # | 80 | 1.21 | 1.23 | 0.03 | 0.81 | 0.36 | 0.44 |
 #
 # For each run say `"underfits"`, `"overfits"` or `"fits"`. Name the epoch (5, 20, 40 or 80) at which you
-# would take the model of run B, and the run of which you would take a model at all.
+# would take the model of run B. And if you may take one model of the whole table, of which run is it?
 
 
 # %%
@@ -334,10 +334,10 @@ def check_soft_label_gradients(answer):
 # %% [markdown]
 # ## 5 A loop with four faults
 #
-# (30 minutes.) `broken_fit` runs without a complaint. It has four faults, and
-# this chapter has warned of each or done it rightly. Find them, and write the function as it should be.
-# The validation birds are given because a fault has to do with them. Keep the order in which `rng` is
-# used: one `rng.permutation(len(x_train))` for each epoch.
+# (30 minutes.) `broken_fit` runs without a complaint, but it has four faults. This chapter has warned of
+# each of them, or has done the same thing rightly. Find them, and write the function as it should be. The
+# validation birds are given because one fault has to do with them. Use `rng` as it is used here: one
+# `rng.permutation(len(x_train))` for each epoch.
 
 
 # %%
@@ -615,6 +615,8 @@ def check_rain_probabilities(answer):
         f"the shape is {p.shape}, and should be (365,): one probability for each new day"
     )
     assert np.isfinite(p).all() and p.min() >= 0 and p.max() <= 1, "a probability lies between 0 and 1"
+    again = np.asarray(answer(before_2015, year_2015), dtype=float)
+    assert np.allclose(p, again), "the same rows give another answer the second time: seed your generator"
     blind = [{**day, "precipitation": "0.0", "weather": "sun"} for day in year_2015]
     unseen = np.asarray(answer(before_2015, blind), dtype=float)
     assert np.allclose(p, unseen), "the answer leaks: nobody knows precipitation and weather of a new day"

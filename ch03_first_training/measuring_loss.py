@@ -30,8 +30,8 @@ rng = np.random.default_rng(0)
 # On three days a service gave the probabilities $\frac12$, $\frac14$ and $\frac18$ to what then happened,
 # and we ask how surprised it should be each time. An event of probability $\frac18$ is as surprising as
 # three heads in a row, so it should count three times as much as one of $\frac12$. The logarithm does
-# this, and the surprise (2.8) of an event of probability $p$ is $-\ln p$, and its unit is called nat,
-# because the logarithm is the natural one:
+# this: the surprise (2.8) of an event of probability $p$ is $-\ln p$. Its unit is called nat, because the
+# logarithm is the natural one:
 #
 # $$\begin{aligned}
 #   \text{first day} \quad -\ln \tfrac12 &= \ln 2 \approx 0.69 \text{ nats} \\
@@ -356,8 +356,9 @@ plt.show()
 # %% [markdown]
 # The map on the left slopes down from everywhere to one lowest point, and the path leads there. On the
 # right are flat terraces with sudden edges, on which a walker feels no slope. The two maps agree on where
-# the good models are, but not to the last bird: the highest terrace has another bird or two right.
-# Cross-entropy also asks that the probabilities be honest, and gives up a bird for that.
+# the good models are, but not to the last bird: on the highest terrace one or two more birds are right.
+# Cross-entropy also counts how sure the model is about every bird, and so its lowest point can lie where
+# accuracy is not quite the highest.
 #
 # ## From a bad start
 #

@@ -178,7 +178,9 @@ def name_species(birds, model):
 #
 # Only two things change: the activation on the way forward, and its slope on the way back. For $z > 0$
 # the slope of $z / (1 + z)$ is $1 / (1 + z)^2$, and for $z < 0$ it is the same with $-z$ in place of $z$.
-# From the starts of lesson 3.5, at its learning rate, softsign succeeds about as often as $\tanh$.
+# From the starts of lesson 3.5, at its learning rate, softsign succeeds somewhat less often than $\tanh$
+# with two hidden neurons (in four sets of a hundred starts 38 to 47 times, $\tanh$ 47 to 58 times), and as
+# often with four.
 
 
 # %%

@@ -223,6 +223,7 @@ WRONG = {
         (lambda *rows: rain(*rows, up=True), "worse than a coin"),
         (lambda *rows: rain(*rows, n_steps=1), "train for longer"),
         (lambda *rows: rain(*rows)[:, None], "should be (365,)"),
+        (lambda *rows: rain(*rows) * np.random.default_rng().uniform(0.9, 1, 1), "seed your generator"),
     ],
 }
 

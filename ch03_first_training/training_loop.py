@@ -265,8 +265,9 @@ plt.show()
 # Such a picture is called a *learning curve*, and from here on it always shows both sets. The training
 # curve starts at $\ln 2$, falls steeply, and then more and more slowly towards the lowest possible value.
 # The validation curve belongs to birds that no step has looked at, and it falls, too. So what was learned
-# from some birds also holds for others, which is what we want to know. (It even ends lower, because this
-# validation set happens to hold the easier birds, and with another split it can be the other way round.)
+# from some birds also holds for others, which is what we want to know. (It even ends lower, so this
+# validation set happens to hold the easier birds. That is luck: on four other splits it ended at about
+# the height of the training curve three times, and once at nearly twice that height.)
 #
 # And what happens to the birds meanwhile? Where the score is zero the model cannot decide. These points
 # form a line, the *decision boundary*, and here it is after some of the steps.
@@ -298,7 +299,8 @@ plt.show()
 # After a single step the boundary stands among the birds, but it leans the wrong way, as if a longer
 # flipper were the mark of a chinstrap. (On their own, longer flippers are. Once the bill is known, they
 # are not.) The following steps turn it, and few birds remain on the wrong side. The loss still falls at
-# the end, although hardly any bird changes sides, because the probabilities become clearer.
+# the end, although hardly any bird changes sides, because birds on the right side get probabilities
+# nearer to 0 or 1.
 #
 # ## A few birds at a time
 #
@@ -383,8 +385,9 @@ plt.show()
 # validation birds have chosen these rates, so all three numbers are flattered a little, and alike.) What
 # the left panel showed was the rate 0.1, which suits single birds and is a hundred times too small for
 # all of them. To the left of its best rate a curve is high because the training has not got far enough.
-# To the right it rises because the steps are too long: each batch pulls its own way, and the parameters
-# are thrown about. A small batch pulls more at random (3.1), so it needs a smaller rate.
+# To the right it rises because the steps are too long. And if batches are small, each of them pulls its
+# own way, more at random than a large one (3.1), and long steps throw the parameters about. So a small
+# batch needs a smaller rate.
 #
 # What remains is the time, in the last column. Every step has a fixed cost, here Python's and NumPy's,
 # and single birds pay it most often. On the other hand a set of millions of examples does not fit into
@@ -436,7 +439,9 @@ assert steepest <= 1e-8, "at the lowest loss the gradient is zero"
 assert validation_losses[-1] < validation_losses[0] / 3, "the validation loss falls, too"
 assert models[1][0][1] > 0 > models[-1][0][1], "the weight of the flipper changes its sign"
 assert wrong[-1] < 0.07 * len(y_train), "few birds remain on the wrong side"
-assert validation_losses[-1] < train_losses[-1], "here the validation birds happen to be the easier ones"
+assert validation_losses[-1] < train_losses[-1], (
+    "on this split, by luck, the validation birds are the easier ones"
+)
 last = [curve[-1] for curve in curves_at_one_rate.values()]
 assert last[0] < last[1] - 0.02 < last[2] - 0.04, "at the rate 0.1 smaller batches end lower"
 lowest = [final_losses[size].min() for size in batch_sizes]
