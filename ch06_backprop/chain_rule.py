@@ -7,8 +7,8 @@
 # the way has its own rate. By how much does the loss change in the end?
 #
 # The answer is the *multivariate chain rule*, and the procedure that computes it for all weights at once
-# is backpropagation (1.2). It runs in every training step of every network, from a spam filter to a
-# language model.
+# is backpropagation (1.2). It runs in every training step of nearly every network, from a spam filter to
+# a language model.
 #
 # **You will build** a graph in which every node gets its gradient, first for single numbers and then for
 # vectors. **You need** derivatives with the chain rule (2.3), gradients (2.4), sigmoid and tanh (5.2),
@@ -234,7 +234,8 @@ plt.show()
 # %% [markdown]
 # From `b` to `L` there are two paths, because `z` leads to `h` directly and through `s`. Multiply along
 # each, add, and you get the gradient in the box of `b`. The gradient of `L` with respect to the error `e`
-# is negative, because the neuron guesses too low, and so raising `b` would lower the loss.
+# is negative, because the neuron guesses too low. Raising `b` raises the guess here, along both paths, and
+# so it would lower the loss.
 #
 # ## All birds at once
 #
@@ -446,6 +447,7 @@ print(f"multiplications: {with_matrices:,} with the Jacobian, {with_vectors:,} w
 
 # %%
 assert grads["e"] < 0, "the neuron guesses too low for the heaviest bird"
+assert grads["b"] < 0, "raising b would lower the loss"
 assert len(paths(graph, "b", "L")) == 2, "two paths lead from b to L"
 assert n_paths == [2**n for n in sizes], "each diamond doubles the number of paths"
 assert set(np.diff(n_arrows)) == {4}, "each diamond adds the same number of arrows"

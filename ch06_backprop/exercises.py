@@ -434,10 +434,13 @@ def check_linear_backward(answer):
 # About fifteen minutes. NumPy broadcast an array of shape `shape` to the shape of `grad`. The gradients
 # of all the copies belong to the original. A colleague wrote this:
 #
-# ``` grad = grad.mean(axis=tuple(range(grad.ndim - len(shape)))) for i, size in enumerate(shape):
+# ```python
+# grad = grad.mean(axis=tuple(range(grad.ndim - len(shape))))
+# for i, size in enumerate(shape):
 #     if size == 1:
 #         grad = grad.sum(axis=i)
-# return grad ```
+# return grad
+# ```
 #
 # It has two faults, and it ran through on the examples that the colleague tried. Write it so that it is
 # right.

@@ -264,7 +264,7 @@ class Value:
         return Value(self.data * other.data, (self, other), "*", (other.data, self.data))
 
     def __pow__(self, exponent):
-        """self ** exponent for a plain number; ValueError if the result or its slope is not finite."""
+        """self ** exponent for a plain number; ValueError if the result or its slope does not exist."""
         if isinstance(exponent, Value):
             return NotImplemented
         slope = exponent * math.pow(self.data, exponent - 1) if exponent else 0.0

@@ -503,8 +503,8 @@ plt.show()
 # %% [markdown]
 # The graph of `Value` grows with every bird. That of `Tensor` keeps its size, because the birds are
 # inside the arrays. The times follow, because each node costs about the same in Python, whatever it
-# holds, and for arrays as small as these the arithmetic hardly counts. For the same reason PyTorch is not
-# much faster than our engine here. Its fast operations pay off when the arrays are large.
+# holds, and for arrays as small as these the arithmetic hardly counts. For the same reason PyTorch is
+# hardly faster than our engine here, if at all. Its fast operations pay off when the arrays are large.
 #
 # ## Training on it
 #
