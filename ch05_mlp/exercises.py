@@ -3,8 +3,7 @@
 #
 # Nine exercises on neurons, activations, shapes, losses and a network of your own. Each answer is a
 # function that returns `...` as it stands. Put your code there, run the cell, then run the cell after it.
-# It answers
-# _done_, _not done yet_, or what your result has in common with a well-known slip. Nothing
+# It answers _done_, _not done yet_, or what your result has in common with a well-known slip. Nothing
 # stops, so you can take them in any order. At a terminal, `python exercises.py` shows where you are.
 #
 # **You need** chapter 5, and NumPy. Answers, each with its reason, are in `solutions.py`.
@@ -161,6 +160,8 @@ def check_zero_one_perceptron(answer):
     ]
     compare(np.array([*weight, bias]), rule(x, labels, 1), slips)
     assert np.array_equal(given, x), "your function changed the examples that it was given"
+    _, _, mistakes = answer(np.array([[1.0], [2.0], [-1.0]]), np.array([1, 1, 0]), 1)
+    assert mistakes == 1, f"only the first of these three is a mistake in the first pass, you have {mistakes}"
     weight, bias, mistakes = answer(np.array([[1.0], [2.0], [-1.0]]), np.array([1, 1, 0]), 50)
     assert mistakes == 0, f"one line separates these three, but your last pass has {mistakes} mistakes"
     compare(np.array([*weight, bias]), rule(np.array([[1.0], [2.0], [-1.0]]), np.array([1, 1, 0]), 50))
@@ -229,9 +230,9 @@ def check_softplus(answer):
 #     return largest + np.log(exps.sum(axis=-1))
 # ```
 #
-# It has three faults. Two of them give wrong numbers without a warning, at least for some rows. The third
-# shows up where a log probability is $-\infty$: if all of a row are, the answer is $-\infty$, and no
-# warning should come. Write the repaired function.
+# It has three faults. Two of them give wrong numbers, one in every row and the other in some rows only.
+# The third shows up where a log probability is $-\infty$: if all of a row are, the answer is $-\infty$,
+# and no warning should come. Write the repaired function.
 
 
 # %%

@@ -369,9 +369,10 @@ plt.show()
 # %% [markdown]
 # Each row of a panel is the pattern of one digit. In the untrained network (top) the columns look nearly
 # the same from row to row: a neuron that is on is on for all digits, and the patterns are more alike than
-# the pixels were. Random layers do not tell digits apart. After training (bottom) each digit switches on
-# its own set of neurons, and the cosines are well below that of the pixels, on all three seeds. So it is
-# not the layers that do it, but what they have learned.
+# the pixels were. (This does not mean that the digits are lost there. With the step function of lesson
+# 5.2 the hidden layers stayed random, and the last layer still read about half of them.) After training
+# (bottom) each digit switches on its own set of neurons, and the cosines are well below that of the
+# pixels, on all three seeds. So it is not the layers that set them apart, but what they have learned.
 #
 # ## The claims, checked
 #

@@ -261,8 +261,9 @@ print(f"the best of the others: {min(other_losses):.4f} nats")
 print(f"a third each: {nll_of_constant(np.full(3, 1 / 3)):.4f} = ln 3")
 
 # %% [markdown]
-# No choice does better than the shares themselves. So cross-entropy rewards honest probabilities, and a
-# network that is trained with it learns how frequent each class is among inputs that look alike.
+# None of the thousand does better than the shares themselves. So cross-entropy rewards honest
+# probabilities, and a network that is trained with it learns how frequent each class is among inputs that
+# look alike.
 #
 # ## Yes or no: binary cross-entropy
 #
@@ -516,8 +517,9 @@ plt.show()
 
 # %% [markdown]
 # Cross-entropy turns the neuron round within a hundred steps. Squared error gets to the share of one
-# species at best, because the birds that the neuron is most wrong about hardly move it (in a run of 60,000
-# steps that did not change). A start that is certain of the wrong answer is not the rule, and from an
+# species at best, because the birds that the neuron is most wrong about hardly move it (in a run of
+# 60,000 steps, or at a rate ten or a hundred times as large, that did not change; only at a thousand
+# times the rate did it recover). A start that is certain of the wrong answer is not the rule, and from an
 # undecided start squared error can do as well (see below). But with cross-entropy one need not care.
 #
 # So, which loss when?
