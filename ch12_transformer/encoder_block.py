@@ -2,11 +2,11 @@
 # # 12.5 The encoder block: attention, a feed-forward network, and the stream that both add to
 #
 # In a good meeting everybody listens to the others, and then everybody thinks about what they heard and
-# adds a few lines to their own notes. In a Transformer the listening is attention (12.3), the thinking is a
-# small *feed-forward network*, and the notes are the *residual stream*: the vector of each word, to which
-# every part of the network adds. These pieces make a block, and a stack of equal blocks is the
-# Transformer. Search engines, translators and chat assistants differ in the number and width of their
-# blocks more than in anything else.
+# adds a few lines to their own notes. In a Transformer the listening is attention (12.3), the thinking is
+# a small *feed-forward network*, and the notes are the *residual stream*: the vector of each word, to
+# which every part of the network adds. These pieces make a block, and a stack of equal blocks is the
+# Transformer. Search engines, translators and chat assistants are built from such stacks, with blocks of
+# different number and width.
 #
 # **You will build** the encoder block part by part, follow the residual stream through a trained stack, and
 # find out why the place of a layer norm decides whether a deep stack trains. **You need** multi-head
@@ -32,8 +32,8 @@ HERE = Path(globals().get("__file__", "")).parent
 #
 # A word is the vector $x = (3, 1)$, and some part $f$ of the network answers with twice what it reads.
 # Layer norm (8.4), written $\operatorname{LN}$, subtracts the mean and divides by the spread, so it makes
-# $(1, -1)$ of $(3, 1)$. It can stand in two places. Post-norm adds first and norms the sum. Pre-norm
-# norms only what the part reads, and adds the answer to $x$ itself:
+# $(1, -1)$ of $(3, 1)$. It can stand in two places. Post-norm adds first and norms the sum, while
+# pre-norm norms only what the part reads, and adds the answer to $x$ itself:
 #
 # $$\begin{aligned}
 #   \text{post-norm:} \quad & \operatorname{LN}(x + f(x)) = \operatorname{LN}((3, 1) + (6, 2)) = (1, -1) \\
@@ -59,14 +59,16 @@ np.testing.assert_allclose(post, [1, -1])
 np.testing.assert_allclose(pre, [9, -5])  # (3, 1) + three times (2, −2)
 
 # %% [markdown]
-# Under post-norm what entered is rescaled at every block, and only its direction is left. Under pre-norm
-# the $(3, 1)$ is still there, and three answers have been added to it. We shall meet both in a deep stack.
+# Under post-norm the sum is rescaled at every block, and of the $(3, 1)$ we can only tell that its first
+# number was the larger. Under pre-norm the $(3, 1)$ is still there, and three answers have been added to
+# it. We shall meet both forms again in a deep stack.
 #
 # ## Attention mixes the words
 #
 # The first part of a block is the multi-head attention of lesson 12.3: queries from `x`, keys and values
-# from `context`, here the same words. Two things are new. The attention weights get dropout (8.1), and the
-# library's `F.scaled_dot_product_attention` does the middle part. Its mask is `True` for "may attend".
+# from `context`, here the same words. Two things are new. The attention weights get dropout (8.1), and
+# the library's `F.scaled_dot_product_attention` does the middle part, with a mask that is `True` for "may
+# attend".
 
 
 # %%
@@ -129,7 +131,7 @@ class FeedForward(nn.Sequential):
 
 
 # %% [markdown]
-# We change one of five words. Which outputs change, in attention and in the feed-forward network?
+# If we change one of five words, which outputs change, in attention and in the feed-forward network?
 
 # %%
 attention = MultiHeadAttention(8, 2)
@@ -151,7 +153,7 @@ assert (alone > 0).tolist() == [False, False, True, False, False]
 #
 # ## The block and its residual stream
 #
-# Each part stands beside the stream. It reads from the stream, and its answer is added to it, which is the
+# Each part stands beside the stream and reads from it, and its answer is added to it, which is the
 # residual connection $x + f(x)$ of lesson 9.4. Each part has one layer norm, and `norm_first` chooses
 # between the two places of the paper section. Dropout acts on each answer before it is added.
 #
@@ -228,10 +230,10 @@ plt.show()
 #
 # ## The same in PyTorch
 #
-# `nn.TransformerEncoderLayer` is the same block. It keeps the weights of queries, keys and values stacked
-# in one matrix, so the function `stacked` puts ours into that form and order. We compare outputs and the
-# gradients of all parameters, for both places of the norm. Some words are padding, and the library's
-# boolean padding mask is the other way round than ours, since `True` means _blocked_.
+# `nn.TransformerEncoderLayer` is the same block, but it keeps the weights of queries, keys and values
+# stacked in one matrix, so the function `stacked` puts ours into that form and order. We compare outputs
+# and the gradients of all parameters, for both places of the norm. Some words are padding, and the
+# library's boolean padding mask is the other way round than ours, since `True` means _blocked_.
 
 
 # %%
@@ -288,7 +290,7 @@ for norm_first in (True, False):
     print(f"norm first {norm_first!s:20s}largest difference {largest:.1e}")
 
 # %% [markdown]
-# All differences are rounding.
+# All differences are rounding, so our block and the library's compute the same.
 #
 # ## What happens along the stream
 #
@@ -389,8 +391,8 @@ for step in range(50, 351, 100):
     print(f"step {step:4d}   loss {sorter_losses[step - 20 : step].mean():.3f}")
 
 # %% [markdown]
-# The read-out was trained on the end of the stream. But every block writes into the same vectors. What
-# would the read-out say if we applied it earlier, after each block? And how long do the vectors get?
+# The read-out was trained on the end of the stream, but every block writes into the same vectors. What
+# would the read-out say if we applied it earlier, after each block, and how long do the vectors get?
 
 # %%
 with torch.no_grad():
@@ -419,10 +421,10 @@ right.set_title("Length of the residual stream")
 plt.show()
 
 # %% [markdown]
-# On the left the answer gets better with every block: each one reads what the earlier ones have written and
-# corrects it. The example shows the same for one name. On the right the vectors get longer, since each part
-# adds to them and nothing takes away. This is what the stream does in a pre-norm stack. Large models have
-# been read in this way, too.
+# On the left the answer gets better with every block: each one reads what the earlier ones have written
+# and corrects it, as the example shows for one name. On the right the vectors get longer, since each part
+# adds to them and no norm on the stream shrinks them. This is what the stream does in our pre-norm stack,
+# and large models have been read in this way, too.
 #
 # ## Where should the norm stand?
 #
@@ -473,13 +475,13 @@ plt.show()
 
 # %% [markdown]
 # The deep post-norm stack without warm-up learns how frequent the letters are, and stops there, from all
-# three starts. With warm-up it gets further. The pre-norm stack trains with either start, and gets furthest
-# in these few steps. The shallow post-norm stack in the last line of the table also trains without warm-up,
-# so the trouble comes with depth.
+# three starts. With warm-up it gets further, while the pre-norm stack trains with either start, and gets
+# furthest in these few steps. The shallow post-norm stack in the last line of the table also trains
+# without warm-up, so the trouble comes with depth.
 #
-# Why? We look at untrained stacks of several depths. The gradient at the last matrix of each block's
-# feed-forward network says how strongly the block is told to change. And one step of Adam (7.2) shows how
-# far the output then moves.
+# To find out why, we look at untrained stacks of several depths. The gradient at the last matrix of each
+# block's feed-forward network says how strongly the block is told to change. And one step of Adam (7.2)
+# shows how far the output then moves.
 
 
 # %%
@@ -524,11 +526,12 @@ plt.show()
 
 # %% [markdown]
 # The table says that with post-norm the gradient of the last block does not shrink as the stack gets
-# deeper. In deep stacks (12 blocks and 24) it is larger than that of the first block, because each norm on
-# the stream shrinks what came before. With pre-norm a block is one of many terms in a growing sum, so its
-# gradient shrinks with the depth, most for the last ones. The right panel shows what follows, for at every
-# depth one step moves the output of the post-norm stack further. So small first steps, as in a warm-up,
-# should help the post-norm stack, and that is what we saw. Most models since about 2019 norm first.
+# deeper. In deep stacks (12 blocks and 24) it is larger than that of the first block, because each norm
+# on the stream shrinks what came before. With pre-norm a block is one of many terms in a growing sum, so
+# its gradient shrinks with the depth, most for the last ones. The right panel shows what follows, for at
+# every depth one step moves the output of the post-norm stack further. So small first steps, as in a
+# warm-up, should help the post-norm stack, and that is what we saw. Most large models since about 2019
+# put the norm first.
 #
 # ## The claims, checked
 #
@@ -561,13 +564,15 @@ for depth in depths:
 # %% [markdown]
 # ## Going further
 #
-# This can be skipped at first. The decoder block is needed in lesson 12.7, and the costs in lesson 12.8.
+# This can be skipped at first, but the decoder block is needed in lesson 12.7, and the costs in lesson
+# 12.8.
 #
 # ### The decoder block
 #
-# A translator writes word by word. It looks back over what is already written (never ahead, so the mask is
-# causal), looks at the source text, and computes. The second step is cross-attention (12.3): the queries
-# come from the translation, keys and values from `memory`, which is what the encoder made of the source.
+# A translator writes word by word, and it looks back over what is already written (never ahead, so the
+# mask is causal), looks at the source text, and computes. The second step is cross-attention (12.3): the
+# queries come from the translation, keys and values from `memory`, which is what the encoder made of the
+# source.
 
 
 # %%
@@ -672,8 +677,9 @@ plt.show()
 # ### The size of the whole Transformer
 #
 # The machine of 2017 is a stack of encoder blocks and a stack of decoder blocks, six each, of width 512,
-# with one table for the words of both languages, about 37,000 word pieces. Vaswani and colleagues gave 65
-# million parameters. The `meta` device makes tensors with a shape and no memory, enough to count them.
+# with one table for the words of both languages, about 37,000 word pieces, and Vaswani and colleagues
+# gave 65 million parameters. The `meta` device makes tensors with a shape and no memory, enough to count
+# them.
 
 # %%
 with torch.device("meta"):

@@ -196,7 +196,7 @@ def check_mask_counts(answer):
         ("there are two texts in the batch", 16),
     ]
     compare(got["padded"], 4 * 4 + 4 * 2, slips)
-    slips = [("there, true means blocked", 10), ("the diagonal is not blocked", 10)]
+    slips = [("there, true means blocked, and nobody is blocked from itself", 10)]
     compare(got["library"], (~causal).sum(), slips)
 
 
@@ -452,8 +452,8 @@ def check_cached_step(answer):
 
 # %%
 def merges_by_hand():
-    """first, second: the merged pairs as strings of letters, such as "xy"; counts: how often each stood
-    there; tokens: the tokens of "abcb", joined by spaces.
+    """first, second: the merged pairs as strings of letters, such as "xy"; first_count, second_count: how
+    often each stood there when it was merged; tokens: the tokens of "abcb", joined by spaces.
     """
     return {"first": ..., "first_count": ..., "second": ..., "second_count": ..., "tokens": ...}
 
@@ -489,7 +489,7 @@ def check_merges_by_hand(answer):
 # - `"no scale"`: scores are not divided by the square root of the head's width
 # - `"wrong axis"`: an axis is the wrong one
 # - `"wrong target"`: predicts something other than the next token
-# - `"mixes heads"`: features of different words are exchanged
+# - `"mixes heads"`: numbers of different heads and words end up in one row
 # - `"no residual"`: what came in is lost
 #
 # ```python
@@ -569,10 +569,14 @@ def check_four_faults(answer):
 #
 # About twenty minutes. You have trained a block with separate matrices, and a colleague wants it as an
 # `nn.TransformerEncoderLayer`. Make the layer (pre-norm, ReLU, no dropout, batch first, float64) and copy
-# the weights into it, so that it gives the same outputs. `weights` has the keys of the figure in lesson
-# 12.5's module, each as a float64 tensor: `query`, `key`, `value`, `out` (D, D) with biases `query_bias`
-# and so on (D,); `hidden` (4D, D), `hidden_bias`, `back` (D, 4D), `back_bias`; `norm_1`, `norm_1_bias`,
-# `norm_2`, `norm_2_bias` (D,).
+# the weights into it, so that it gives the same outputs. `weights` is a dictionary of float64 tensors:
+#
+# - attention (12.3): `query`, `key`, `value` and `out`, each (D, D), and their biases `query_bias`,
+#   `key_bias`, `value_bias` and `out_bias`, each (D,),
+# - the feed-forward network (12.5): `hidden` (4D, D), `hidden_bias` (4D,), `back` (D, 4D) and `back_bias`
+#   (D,),
+# - the layer norms: `norm_1` before attention and `norm_2` before the network, with `norm_1_bias` and
+#   `norm_2_bias`, each (D,).
 
 
 # %%
@@ -651,6 +655,10 @@ def check_library_block(answer):
             ),
             ("the biases were not copied", our_block(x, weights, 2, biases=False)),
             ("one head: `nhead` is the number of heads", our_block(x, weights, 1)),
+            (
+                "the weights went through float32: make the layer float64 before you copy",
+                our_block(x, {name: part.float().double() for name, part in weights.items()}, 2),
+            ),
             ("the layer attends along the batch: `batch_first`", our_block(rows, weights, 2).transpose(0, 1)),
         ]
         right = our_block(x, weights, 2)

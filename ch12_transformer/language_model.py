@@ -46,8 +46,9 @@ on_cpu = device.type == "cpu"
 #   \text{per letter} &= 10 / 4 = 2.5 \text{ bits}
 # \end{aligned}$$
 #
-# Fewer bits per letter mean better predictions. A model that knows nothing gives each of 27 letters the
-# same probability, and needs $\log_2 27 = 4.75$ bits. That is also what an untrained network should need.
+# Fewer bits per letter mean better predictions, and a model that knows nothing, which gives each of 27
+# letters the same probability, needs $\log_2 27 = 4.75$ bits. That is also what an untrained network
+# should need.
 
 # %%
 paper_bits = [-math.log2(p) for p in (1 / 8, 1 / 16, 1 / 2, 1 / 4)]
@@ -57,10 +58,10 @@ assert np.mean(paper_bits) == 2.5
 # %% [markdown]
 # ## Names
 #
-# 8,403 English first names, shuffled: 800 for the test, 800 for validation, the rest to learn from. Position
-# $t$ reads the letters up to $t$ and predicts the next one, so every letter is a training example. The input
-# begins with a start sign, the answer ends with an end sign (both have the number 0), and behind the end the
-# answers are marked with $-100$, which `F.cross_entropy` leaves out.
+# We shuffle 8,403 English first names, and take 800 for the test, 800 for validation and the rest to
+# learn from. Position $t$ reads the letters up to $t$ and predicts the next one, so every letter is a
+# training example. The input begins with a start sign, the answer ends with an end sign (both have the
+# number 0), and behind the end the answers are marked with $-100$, which `F.cross_entropy` leaves out.
 
 
 # %%
@@ -99,9 +100,9 @@ print(name_codes(test_names[:1])[0].tolist()[0])
 # %% [markdown]
 # ## What counting achieves
 #
-# The bar to pass is counting (11.6). An n-gram model of order $n$ counts which letter follows each run of
-# $n - 1$ letters. If a run is rare it mixes in what the shorter runs say. How many letters should it look
-# at?
+# The bar to pass is counting (11.6), in which an n-gram model of order $n$ counts which letter follows
+# each run of $n - 1$ letters. If a run is rare it mixes in what the shorter runs say. How many letters
+# should it look at?
 
 
 # %%
@@ -144,7 +145,8 @@ for order in (1, 2, 3, 4, 5):
     print(f"{order}-grams, counted{letter_bits[f'{order}-grams, counted']:12.3f} bits per letter")
 
 # %% [markdown]
-# Longer contexts help up to four letters. With five, most contexts are too rare to say anything new.
+# Longer runs help up to the 4-grams, which look at three letters, but in 5-grams most runs are too rare
+# to say anything new.
 #
 # ## The model
 #
@@ -251,12 +253,13 @@ print("predictions that changed, at positions", moved.nonzero().flatten().tolist
 assert moved.tolist() == [False] * 5 + [True] * 4
 
 # %% [markdown]
-# Nothing leaks from position 5 to earlier ones.
+# Only the predictions from position 5 on change, so nothing leaks to earlier ones.
 #
 # ## The same in PyTorch
 #
-# What is `is_causal=True`? A triangle of $-\infty$ (12.2). And `nn.TransformerEncoderLayer` becomes our block
-# once it gets a causal mask. Same weights, float64, outputs and gradients compared.
+# The argument `is_causal=True` stands for a triangle of $-\infty$ (12.2), and
+# `nn.TransformerEncoderLayer` becomes our block once it gets such a causal mask. We give both the same
+# weights in float64, and compare outputs and gradients.
 
 
 # %%
@@ -300,15 +303,16 @@ largest = max((a - b).abs().max().item() for a, b in zip(our_gradients, torch_gr
 print(f"largest difference of a gradient {largest:.1e}")
 
 # %% [markdown]
-# All differences are rounding.
+# All differences are rounding, so the block and the library's layer compute the same.
 #
 # ## Training on names
 #
 # The recipe is that of chapter 7: AdamW with weight decay for matrices, not for biases and norms (7.2),
-# clipped gradients (7.5), and a learning rate that warms up and falls along a cosine (7.3). As all names fit
-# into one tensor, a batch is drawn by indexing. The control is an LSTM (11.4), the network for sequences
-# from the last chapter, with a learning rate, a dropout and a number of steps that suited it on the
-# validation names. We train each from three starts. The first loss can be predicted: 4.75 bits.
+# clipped gradients (7.5), and a learning rate that warms up and falls along a cosine (7.3). As all names
+# fit into one tensor, a batch is drawn by indexing. The control is an LSTM (11.4), the network for
+# sequences from the last chapter, with a learning rate, a dropout and a number of steps that suited it on
+# the validation names. We train each from three starts, and the first loss can be predicted to be 4.75
+# bits.
 
 
 # %%
@@ -419,12 +423,13 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The first loss of the LSTM is what a model needs that knows nothing. That of the Transformer lies a little
-# above, since its layer norm makes the first logits larger. In the end the Transformer passes the best of
-# the counts from each start, but by little, and the LSTM is about level with them: the names are few, and
-# counting is a strong opponent. Between the two networks there is hardly a difference here. A Transformer
-# has to learn even that the last letter matters most, while an LSTM is built that way. What a Transformer
-# gains, it gains on longer texts, and names are short.
+# The first loss of the LSTM is what a model needs that knows nothing. That of the Transformer lies a
+# little above, since its layer norm makes the first logits larger. In the end the Transformer passes the
+# best of the counts from each start, but by little, and the LSTM is about level with them: the names are
+# few, and counting is a strong opponent. Between the two networks there is hardly a difference here. One
+# reason may be that a Transformer has to learn even that the last letter matters most, while an LSTM is
+# built that way. Another may be that names are short, because attention is at its best where the way back
+# is long (12.1).
 #
 # ## New names
 #
@@ -474,14 +479,15 @@ novel = {name: np.mean([text not in known for text in texts]) for name, texts in
 print("".join(f"{share:<16.0%}" for share in novel.values()) + " are no names of the list")
 
 # %% [markdown]
-# Judge for yourself. The first column has the right letters in a random order. Pairs make it pronounceable
-# in places. The 4-grams and the Transformer write names that could exist, and most of them stand in no list
-# that they have seen. The last column, drawn with a lower temperature, is safer and repeats more real names.
+# The first column has letters as frequent as in real names, in a random order, and counted pairs make the
+# next one pronounceable in places. The 4-grams and the Transformer write names that could exist, and most
+# of them stand in no list that they have seen. The last column, drawn with a lower temperature, is safer
+# and repeats more real names.
 #
 # ## What it expects
 #
-# We look into the model while it reads a name that it has not learned from. For each position, which letters
-# does it hold probable? Where will it be sure?
+# We look into the model while it reads a name that it has not learned from. For each position, which
+# letters does it hold probable, and where will it be sure?
 
 # %%
 shown_name = max(test_names[:200], key=len)
@@ -509,9 +515,9 @@ print(f"probability of a vowel after a consonant {np.mean(after_consonant):.2f}"
 print(f"after a vowel {np.mean(after_vowel):.2f}")
 
 # %% [markdown]
-# Each column is a distribution. It is broad at the start, where nearly any letter can begin a name, and
-# narrower later on. The printed means show one thing that the model has learned without being told: after a
-# consonant it expects a vowel far more than after a vowel.
+# Each column is a distribution, broad at the start, where nearly any letter can begin a name, and
+# narrower later on. The printed means show one thing that the model has learned without being told: after
+# a consonant it expects a vowel far more than after a vowel.
 #
 # ## The claims, checked
 #
@@ -519,8 +525,8 @@ print(f"after a vowel {np.mean(after_vowel):.2f}")
 # claim that no longer holds.
 
 # %%
-assert letter_bits["4-grams, counted"] < letter_bits["3-grams, counted"], "contexts help up to four letters"
-assert letter_bits["5-grams, counted"] > letter_bits["4-grams, counted"] - 0.02, "five letters bring no more"
+assert letter_bits["4-grams, counted"] < letter_bits["3-grams, counted"], "longer runs help up to 4-grams"
+assert letter_bits["5-grams, counted"] > letter_bits["4-grams, counted"] - 0.02, "5-grams bring no more"
 for kind in ("Transformer", "LSTM"):
     assert len(name_bits[kind]) == 3, "there are three starts"
 assert max(name_bits["Transformer"]) < best_count, "the Transformer passes the best of the counts"
@@ -540,11 +546,12 @@ assert np.mean(after_consonant) > 2 * np.mean(after_vowel), "after a consonant i
 #
 # ### A book in tokens
 #
-# Now _Moby-Dick_ in 1,024 tokens (12.6). Different tokens make losses incomparable: one model pays five bits
-# for _whale_ as a single token, another one bit for each of its five letters. So we divide by what does not
-# depend on the cutting, the *bits per byte* of text. The merges are learned from the first nine tenths, by
-# a short form of lesson 12.6's training. It merges a most frequent pair each time, but among equally
-# frequent pairs it may take another one than lesson 12.6, so late merges differ. It stops if no pair is left.
+# Now the text is _Moby-Dick_, cut into 1,024 different tokens (12.6). Losses with different tokens cannot
+# be compared, because one model pays five bits for _whale_ as a single token, another one bit for each of
+# its five letters. So we divide by what does not depend on the cutting, the *bits per byte* of text. The
+# merges are learned from the first nine tenths, by a short form of lesson 12.6's training. It merges a
+# most frequent pair each time, but among equally frequent pairs it may take another one than lesson 12.6,
+# so late merges differ, and it stops if no pair is left.
 
 
 # %%
@@ -750,10 +757,10 @@ print(f"ln V {math.log(vocabulary):.3f}, entropy of the frequencies {entropy:.3f
 
 # %% [markdown]
 # At this size and for so short a training, one idea carries the recipe: let the tokens in at full size.
-# Otherwise the token is lost beside the output of the first block. Starting from what can be counted helps a
-# little more. Tying costs here, because one table must serve two purposes. These gains are from a single
-# start; the small ones may change sign with the seed. The first loss is $\ln V$ until the bias is set, and
-# the entropy of the token frequencies from then on.
+# Otherwise the token is lost beside the output of the first block. Starting from what can be counted
+# helps a little more. Tying costs here, perhaps because one table must serve two purposes. These gains
+# are from a single start; the small ones may change sign with the seed. The first loss is $\ln V$ until
+# the bias is set, and the entropy of the token frequencies from then on.
 #
 # ### Writing a passage, with a cache
 #
@@ -852,9 +859,9 @@ plt.show()
 
 # %% [markdown]
 # Without the cache the time grows with the text, and with it hardly. This is the architecture of large
-# language models. What differs is size, by factors of a thousand to a million; refinements such as rotary
-# positions (12.4) and keys and values shared between heads; and a second training, in which the model
-# learns from instructions and from people's judgement to be useful.
+# language models, and what differs is size, by factors of a thousand to a million; refinements such as
+# rotary positions (12.4) and keys and values shared between heads; and a second training, in which the
+# model learns from instructions and from people's judgement to be useful.
 
 # %%
 assert abs(first_losses["nothing"] - math.log(vocabulary)) < 0.1, "the first loss is ln V"

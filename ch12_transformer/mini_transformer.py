@@ -42,8 +42,8 @@ device = torch.accelerator.current_accelerator(check_available=True) or torch.de
 #   \text{writes} & 1 & 9 & 8 & 7 & - & 0 & 5 & - & 0 & 3 & >
 # \end{array}$$
 #
-# Eleven decisions for one date. If the network gets each of them right with probability $p$, independently,
-# the whole date is right with probability $p^{11}$:
+# These are eleven decisions for one date, and if the network gets each of them right with probability
+# $p$, independently, the whole date is right with probability $p^{11}$:
 #
 # $$\begin{aligned}
 #   p &= 0.9: & 0.9^{11} &= 0.31 \\
@@ -427,7 +427,7 @@ for _ in range(80):
 print(f"ln V is {math.log(len(characters)):.2f}; first loss {overfit[0]:.2f}, last loss {overfit[-1]:.4f}")
 
 # %% [markdown]
-# The first loss is close to $\ln V$, and eight pairs are learned by heart. Both checks pass.
+# The first loss is close to $\ln V$, and eight pairs are learned by heart, so both checks pass.
 #
 # ## Training and greedy decoding
 #
@@ -554,9 +554,9 @@ for part, place in PARTS.items():
 
 # %% [markdown]
 # In the ninth form the network finds the month, which is a word, better than the day. Days and years are
-# digits both, and are told apart by what stands around them; a weekday _and_ a comma after the day it has
-# never met together. So it has learned eight forms well, and not the idea of a date, and a test on known
-# forms alone would not have told us.
+# digits both, and can only be told apart by what stands around them; a weekday _and_ a comma after the
+# day it has never met together. So it has learned eight forms well, and not the idea of a date, and a
+# test on known forms alone would not have told us.
 #
 # ## What it reads while it writes
 #
@@ -583,8 +583,8 @@ plt.show()
 
 # %% [markdown]
 # Read the rows from the top. While the year is written (the first four rows) the bright fields are at the
-# end of the source, where the year stands. For the month they move to the letters of the month, and for the
-# day to the front. From the last characters to the first and back is no further than to a neighbour, as
+# end of the source, where the year stands. For the month they move to the letters of the month, and for
+# the day to the front. The way to the other end of the source is no longer than that to a neighbour, as
 # lesson 12.1 promised.
 #
 # But weights alone prove little (10.4): does the network _use_ what it attends to? We hide one part of the
@@ -643,10 +643,10 @@ for hidden_part, shares in right_when_hidden.items():
     print(f"{name:20s}" + "".join(f"{share:12.2f}" for share in shares.values()))
 
 # %% [markdown]
-# The first table says where the weights go, and each part of the answer gets its largest share from its own
-# part of the source. The second one says what is used. If a part is hidden, that part of the answer is lost
-# in nearly every date. The others suffer less, but they are not untouched, because the encoder has mixed
-# the characters, and because a gap is something that the decoder has never met.
+# The first table says where the weights go, and each part of the answer gets its largest share from its
+# own part of the source. The second one says what is used. If a part is hidden, that part of the answer
+# is lost in nearly every date. The others suffer less, but they are not untouched, perhaps because the
+# encoder has mixed the characters, or because a gap is something that the decoder has never met.
 #
 # ## The claims, checked
 #
@@ -765,8 +765,8 @@ for k, (text, _, right) in enumerate(compared):
 print(f"of {len(compared)}: a more probable text for {more_probable}, the right one for {mended}")
 
 # %% [markdown]
-# Beam search finds a text that the network holds more probable at times, and seldom the right one: the
-# network prefers its wrong answer, and a better search finds that all the better.
+# Beam search sometimes finds a text that the network holds more probable, but seldom the right one,
+# because the network prefers its wrong answer, and a better search finds that all the better.
 #
 # ### How sure is it?
 #

@@ -27,17 +27,17 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# Let each word carry one number, its size: Ahab $2$, the whale $16$. The word _hunts_ needs the size
-# of the hunter and the size of the prey. One head attends to both with weights $\frac12$ and
-# $\frac12$:
+# Let each word carry one number, its size, which is $2$ for Ahab and $16$ for the whale. The word _hunts_
+# needs the size of the hunter and the size of the prey. One head attends to both with weights $\frac12$
+# and $\frac12$:
 #
 # $$\begin{aligned}
 #   \text{Ahab hunts the whale:} \quad & \tfrac12 \cdot 2 + \tfrac12 \cdot 16 = 9 \\
 #   \text{The whale hunts Ahab:} \quad & \tfrac12 \cdot 16 + \tfrac12 \cdot 2 = 9
 # \end{aligned}$$
 #
-# The two sentences cannot be told apart. Would other weights help? Try $\frac14$ for the hunter and
-# $\frac34$ for the prey:
+# The two sentences cannot be told apart. Would other weights help, for example $\frac14$ for the hunter
+# and $\frac34$ for the prey?
 #
 # $$\begin{aligned}
 #   \text{sizes } 2 \text{ and } 16: \quad & \tfrac14 \cdot 2 + \tfrac34 \cdot 16 = 12.5 \\
@@ -48,7 +48,7 @@ rng = np.random.default_rng(0)
 # head with different weights gives a second equation, and then both unknowns can be found. Most
 # convenient are the weights $(1, 0)$ and $(0, 1)$: each head returns one answer.
 #
-# A real word carries many numbers. Could one head put the hunter's numbers into the first half of its
+# A real word carries many numbers, so could one head put the hunter's numbers into the first half of its
 # output and the prey's into the second? It could if the hunter's vector went to another place than the
 # prey's. But a single value matrix serves all the words, so the same feature of every word lands in the
 # same place, whichever part the word plays. The weights are all that the head can vary.
@@ -294,9 +294,10 @@ reference_out, reference_weights = reference(
 )
 
 # %% [markdown]
-# To compare gradients we need a loss. We take the sum of all outputs, each multiplied by a random number.
-# The gradient of that loss at the output is the array of those random numbers, the cotangent (5.2). (A
-# plain sum would give all outputs the same gradient, and an error that mixes them up could go unnoticed.)
+# To compare gradients we need a loss, and we take the sum of all outputs, each multiplied by a random
+# number. The gradient of that loss at the output is the array of those random numbers, the cotangent
+# (5.2). (A plain sum would give all outputs the same gradient, and an error that mixes them up could go
+# unnoticed.)
 
 # %%
 cotangent = torch.from_numpy(rng.normal(size=out.shape))  # (B, T, D)
@@ -349,7 +350,7 @@ print(f"cross-attention from {n} words to {context.shape[1]}: output {crossed.sh
 # The mean is still $\frac12$, and that is our prediction for one head, as long as its weights depend on
 # the marks alone. (They may depend on the vectors, too, and that leaves room for a little more or less.)
 # With two heads an error of zero is possible. But will training find it? And will the heads divide the
-# work, one answer each? Nothing tells them to.
+# work, one answer each, although nothing tells them to?
 
 
 # %%
@@ -451,8 +452,8 @@ plt.show()
 # models have the same number of parameters, so what counts here is the number of separate averages.
 #
 # But where do the heads look? For the first test inputs we draw the weights of the position that asks,
-# one row for each input and one column for each position. Circles mark the hunter, squares the prey. The
-# table has the mean weights over all test inputs, and for two heads it has them for every seed.
+# one row for each input and one column for each position, with circles for the hunter and squares for the
+# prey. The table has the mean weights over all test inputs, and for two heads it has them for every seed.
 
 # %%
 n_shown = 12
@@ -488,10 +489,10 @@ fig.suptitle("One head weighs both marks, two heads one mark each")
 plt.show()
 
 # %% [markdown]
-# Read each panel row by row. On the left the single head gives weight to the circle and to the square, so
-# it returns a mixture. In the middle, nearly all the weight lies on one kind of mark in every row, and on
+# In each row of the left panel the single head gives weight to the circle and to the square, so it
+# returns a mixture. In the middle, nearly all the weight lies on one kind of mark in every row, and on
 # the right it lies on the other kind. So the two heads have divided the work, although the loss only
-# punishes wrong answers. The table says the same of all four starts. Which head takes the hunter is
+# punishes wrong answers. The table says the same of all four starts, and which head takes the hunter is
 # chance.
 #
 # This is a small task with two clear answers. In large models some heads have roles that can be named,

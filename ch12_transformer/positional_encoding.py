@@ -2,10 +2,10 @@
 # # 12.4 Positional encodings: telling attention where each word stands
 #
 # "Ahab hunts the whale" and "The whale hunts Ahab" have the same words, and who dies depends on their
-# order. An attention layer does not see the order: a score depends on two words and not on where they
-# stand (12.2). So the positions must be put into the vectors themselves. This is called *positional
-# encoding*, and every Transformer that reads text, code or proteins has some form of it. The form decides,
-# among other things, how the model copes with texts longer than those it was trained on.
+# order. An attention layer does not see the order, because a score depends on two words and not on where
+# they stand (12.2). So the positions must be put into the vectors themselves. This is called *positional
+# encoding*, and nearly every Transformer that reads text, code or proteins has some form of it. The form
+# decides, among other things, how the model copes with texts longer than those it was trained on.
 #
 # **You will build** three encodings, with sines, with learned vectors and with rotations, train each on a
 # task in which positions count, and test them beyond the trained length, always beside a model without
@@ -38,10 +38,10 @@ generator = torch.Generator().manual_seed(0)
 #   \text{position } t = 3{:} \quad & p_3 = (\sin 270°, \cos 270°) = (-1, 0)
 # \end{aligned}$$
 #
-# Attention compares vectors by dot products. Each position fits best to itself, with
-# $p_1 \cdot p_1 = 1$. Going back by one position is the same for all of them: turn the hand back by 90°.
-# So if a layer turns its queries back by 90° before it compares them, each position fits best to the one
-# before it. With $R$ for this turn,
+# Attention compares vectors by dot products. Each position fits best to itself, with $p_1 \cdot p_1 = 1$.
+# Going back by one position is the same for all of them, a turn of the hand back by 90°. So if a layer
+# turns its queries back by 90° before it compares them, each position fits best to the one before it.
+# With $R$ for this turn,
 #
 # $$\begin{aligned}
 #   R &= \begin{pmatrix} 0 & -1 \\ 1 & 0 \end{pmatrix} \\
@@ -49,8 +49,8 @@ generator = torch.Generator().manual_seed(0)
 #   R\, p_2 \cdot p_1 &= 1, \qquad R\, p_2 \cdot p_2 = 0, \qquad R\, p_2 \cdot p_0 = 0 .
 # \end{aligned}$$
 #
-# One hand alone comes round again: $p_4 = p_0$. A clock has a second hand that turns slowly, and we will
-# use several.
+# One hand alone comes round again, so that $p_4 = p_0$. A clock has a second hand that turns slowly, and
+# we will use several.
 
 # %%
 paper_positions = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])  # (T, 2): sine and cosine at 0, 1, 2, 3
@@ -67,8 +67,8 @@ assert np.array_equal(paper_scores.argmax(axis=1), [3, 0, 1, 2])
 # ## Attention does not see the order
 #
 # This is the multi-head attention of lesson 12.3: queries, keys and values of all heads side by side, a
-# softmax over the scores of each query, and an average of the values. Only the scores have now a method of
-# their own, since one of our encodings will change them.
+# softmax over the scores of each query, and an average of the values. Only the scores now have a method
+# of their own, since one of our encodings will change them.
 
 
 # %%
@@ -130,8 +130,8 @@ print(f"{' '.join(words[i] for i in order)}: largest change of a word's output {
 assert change < 1e-5
 
 # %% [markdown]
-# Apart from rounding nothing changes: _hunts_ gets the same output in both sentences, and so does every
-# other word. A sum does not depend on the order of its terms.
+# Apart from rounding nothing changes, so _hunts_ gets the same output in both sentences, and so does
+# every other word. A sum does not depend on the order of its terms.
 #
 # ## Sines and cosines
 #
@@ -188,13 +188,14 @@ plt.show()
 #
 # ## Three places back is a rotation
 #
-# How can a head look exactly three places back? As on paper, but with all pairs. Going from $t$ to
-# $t + k$ turns pair $i$ by the angle $k \omega_i$, wherever it was, and a rotation is a matrix:
+# How can a head look exactly three places back? It works as on paper, but with all pairs, because going
+# from $t$ to $t + k$ turns pair $i$ by the angle $k \omega_i$, wherever it was, and a rotation is a
+# matrix:
 #
 # $$\operatorname{PE}(t + k) = R_k \operatorname{PE}(t), \qquad R_k = \begin{pmatrix}
 #   \cos k\omega_i & \sin k\omega_i \\ -\sin k\omega_i & \cos k\omega_i \end{pmatrix} \text{ for pair } i .$$
 #
-# The same $R_k$ serves every $t$. So if the query matrix of a head contains $R_{-3}$, the query of
+# The same $R_k$ serves every $t$, so if the query matrix of a head contains $R_{-3}$, the query of
 # position $t$ is the encoding of $t - 3$.
 
 
@@ -218,7 +219,7 @@ assert np.array_equal(best_keys, np.arange(125))
 
 # %% [markdown]
 # From position 3 on, every query fits best to the key three places earlier. So a head that does this
-# exists. Will training find one?
+# exists, but will training find one?
 #
 # ## Which letter stood three places before?
 #
@@ -369,10 +370,11 @@ plt.show()
 #
 # ## Learned and rotary positions
 #
-# Two other encodings are common. The *learned* encoding is a table with one trainable vector for each
-# position, added like the sines. The *rotary* encoding adds nothing to the features. It rotates each pair
-# of features of the queries and keys by the angle $\omega_i t$, before they are compared. If the query
-# $q$ stands at $t$ and the key $k$ at $s$, and $R_t$ is now the rotation by $\omega_i t$, then
+# Two other encodings are common, and the first, the *learned* encoding, is a table with one trainable
+# vector for each position, added like the sines. The *rotary* encoding adds nothing to the features. It
+# rotates each pair of features of the queries and keys by the angle $\omega_i t$, before they are
+# compared. If the query $q$ stands at $t$ and the key $k$ at $s$, and $R_t$ is now the rotation by
+# $\omega_i t$, then
 #
 # $$(R_t\, q) \cdot (R_s\, k) = q \cdot R_{s - t}\, k .$$
 #
@@ -436,8 +438,8 @@ for distance in (-7, 0, 7):
 #
 # Can a model use positions that it has never seen? All four models are trained on stretches of 32 letters
 # and tested on stretches of 128. Which will carry furthest? The table of learned vectors has entries for
-# the later positions, but they are never trained. The sines go on regularly. The rotary encoding depends
-# on distances alone, and a distance of three occurs all the time.
+# the later positions, but they are never trained. The sines go on regularly, and the rotary encoding
+# depends on distances alone, and a distance of three occurs all the time.
 
 
 # %%
@@ -502,19 +504,19 @@ plt.show()
 # too: in the last span it is below the model without positions.
 #
 # Why does rotary fail, if it depends on distances alone? At position 100 a head also sees keys 32 to 100
-# letters back, and no training stretch had such distances. Perhaps those draw weight away. This guess can
-# be tested without any training: let each letter attend to the last 32 letters only, a *sliding window*.
-# Then every distance is one that was trained. What do you expect for the sines?
+# letters back, and no training stretch had such distances. Perhaps those draw weight away, and this guess
+# can be tested without any training: let each letter attend to the last 32 letters only, a *sliding
+# window*. Then every distance is one that was trained. What do you expect for the sines?
 
 # %%
 table_window, _ = accuracy_table(window=TRAINED)
 
 # %% [markdown]
-# With the window the rotary model is right everywhere, so the distances that it had never seen were the
-# reason. The other two stay as bad as before, because their trouble is with the positions themselves: a
-# window does not bring position 100 back to where the layer was trained. This is one small task. How
-# encodings extend in large models, and how they can be trained to, is a question of its own (Press et al.
-# 2022), but sliding windows are used there, too.
+# With the window the rotary model is right everywhere, so the keys further back than any in training were
+# the reason. The other two stay as bad as before, because their trouble is with the positions themselves:
+# a window does not bring position 100 back to where the layer was trained. This is one small task, and
+# how encodings extend in large models, and how they can be trained to, is a question of its own (Press et
+# al. 2022), but sliding windows are used there, too.
 #
 # ## The claims, checked
 #

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 12.9 A pretrained encoder: other people's weights in your own blocks
 #
-# Few teams train a Transformer from nothing. Most take one that somebody has trained on a billion
+# Few teams train a Transformer from nothing, and most take one that somebody has trained on a billion
 # sentences and use what it has learned: to search a collection of documents by meaning, to sort mail by
 # topic, to find questions that were asked before. The weights of such a _sentence encoder_ lie beside
-# this lesson, in a file of 17 megabytes. Its blocks are the block of lesson 12.5. So the question is: can
-# we put these weights into blocks of our own, get what the original gets, and find out what the result is
-# good for, and what not?
+# this lesson, in a file of 17 megabytes. Its blocks are the block of lesson 12.5. Can we put these
+# weights into blocks of our own, get what the original gets, and find out what the result is good for,
+# and what not?
 #
 # **You will build** the tokenizer, the encoder and its sentence vectors, check them against the original,
 # and try them on _Moby-Dick_: search, paraphrases, and classifiers with few labels. **You need** logistic
@@ -44,8 +44,8 @@ rng = np.random.default_rng(0)
 #   \text{cosine:} \quad & 0.707 \cdot 0.6 + 0.707 \cdot 0.8 = 0.990
 # \end{aligned}$$
 #
-# The padded place must not count: with it the mean would be another, and the sentence would change with
-# the length of its neighbours in the batch.
+# The padded place must not count, because with it the mean would be another, and the sentence would
+# change with the length of its neighbours in the batch.
 
 
 # %%
@@ -101,12 +101,12 @@ print(f"{len(vocabulary):,d} pieces in the vocabulary, such as {list(vocabulary)
 #
 # ## Word pieces
 #
-# The weights are tied to a tokenizer: row 5,000 of the table is the vector of one certain piece. It is
-# not byte-pair encoding (12.6) but its relative, *word pieces*. The text is set in small letters without
-# accents and cut into words and punctuation marks. Each word is cut into the longest pieces of the
-# vocabulary that fit, from left to right, and every piece but the first of a word begins with `##`. A
-# word that cannot be cut becomes `[UNK]`. `[CLS]` and `[SEP]` stand around each sentence, because they
-# did in training.
+# The weights are tied to a tokenizer, because row 5,000 of the table is the vector of one certain piece.
+# It is not byte-pair encoding (12.6) but its relative, *word pieces*. The text is set in small letters
+# without accents and cut into words and punctuation marks. Each word is cut into the longest pieces of
+# the vocabulary that fit, from left to right, and every piece but the first of a word begins with `##`. A
+# word that cannot be cut becomes `[UNK]`, and `[CLS]` and `[SEP]` stand around each sentence, because
+# they did in training.
 
 
 # %%
@@ -155,8 +155,8 @@ print(*word_pieces("Queequeg harpooned unimaginable leviathans.", vocabulary))
 #
 # ## The encoder
 #
-# Now our own block. It is lesson 12.5's in post-norm form, with two differences that the weights demand:
-# GELU (5.2) in place of ReLU, and a layer norm with a smaller `eps`. In front stand the sum of a token's
+# Our own block is lesson 12.5's in post-norm form, with two differences that the weights demand: GELU
+# (5.2) in place of ReLU, and a layer norm with a smaller `eps`. In front stand the sum of a token's
 # vector and its position's vector (a learned table, 12.4) and a layer norm.
 
 # %%
@@ -292,8 +292,8 @@ for j in (1, 2, 3):
 #
 # ## The same in PyTorch
 #
-# `nn.TransformerEncoder` has the names of the file. Its padding mask is the other way round (`True` means
-# blocked). In float64 both must agree to the last digits, also on a padded batch.
+# `nn.TransformerEncoder` has the names of the file, and its padding mask is the other way round (`True`
+# means blocked). In float64 both must agree to the last digits, also on a padded batch.
 
 # %%
 layer = nn.TransformerEncoderLayer(384, N_HEADS, 1536, 0.0, "gelu", 1e-12, batch_first=True)
@@ -312,14 +312,14 @@ print(f"largest difference from nn.TransformerEncoder: {largest:.1e}")
 torch.testing.assert_close(own_stream[is_real], library_stream[is_real], rtol=1e-8, atol=1e-10)
 
 # %% [markdown]
-# The differences are rounding.
+# The differences are rounding, so our blocks and the library's compute the same.
 #
 # ## Search by meaning
 #
 # We cut the first sixteen chapters of _Moby-Dick_ into sentences and ask twelve questions in words that
 # the book does not use. For each one the passage that it means was named before any search was run. The
-# rival is a search by words: *tf-idf* counts the words that two texts share, and weighs a word by how
-# rare it is. On which place does the named passage come?
+# rival is a search by words, for which *tf-idf* counts the words that two texts share, and weighs a word
+# by how rare it is. On which place does the named passage come?
 
 
 # %%
@@ -428,9 +428,9 @@ plt.show()
 #
 # ## Is near the same as equal in meaning?
 #
-# Twenty sentences, each with a paraphrase in other words and with a _distractor_, which repeats the
-# sentence but for one word that changes its meaning. Two tests: is the right paraphrase the nearest of
-# all twenty? And is the paraphrase nearer than the distractor?
+# We take twenty sentences, each with a paraphrase in other words and with a _distractor_, which repeats
+# the sentence but for one word that changes its meaning. The first test asks whether the right paraphrase
+# is the nearest of all twenty, and the second whether it is nearer than the distractor.
 
 # %%
 TRIPLES = """
@@ -485,11 +485,12 @@ plt.show()
 #
 # ## A classifier with few labels
 #
-# The other use is transfer learning (9.5): the encoder stays frozen, and a logistic regression learns on
-# its vectors. Two tasks on passages of the book, the test passages from other chapters than the training
-# ones. Task A: is the passage about the biology of whales, or from the story? Task B: is it speech, or
-# narration? Two rivals learn in the same way, one on tf-idf rows, the other on the mean of the token
-# vectors, which have not been through any block. Before you look: for which task were these vectors made?
+# The other use is transfer learning (9.5), in which the encoder stays frozen, and a logistic regression
+# learns on its vectors. There are two tasks on passages of the book, with test passages from other
+# chapters than the training ones. Task A asks whether a passage is about the biology of whales or from
+# the story, and task B whether it is speech or narration. Two rivals learn in the same way, one on tf-idf
+# rows, the other on the mean of the token vectors, which have not been through any block. Before you
+# look, say for which of the tasks these vectors were made.
 
 # %%
 BIOLOGY = {"train": (32, 74, 75, 77, 79, 85, 103, 105), "test": (68, 76, 80, 86, 88, 104)}
@@ -609,11 +610,11 @@ plt.show()
 # %% [markdown]
 # Points are means over five draws of the labelled passages, bars their standard deviation. For the topic
 # (left) the frozen vectors lead clearly over tf-idf with eight labels, and the lead shrinks as the labels
-# grow. For speech against narration (right) they lose at every size, not only to tf-idf but also to the token
-# vectors from which they were computed. What tells speech was in the token vectors, and the blocks have
-# removed it: they were trained to put sentences of like meaning together, however something is said. So
-# whether frozen vectors help depends on whether your task is one of meaning. Keep the simple rivals in the
-# table.
+# grow. For speech against narration (right) they lose at every size, not only to tf-idf but also to the
+# token vectors from which they were computed. What tells speech was in the token vectors, and behind the
+# blocks it is harder to find. That fits their training, which put sentences of like meaning together,
+# however something is said. So whether frozen vectors help may depend on whether your task is one of
+# meaning, and the simple rivals should stay in the table.
 #
 # ## The claims, checked
 #
@@ -643,7 +644,7 @@ for rival in ("tf-idf", "token vectors"):
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped. It looks at the attention maps, and at what padding costs.
+# This part, which can be skipped, looks at the attention maps, and at what padding costs.
 #
 # ### What the layers attend to
 #
@@ -681,11 +682,11 @@ plt.show()
 print("weight that words give [CLS], block by block:", " ".join(f"{share:.2f}" for share in on_first))
 
 # %% [markdown]
-# One head of the first block looks at the piece before, for every piece. Nobody asked for that; it was
-# found in training. In the middle blocks the words give most of their weight to `[CLS]`, the left column,
-# which is known as a resting place for heads that have nothing to look for. In the last block the weight
-# is spread over the content words. No map here says what the sentence means, and one sentence is one
-# sentence.
+# One head of the first block looks at the piece before, for every piece. Nobody asked for that, so the
+# head must have found it in training. In the middle blocks the words give most of their weight to
+# `[CLS]`, the left column, which is known as a resting place for heads that have nothing to look for. In
+# the last block a third of the weight still goes there, and the rest leans towards content words such as
+# _whale_, _lower_ and _boats_. No map here says what the sentence means, and this is one sentence only.
 #
 # ### What padding costs
 #
@@ -715,8 +716,8 @@ print(f"weights in float32: {4 * n_weights / 1e6:.0f} MB")
 print(f"scores of 32 texts of 128 pieces: {4 * n_scores / 1e6:.0f} MB per block")
 
 # %% [markdown]
-# Sorting leaves little padding, and the time falls in proportion to the places that are computed. The
-# scores grow with the square of the length, so long texts cost memory as well.
+# Sorting leaves little padding, and the time falls about in proportion to the places that are computed.
+# The scores grow with the square of the length, so long texts cost memory as well.
 
 # %%
 assert previous[previous_head] > 0.9, "one head of the first block looks at the piece before"

@@ -42,8 +42,8 @@ rng = np.random.default_rng(0)
 #   \text{value } v & 2 & 0 & 0 & 16
 # \end{array}$$
 #
-# The weights come from softmax (5.2): they are positive and their sum is one. The output is the average of
-# the values with these weights:
+# The weights come from softmax (5.2), so they are positive and their sum is one. The output is the
+# average of the values with these weights:
 #
 # $$\sum_s w_s v_s = 0.4465 \cdot 2 + 0.0535 \cdot 0 + 0.0535 \cdot 0 + 0.4465 \cdot 16 = 8.04 .$$
 #
@@ -108,9 +108,9 @@ draw_matrix(axes[3], value, ["size", "action"], "values V = x Wvᵀ")
 plt.show()
 
 # %% [markdown]
-# Each row is one word. The second row of $Q$ is the query from the paper, the columns of numbers in $K$ are
-# its keys, and the first column of $V$ has the sizes. The word _the_ has only zeros: it looks for nothing
-# in particular.
+# Each row is one word, so the second row of $Q$ is the query from the paper, the columns of numbers in
+# $K$ are its keys, and the first column of $V$ has the sizes. The word _the_ has only zeros, so it looks
+# for nothing in particular.
 #
 # ## Scores, weights, output
 #
@@ -192,14 +192,16 @@ for ax in (left, middle):
 plt.show()
 
 # %% [markdown]
-# Read the middle panel row by row. The row of _hunts_ has its weight on Ahab and the whale, and the rows of
-# Ahab and the whale have theirs on _hunts_. The word _the_ has equal scores for all, so it weighs all words
-# the same, and receives the plain mean: a query cannot choose _nothing_. On the right, _hunts_ has received
-# the number from the paper, and Ahab and the whale have learned that there is an action.
+# In the middle panel, the row of _hunts_ has its weight on Ahab and the whale, and the rows of Ahab and
+# the whale have theirs on _hunts_. The word _the_ has equal scores for all, so it weighs all words the
+# same, and receives the plain mean, because a query cannot choose _nothing_. On the right, _hunts_ has
+# received the number from the paper, and Ahab and the whale have received part of the action that _hunts_
+# offers.
 #
 # ## Order does not count
 #
-# Does it matter in which order the words stand? We shuffle them and compare each word's output.
+# Does it matter in which order the words stand? To see it, we shuffle them and compare each word's
+# output.
 
 
 # %%
@@ -222,10 +224,10 @@ np.testing.assert_allclose(shuffled_out, out[order], rtol=1e-10, atol=1e-12)
 #
 # ## Why the scores are divided by √d
 #
-# With two features the scores were small. A real head has 64 features or more. Let the entries of a query
-# and a key be independent with mean $0$ and variance $1$. Each product $q_i k_i$ has variance $1$, and the
-# variance of a sum of $d$ of them is $d$. So raw scores should spread like $\sqrt d$, and divided by
-# $\sqrt d$ they should spread like $1$ at any size. What does softmax make of either? We measure the
+# With two features the scores were small, but a real head has 64 features or more. Let the entries of a
+# query and a key be independent with mean $0$ and variance $1$. Each product $q_i k_i$ has variance $1$,
+# and the variance of a sum of $d$ of them is $d$. So raw scores should spread like $\sqrt d$, and divided
+# by $\sqrt d$ they should spread like $1$ at any size. What does softmax make of either? We measure the
 # largest weight among $32$ keys, and how much the weights can still change: the sum of the slopes
 # $\partial w_s / \partial z_s = w_s (1 - w_s)$ (5.2).
 
@@ -273,11 +275,11 @@ plt.show()
 #
 # ## Two masks
 #
-# Not every query may see every key. A model that predicts the next word must not look at it. The *causal
-# mask* lets position $t$ attend to positions up to $t$ only: a triangle. And a batch holds texts of
-# different lengths, filled up with padding at the end. The *padding mask* hides those keys from
-# everybody. In both, `True` means "may attend". A forbidden score is set to $-\infty$ before softmax, and
-# because $e^{-\infty} = 0$, its weight is zero.
+# Not every query may see every key, for a model that predicts the next word must not look at it. The
+# *causal mask* lets position $t$ attend to positions up to $t$ only, so the allowed pairs make a
+# triangle. And a batch holds texts of different lengths, filled up with padding at the end, and the
+# *padding mask* hides those keys from everybody. In both, `True` means "may attend". A forbidden score is
+# set to $-\infty$ before softmax, and because $e^{-\infty} = 0$, its weight is zero.
 #
 # We take three names, one letter per position, and random weights.
 
@@ -330,8 +332,8 @@ plt.show()
 # ones, in the proportions that they had. With both masks a letter sees only real letters up to itself. (The
 # last two rows are the queries of the padding. Their outputs are computed, too, and nobody uses them.)
 #
-# Do the masks keep their promises? We compare a short name in the padded batch with the same name alone.
-# And we change all letters from position 3 on, and see which outputs change.
+# To see whether the masks keep their promises, we compare a short name in the padded batch with the same
+# name alone. And we change all letters from position 3 on, and see which outputs change.
 
 # %%
 for name in ("no mask", "padding"):
@@ -369,7 +371,7 @@ assert np.array_equal(np.flatnonzero(change), np.arange(3, n_longest))
 #     && \text{product } Z = Q K^\top / \sqrt d
 # \end{aligned}$$
 #
-# Masks need no line of their own: where the weight is zero, so is the gradient of the score.
+# Masks need no line of their own, because where the weight is zero, so is the gradient of the score.
 
 
 # %%
@@ -409,8 +411,8 @@ for name, ours, theirs in parts:
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# All differences are rounding. In a model you would write that one call, and `is_causal=True` in place of
-# a triangle.
+# All differences are rounding, so in a model you would write that one call, and `is_causal=True` in place
+# of a triangle.
 #
 # ## The claims, checked
 #
@@ -434,13 +436,13 @@ for name in ("causal", "padding", "both"):
 # %% [markdown]
 # ## Going further
 #
-# This can be skipped. It is how libraries make attention fast on long texts, and it is needed again in
-# lesson 12.8, which writes long texts.
+# This can be skipped, but it is how libraries make attention fast on long texts, and it is needed again
+# in lesson 12.8, which writes long texts.
 #
 # ### The same, faster
 #
 # `attention` walks several times over $B \cdot T \cdot S$ numbers, more than a processor keeps at hand.
-# One sentence's share is small enough. So we finish one before we begin the next, work in place, and
+# One sentence's share is small enough, so we finish one before we begin the next, work in place, and
 # divide the $n$ columns of the output instead of the $S$ columns of the weights. The scores are stored
 # transposed, keys down and queries across: the largest score of every query is then found by comparing
 # whole rows, which a processor does for many numbers at a time. The price is code that no longer reads
@@ -528,15 +530,15 @@ print(f"fast  {milliseconds(lambda: attention_fast(*wide)):8.2f} ms")
 # %% [markdown]
 # ### Without the matrix
 #
-# The weights of one head are $T^2$ numbers, and yet every row is used once and thrown away. Can we see the
-# keys in blocks and never hold a whole row? Softmax wants the largest score first. The *online softmax*
-# takes the largest that it has seen so far, $m$, and keeps the total $\ell = \sum e^{z - m}$ and the sum
-# $a = \sum e^{z - m} v$. If a later block has a larger score $m'$, then what was summed is too large by a
-# known factor: multiply $\ell$ and $a$ by $e^{m - m'}$ and go on.
+# The weights of one head are $T^2$ numbers, and yet every row is used once and thrown away. Can we see
+# the keys in blocks and never hold a whole row? Softmax wants the largest score first, so the *online
+# softmax* takes the largest that it has seen so far, $m$, and keeps the total $\ell = \sum e^{z - m}$ and
+# the sum $a = \sum e^{z - m} v$. If a later block has a larger score $m'$, then what was summed is too
+# large by a known factor: multiply $\ell$ and $a$ by $e^{m - m'}$ and go on.
 #
 # Take scores $1, 2$ in the first block, $3$ in the second, and values $10, 20, 30$. After the first block
-# $m = 2$, $\ell = e^{-1} + 1$ and $a = 10 e^{-1} + 20$. The second block has $m' = 3$. It multiplies both
-# by $e^{-1}$ and adds $1$ and $30$.
+# $m = 2$, $\ell = e^{-1} + 1$ and $a = 10 e^{-1} + 20$. The second block has $m' = 3$, so it multiplies
+# both by $e^{-1}$ and adds $1$ and $30$.
 
 # %%
 total_so_far = math.exp(-1) + 1
@@ -603,9 +605,9 @@ print(f"blocks of {blocks}: largest difference {np.abs(block_out - whole_out).ma
 # %% [markdown]
 # ### The price of long texts
 #
-# Every word is compared with every other, so twice the length means four times the scores. What will blocks
-# save: time, memory, or both? We double the length again and again, one causal head in float32, and
-# measure the memory that NumPy asks for at most, and the time.
+# Every word is compared with every other, so twice the length means four times the scores. What will
+# blocks save, time or memory, or perhaps both of them? We double the length again and again, one causal
+# head in float32, and measure the memory that NumPy asks for at most, and the time.
 
 
 # %%
@@ -648,7 +650,8 @@ plt.show()
 # %% [markdown]
 # On the left, twice the length takes four times the memory for the whole matrix, and at most twice in
 # blocks. On the right both lines get steeper towards four times the time: blocks avoid the square of the
-# memory, not the square of the work. (The blocks are faster here, since they skip the later keys.)
+# memory, not the square of the work. (The blocks are faster here, partly because they skip the later
+# keys.)
 
 # %%
 growth = {name: pairs[-1][0] / pairs[-2][0] for name, pairs in costs.items()}

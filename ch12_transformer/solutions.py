@@ -138,8 +138,8 @@ def cached_step(x, weights, cache):
 
 # %%
 def merges_by_hand():
-    """first, second: the merged pairs as strings of letters, such as "xy"; counts: how often each stood
-    there; tokens: the tokens of "abcb", joined by spaces.
+    """first, second: the merged pairs as strings of letters, such as "xy"; first_count, second_count: how
+    often each stood there when it was merged; tokens: the tokens of "abcb", joined by spaces.
     """
     return {"first": "ab", "first_count": 3, "second": "bc", "second_count": 2, "tokens": "ab c b"}
 

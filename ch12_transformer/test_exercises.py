@@ -196,6 +196,11 @@ def wrong_layer(order=("query", "key", "value"), biases=True, n_heads=None, **op
     return answer
 
 
+def layer_through_float32(weights, heads):
+    """The library's layer, float64, with weights that have been rounded to float32 on the way."""
+    return wrong_layer()({name: part.float().double() for name, part in weights.items()}, heads)
+
+
 # name of the exercise -> [(a wrong answer, what the verdict must say of it)]
 WRONG = {
     "masked_attention": [
@@ -278,6 +283,7 @@ WRONG = {
         (wrong_layer(n_heads=1), "the number of heads"),
         (wrong_layer(batch_first=False), "along the batch"),
         (wrong_layer(dropout=0.1), "there is dropout in it"),
+        (layer_through_float32, "went through float32"),
         (lambda weights, n_heads: nn.Linear(6, 6), "the library's layer itself"),
     ],
 }

@@ -33,11 +33,11 @@ rng = random.Random(0)
 # %% [markdown]
 # ## On paper first
 #
-# Sennrich, Haddow and Birch (2016) took an old trick for compressing files. Begin with characters. Find the
-# two neighbours that stand together most often, and *merge* them into one new piece. Repeat. Their example
-# is a text of sixteen words: _low_ five times, _lower_ twice, _newest_ six times, _widest_ three times. The
-# mark `</w>` ends a word. How often does each pair occur? A pair counts as often as the words in which it
-# stands:
+# Sennrich, Haddow and Birch (2016) took an old trick for compressing files. Begin with characters, find
+# the two neighbours that stand together most often, *merge* them into one new piece, and repeat. Their
+# example is a text of sixteen words, with _low_ five times, _lower_ twice, _newest_ six times and
+# _widest_ three times, and the mark `</w>` ends a word. How often does each pair occur? No word here
+# holds a pair twice, so a pair counts as often as the words in which it stands:
 #
 # $$\begin{aligned}
 #   \text{e s:} \quad & 6 \text{ (newest)} + 3 \text{ (widest)} = 9 \\
@@ -47,8 +47,8 @@ rng = random.Random(0)
 #   \text{l o:} \quad & 5 \text{ (low)} + 2 \text{ (lower)} = 7
 # \end{aligned}$$
 #
-# Three pairs are equal, and among equals we take the one met first: _e s_ becomes _es_. Then the pairs are
-# counted again, with _es_ as one piece.
+# Three pairs are equal, and among equals we take the one met first, so _e s_ becomes _es_. Then the pairs
+# are counted again, with _es_ as one piece.
 
 
 # %%
@@ -97,9 +97,9 @@ assert toy_merges == ["es", "est", "est</w>", "lo", "low"]
 # ## Neither characters nor words
 #
 # Why take such trouble? A model of text needs pieces with numbers, its *vocabulary*. Lesson 11.6 took
-# characters. They are few, but a sentence becomes long, and the model spends effort on spelling. Words are
-# long enough, but how many are there? We read _Moby-Dick_ and note each word that has not occurred before.
-# And we ask how many words of the last tenth a list made from the first nine tenths would lack.
+# characters, which are few, but a sentence becomes long, and the model spends effort on spelling. Words
+# are long enough, but how many are there? We read _Moby-Dick_ and note each word that has not occurred
+# before. And we ask how many words of the last tenth a list made from the first nine tenths would lack.
 
 # %%
 text = (HERE / "data" / "moby_dick.txt").read_text(encoding="utf-8")  # 1,190,317 characters
@@ -141,10 +141,10 @@ plt.show()
 #
 # ## Bytes and chunks
 #
-# Two decisions come before the counting. The first is which characters to begin with, for Unicode has more
-# than a hundred thousand. But in a file every text is a sequence of *bytes*, numbers from 0 to 255, and the
-# encoding UTF-8 writes an English letter as one byte, and other characters as two to four. If we begin with
-# the 256 bytes, nothing can ever be unknown.
+# Two decisions come before the counting, and the first is which characters to begin with, for Unicode has
+# more than a hundred thousand. But in a file every text is a sequence of *bytes*, numbers from 0 to 255,
+# and the encoding UTF-8 writes an English letter as one byte, and other characters as two to four. If we
+# begin with the 256 bytes, nothing can ever be unknown.
 
 # %%
 for character in "wé鯨🐳":
@@ -217,8 +217,8 @@ print([token.decode("utf-8") for token in token_bytes(few_merges)[256:]])
 # them. Words repeat, so each chunk is worked out once and remembered.
 #
 # Two cases need care. Bytes that are no valid text, such as half of a character, should survive encoding
-# and decoding, too. Python can carry them in a string (`surrogateescape`). And a string in which somebody
-# has left half a character is refused, since it is no text at all.
+# and decoding, too, and Python can carry them in a string (`surrogateescape`). And a string in which
+# somebody has left half a character is refused, since it is no text at all.
 
 
 # %%
@@ -305,7 +305,7 @@ assert small_tokenizer.decode(spelled) == "there" and small_tokenizer.encode("th
 # 3. _Let C do the walking._ A chunk becomes a Python string with one character per token, so that a pair is
 #    a string of two, and a merge is `str.replace`.
 #
-# The price is bookkeeping, and code that is harder to read. You can take the function `train` as given.
+# The price is bookkeeping and code that is harder to read, so you can take the function `train` as given.
 
 
 # %%
@@ -350,9 +350,9 @@ class PairTable:
 
 
 # %% [markdown]
-# The most frequent pair must be found without a look at every one. A *heap* hands out its smallest entry
-# quickly. Counts only fall after a pair has come into being, so an entry may promise too much, never too
-# little: if one comes up that is out of date, it is put back with its true count.
+# The most frequent pair must be found without a look at every one, and a *heap* hands out its smallest
+# entry quickly. Counts only fall after a pair has come into being, so an entry may promise too much,
+# never too little: if one comes up that is out of date, it is put back with its true count.
 
 
 # %%
@@ -392,12 +392,12 @@ print("first  ", [token.decode("utf-8", "replace") for token in vocabulary[256:2
 print("longest", [token.decode("utf-8", "replace") for token in sorted(vocabulary, key=len)[-8:]])
 
 # %% [markdown]
-# Both give the same merges, ties included. A merge depends only on those before it, so a smaller vocabulary
-# is the beginning of a larger one, and one training serves for all sizes.
+# Both forms give the same merges, ties included. A merge depends only on those before it, so a smaller
+# vocabulary is the beginning of a larger one, and one training serves for all sizes.
 #
 # ## How large a vocabulary?
 #
-# Here is one sentence in five vocabularies. Which of its words does the book know?
+# Here is one sentence, cut with five vocabularies. Which of its words does the book know?
 
 # %%
 tokenizers = {size: Tokenizer(merges[: size - 256]) for size in (256, 300, 512, 1024, 4096)}
@@ -424,7 +424,7 @@ plt.show()
 # %% [markdown]
 # From the top to the bottom the pieces get longer. In the largest vocabulary frequent words are one token
 # each, with the space before them, and the word _unfriended_, which Melville did not know, is spelled in
-# pieces. The year is read digit by digit.
+# pieces, and the year is read digit by digit.
 #
 # Longer pieces mean shorter sequences, and everything that costs per position gets cheaper. But every token
 # needs a row in the embedding table, and the row of a rare token is trained rarely. Both sides of this
@@ -502,11 +502,11 @@ for name, string in examples.items():
     print(f"{name:12s}{len(string):12d}{n_bytes:8d}{len(pieces):8d}   {'·'.join(pieces)}")
 
 # %% [markdown]
-# _Queequeg_ is one token, because this book is about him. Capital letters and digits are rare here, so a
-# shouted word and a year are spelled. Tokenizers trained on the web may have merges for some numbers and
-# not for others, and how they cut changes how well a model adds (Singh and Strouse 2024). Scripts that the
-# training text lacks fall back to bytes, two to four per character. The remedy is to train on what will be
-# read.
+# _Queequeg_ is one token, because his name is frequent in this book. Capital letters and digits are rare
+# here, so a shouted word and a year are spelled. Tokenizers trained on the web may have merges for some
+# numbers and not for others, and how they cut changes how well a model adds (Singh and Strouse 2024).
+# Scripts that the training text lacks fall back to bytes, two to four per character. The remedy is to
+# train on what will be read.
 #
 # ## The claims, checked
 #
@@ -533,7 +533,8 @@ assert per_character["shouted"] < per_character["Russian"], "a script that the b
 # %% [markdown]
 # ## Going further
 #
-# This can be skipped. It is what a tokenizer needs in a real system, and lesson 12.9 meets such tokens.
+# This can be skipped, but it is what a tokenizer needs in a real system, and lesson 12.9 meets such
+# tokens.
 #
 # ### Special tokens, and a file
 #

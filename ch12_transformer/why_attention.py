@@ -2,10 +2,11 @@
 # # 12.1 Why attention: look back instead of remembering
 #
 # Someone reads you a phone number and asks for it backwards. Four digits are no trouble, twelve are,
-# because all of them must be in your head at once. Now you may write the number down. Then you only have
-# to look at the right place. A recurrent network (11.2) has the head and not the paper: all that it has
-# read must fit into its state. *Attention* gives a network the paper. It keeps every state and learns
-# where to look, and it was invented for machine translation, where long sentences were lost in this way.
+# because all of them must be in your head at once. Now you may write the number down, and then you only
+# have to look at the right place. A recurrent network (11.2) has the head and not the paper: all that it
+# has read must fit into its state. *Attention* gives a network the paper, because it keeps every state
+# and learns where to look. It was invented for machine translation, where long sentences were lost in
+# this way.
 #
 # **You will build** a network that reads and one that answers, first with a single state between them,
 # then with attention, and you will see what limits the first. **You need** recurrent networks (11.2),
@@ -110,10 +111,11 @@ for name, line in sizes.items():
 # %% [markdown]
 # ## Steps that must wait
 #
-# The second price of the loop is time. A step cannot begin before the one before it has ended, however
-# many processors are idle. Attention has no such order: its $n^2$ dot products are one matrix product. On a
-# long text that is more arithmetic, since it grows with the square of $n$, but it is done in fewer steps.
-# We time both on one sequence, forward only. Which will grow faster?
+# The second price of the loop is time, because a step cannot begin before the one before it has ended,
+# however many processors are idle. Attention has no such order, because its $n^2$ dot products are one
+# matrix product. On a long text that is more arithmetic, since it grows with the square of $n$, but it is
+# done in fewer steps. We time both on one sequence, forward only. Which of the two times will grow
+# faster?
 
 
 # %%
@@ -169,19 +171,19 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# On the left, the gradients of both recurrent networks fall by many powers of ten within a few dozen words
-# (the axis is logarithmic), and that of attention stays level. On the right, the loop's time grows in
-# proportion to the text. The two products of attention take less time at first and grow faster, so with
-# one processor and a long text the lead gets smaller. On a GPU, which computes thousands of products at
-# once, the loop waits nearly all the time.
+# On the left, the gradients of both recurrent networks fall by many powers of ten within a few dozen
+# words (the axis is logarithmic), and that of attention stays level. On the right, the loop's time grows
+# in proportion to the text. The two products of attention take less time at first and grow faster, so
+# with one processor and a long text the lead gets smaller. On a GPU, which can compute thousands of
+# products at once, the loop would leave nearly all of it idle.
 #
 # ## Digits backwards
 #
-# Back to the phone number. Two networks share the work (Sutskever et al. 2014). The *encoder* reads the
-# digits, and its last state is all that the *decoder* gets. The decoder writes digit by digit, and reads
-# each digit that it wrote as its next input. While it learns, it reads the right digit instead of its own,
-# which is called *teacher forcing*. The last state is a bottleneck: it has as many numbers for six digits
-# as for two.
+# In the task of the phone number two networks share the work (Sutskever et al. 2014). Here the *encoder*
+# reads the digits, and its last state is all that the *decoder* gets. The decoder writes digit by digit,
+# and reads each digit that it wrote as its next input. While it learns, it reads the right digit instead
+# of its own, which is called *teacher forcing*. The last state is a bottleneck, because it has as many
+# numbers for six digits as for two.
 
 
 # %%
@@ -401,14 +403,14 @@ plt.show()
 # After a quarter of the training (left) both bottlenecks lose digits as the strings get longer. If we
 # stopped here we would say that 32 numbers cannot hold six digits. At the end (right) they do hold nearly
 # all of them, so what was missing was training. The state of 4 numbers has learned more, too, but after
-# exactly the same training it loses about half of the six digits: here the size of the state is what
-# limits. With attention the network recalls its strings earlier. (Beyond the trained lengths all three
-# lose digits. The attentive one must still find the right state, and it has learned that on short
-# strings.)
+# exactly the same training it loses about half of the six digits, so here the size of the state makes the
+# difference. With attention the network recalls its strings earlier. (Beyond the trained lengths all
+# three lose digits, the attentive one too, because it must still find the right state and has learned
+# that on short strings.)
 #
 # ## Where it looks
 #
-# Attention weights can be read: for every digit that is written, which state got how much? The digits are
+# Attention weights can be read. For every digit that is written, which state got how much? The digits are
 # written from the last to the first, so what pattern do you expect?
 
 # %%
@@ -432,18 +434,19 @@ fig.colorbar(image, ax=(left, right), label="weight")
 plt.show()
 
 # %% [markdown]
-# Each row is a digit that is written. The white dots mark the place where that digit was read, and the
-# weights follow them from the last place to the first. After the first row they stand one place later than
-# the dots, because a state also remembers the digit before its own. Nobody told the network where to look:
-# it learned that from right and wrong answers.
+# Each row is a digit that is written, and the white dots mark the place where that digit was read. The
+# weights follow the dots from the last place to the first. After the first row they stand one place later
+# than the dots, which does no harm, since a state can also remember the digit before its own. Nobody told
+# the network where to look, and it learned that from right and wrong answers.
 #
 # ## A dictionary that answers to anything
 #
 # Take the networks away, and a look-up remains. A Python dictionary compares a *query* with its *keys*,
-# finds the one that is equal, and returns the *value* of that key. Attention is the soft version. It
+# finds the one that is equal, and returns the *value* of that key. Attention is the soft version, which
 # compares the query with all keys, and returns an average of all values, weighted by how well each key
-# fits. Unlike the dictionary it has a gradient, so a network can learn what to ask. Here the query is the
-# direction of the mate, and the scores are multiplied by a sharpness before softmax.
+# fits. Unlike the dictionary it has a gradient, so a network can learn what to ask. In the example, the
+# pay of a ship's crew, the query is the direction of the mate, and the scores are multiplied by a
+# sharpness before softmax.
 
 
 # %%
