@@ -108,9 +108,9 @@ loss = (w * x - target) ** 2
 print(" -> ".join(node.name() for node in graph_nodes(loss)))
 
 # %% [markdown]
-# A node can be called. We hand it the gradient of the loss with respect to its output, and it returns the
-# gradients with respect to its inputs, which is the chain rule for one operation. So a `backward` of our
-# own is short:
+# A node can be called like a function. If we hand it the gradient of the loss with respect to its
+# output, it returns the gradients with respect to its inputs, which is the chain rule for one operation.
+# So a `backward` of our own is short:
 #
 # 1. Start at the loss with $\partial L / \partial L = 1$.
 # 2. Go through the nodes in reverse order, so that a node comes after all nodes that used its result.
@@ -153,8 +153,8 @@ print(f"torch  {w.grad.item():.6f} {x.grad.item():.6f}")
 torch.testing.assert_close(our_grads, (w.grad, x.grad), rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# The two agree. To see a graph, we draw it, with one column for each step away from the leaves. A node
-# stands at the middle height of those that it depends on.
+# The two agree, so we know what `backward` does. To see a graph, we draw it, with one column for each
+# step away from the leaves. A node stands at the middle height of those that it depends on.
 
 
 # %%
@@ -203,9 +203,9 @@ plt.show()
 # ## Loops and conditions
 #
 # What happens to an `if` or a `while`? Heron's rule for square roots replaces a guess $g$ by
-# $(g + a/g)/2$ until $g^2$ is close enough to $a$. How often that is depends on $a$. The derivative of
-# $\sqrt a$ is $1 / (2 \sqrt a)$. Can autograd know that from a loop, and how many nodes do you expect for
-# a small and for a large $a$?
+# $(g + a/g)/2$ until $g^2$ is close enough to $a$. How often that is depends on $a$, while the
+# derivative of $\sqrt a$ is always $1 / (2 \sqrt a)$. Can autograd know that from a loop, and how many
+# nodes do you expect for a small and for a large $a$?
 
 
 # %%
@@ -229,16 +229,16 @@ for value in (0.25, 2.0, 100.0, 1e6):
     torch.testing.assert_close(a.grad.item(), formula, rtol=1e-8, atol=0)
 
 # %% [markdown]
-# The gradients are right, and the larger numbers, which take more rounds, have more nodes. The graph does
-# not contain the program. It contains the operations that were really carried out in this run, so a loop
+# The gradients are right, and the larger numbers, which take more rounds, have more nodes. The graph
+# does not contain the program, only the operations that were really carried out in this run, so a loop
 # is written out as often as it ran, and of an `if` only the branch that was taken is there. For the next
 # input the graph is made again. The condition itself has no derivative, so autograd never learns that
 # another $a$ would have taken another branch.
 #
 # ## If the result is not a scalar
 #
-# `backward` starts from one number. What should it do with a vector $y$, which has a gradient for each of
-# its elements? It asks for a vector $v$ of the same shape and returns the gradient of the sum
+# `backward` starts from one number, so what should it do with a vector $y$, which has a gradient for
+# each of its elements? It asks for a vector $v$ of the same shape and returns the gradient of the sum
 # $\sum_i v_i y_i$. Such a $v$ is called a *cotangent*. In a network it is what arrives from the layers
 # above, $v_i = \partial L / \partial y_i$, and in a test it is a vector of random numbers, which makes
 # sure that every element of $y$ is looked at.
@@ -294,8 +294,9 @@ print(f"in pieces against the whole: largest difference {difference:.1e}")
 torch.testing.assert_close(classifier.grad, whole_grad, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# They agree up to rounding. The price is that an ordinary training loop must empty `.grad` before each
-# step, with `optimizer.zero_grad()`, because otherwise the gradients of all former steps are still in it.
+# They agree up to rounding, and the price is that an ordinary training loop must empty `.grad` before
+# each step, with `optimizer.zero_grad()`, because otherwise the gradients of all former steps are still
+# in it.
 #
 # ## What is recorded, and for how long?
 #
@@ -304,10 +305,10 @@ torch.testing.assert_close(classifier.grad, whole_grad, rtol=1e-10, atol=1e-12)
 # `backward` through the same graph fails, unless the first was called with `retain_graph=True`.
 #
 # Four more expressions look as if they did similar things, and they are often mixed up. We try each on a
-# small model with dropout, a layer that sets random entries to zero during training (8.1). The table asks
-# whether the result is recorded, whether `backward` can be called twice, whether dropout is active, and
-# whether the result may be used in another computation that is recorded. Fill in the table before you run
-# the cell.
+# small model with dropout, a layer that sets random entries to zero during training (8.1). The table
+# asks whether the result is recorded, whether `backward` can be called twice, whether dropout is active,
+# and whether the result may be used later, here as a factor in a product that is recorded. Fill in the
+# table before you run the cell.
 
 
 # %%
@@ -376,21 +377,22 @@ for name, way in ways.items():
     print(f"{name:20s}{answers[0]:>12s}{answers[1]:>14s}{answers[2]:>10s}{answers[3]:>12s}")
 
 # %% [markdown]
-# Read it row by row.
+# Read the table row by row; the first row is what the others differ from.
 #
 # - `retain_graph=True` keeps what `backward` would free, and that is all it does.
 # - `detach()` gives the same numbers in the same memory, cut off from the graph: for values to print or
 #   to keep.
 # - `no_grad()` records nothing while it lasts: for evaluation, and for the update of the weights.
-# - `inference_mode()` records nothing either and saves some bookkeeping, but its results can never be
-#   used in a recorded computation. It is meant for a model in use.
+# - `inference_mode()` records nothing either and saves some bookkeeping, but autograd refuses to save
+#   its results for a later `backward`, so the product in the last column fails (a sum, which saves
+#   nothing, would not). It is meant for a model in use.
 # - `eval()` has nothing to do with recording. It changes how some layers behave, here dropout, and the
 #   graph is recorded as before. So for an evaluation you want both, `model.eval()` and `no_grad()`.
 #
 # ## Errors that help
 #
 # Some mistakes raise an error, and it pays to know what the error means before one meets it in a large
-# program. We make four of them on purpose. Say for each line what will be wrong.
+# program. We make four of them on purpose, and you should say for each line what will be wrong.
 
 # %%
 u = torch.tensor(2.0, requires_grad=True)
@@ -411,8 +413,8 @@ print(f"after the last one: u.grad {u.grad}, v.grad {v.grad.item():.0f}")
 #    counts.
 # 2. `detach`, `.item()`, `.numpy()` and `torch.tensor(…)` cut the graph. Nothing leads to a leaf any
 #    more.
-# 3. A leaf may not change while the graph is recorded. An update belongs under `no_grad`, which is what
-#    every optimizer does.
+# 3. A leaf that asks for its gradient may not be changed in place while operations are recorded. An
+#    update belongs under `no_grad`, which is what every optimizer does.
 # 4. Here one path is cut and another is left, so there is no error. But `u.grad` is `None`, and $u$ would
 #    never learn.
 #
@@ -424,7 +426,7 @@ print(f"after the last one: u.grad {u.grad}, v.grad {v.grad.item():.0f}")
 # - _No `zero_grad`_: every step follows the sum of all gradients so far.
 # - _Hidden layer detached_: the graph is cut in the middle of the network.
 # - _Weights replaced_: the optimizer was given the weights, and then the program made new ones under the
-#   same names. The optimizer goes on changing the old ones.
+#   same names, while the optimizer goes on changing the old ones.
 #
 # Rank the four runs by their last loss before you look.
 
@@ -475,10 +477,11 @@ for name, switches in mistakes.items():
 # %% [markdown]
 # The forgotten `zero_grad` has the lowest loss of all! A sum of all former gradients is a kind of
 # momentum, a method that lesson 7.2 introduces on purpose, but without the friction that belongs to it.
-# Here the network can learn all 500 pictures by heart (its last loss is close to zero), so the loss falls
-# and falls, the speed helps, and the mistake is hard to notice. (With four other starts it was the same.)
-# Would it also help in a bowl, where one has to come to rest? We try it on $f(p) = \frac12 p^\top A p$,
-# whose lowest point is the origin and whose gradient, for a symmetric matrix $A$, is $A p$.
+# Here the network can learn all 500 pictures by heart (the last loss of that run is close to zero), so
+# the loss falls and falls, the speed helps, and the mistake is hard to notice. (With four other starts
+# it was the same.) Would it also help in a bowl, where one has to come to rest? We try it on
+# $f(p) = \frac12 p^\top A p$, whose lowest point is the origin and whose gradient, for a symmetric
+# matrix $A$, is $A p$.
 
 # %%
 A = torch.tensor([[3.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
@@ -532,7 +535,9 @@ assert inputs.grad.tolist() == [20, 0, 6], "a cotangent multiplies the gradient 
 assert table["nothing special"] == (True, False, True, True), "backward frees the graph"
 assert table["retain_graph=True"] == (True, True, True, True), "retain_graph allows a second backward"
 assert table["detach()"] == table["no_grad()"] == (False, False, True, True), "no_grad leaves dropout on"
-assert table["inference_mode()"] == (False, False, True, False), "inference results cannot be used later"
+assert table["inference_mode()"] == (False, False, True, False), (
+    "a recorded product refuses an inference result"
+)
 assert table["eval()"] == (True, False, False, True), "eval turns dropout off and records as before"
 assert errors["cut one of two paths"] == "no error" and u.grad is None, "half a graph raises no error"
 assert curves["no zero_grad"][-1] < curves["right"][-1], (
@@ -549,14 +554,15 @@ assert max(circles[-20:]) > 0.5 * circles[0], "without zero_grad it keeps swingi
 # ## Going further
 #
 # This part can be skipped at first. It shows what the graph costs in memory, hooks, which read gradients
-# between the leaves (lessons 7.5 and 10.3 use them), second derivatives, and operations with a `backward`
-# of your own, one of which is an exercise of this chapter.
+# between the leaves (lesson 7.5 uses them), second derivatives, and operations with a `backward` of your
+# own, one of which is an exercise of this chapter.
 #
 # ### What a kept loss keeps alive
 #
-# "Never append a loss to a list" is a common warning, because the graph hangs on the loss. We test it.
-# `saved_tensors_hooks` lets us replace each saved tensor by an object of our own, and a weak reference
-# tells us whether that object still exists. We keep twenty losses in a list, in three ways.
+# "Never append a loss to a list" is a common warning, because the graph hangs on the loss, so we test
+# whether that is true. `saved_tensors_hooks` lets us replace each saved tensor by an object of our own,
+# and a weak reference tells us whether that object still exists. We keep twenty losses in a list, in
+# three ways.
 
 
 # %%
@@ -657,10 +663,10 @@ torch.testing.assert_close(hessian, A)
 # %% [markdown]
 # ### An operation with its own backward
 #
-# The loss of two-class problems contains the function softplus, $s(x) = \log(1 + e^x)$. Its derivative is
-# the sigmoid $\sigma(x) = 1 / (1 + e^{-x})$, which is harmless everywhere. But autograd differentiates
-# what we _wrote_. For a large $x$ the exponential overflows to infinity, the logarithm has slope zero
-# there, and $0 \cdot \infty$ is not a number.
+# The loss of two-class problems contains the function softplus, $s(x) = \log(1 + e^x)$. Its derivative
+# is the sigmoid $\sigma(x) = 1 / (1 + e^{-x})$, which is harmless everywhere. But autograd
+# differentiates what we _wrote_, and for a large $x$ the exponential overflows to infinity, the
+# logarithm has slope zero there, and $0 \cdot \infty$ is not a number.
 
 # %%
 far_out = torch.tensor([-200.0, 0.0, 200.0], requires_grad=True)
@@ -677,7 +683,7 @@ print("gradient of log(1 + exp(x)) at -200, 0 and 200:", naive_grad)
 #   \frac{\partial L}{\partial x} &= \frac{\partial L}{\partial s} \cdot \sigma(x)
 # \end{aligned}$$
 #
-# `forward` computes the value. `setup_context` says what is saved for later in the context `ctx`, and
+# `forward` computes the value, `setup_context` says what is saved for later in the context `ctx`, and
 # `backward` finds it there. (Older code saves inside `forward(ctx, x)`; the separate method is what
 # `torch.func` needs.)
 
@@ -706,10 +712,10 @@ Softplus.apply(far_out).sum().backward()
 print("gradient of ours at the same places:           ", far_out.grad.tolist())
 
 # %% [markdown]
-# A backward written by hand is a claim. `gradcheck` tests it against central differences (2.3) in
-# float64, and `gradgradcheck` tests the second derivative. To see that the test can fail, we also hand it
-# a `backward` that forgets the gradient that arrives. Would a look at `.sum().backward()` have found that
-# fault?
+# A backward written by hand may be wrong, so `gradcheck` tests it against central differences (2.3) in
+# float64, and `gradgradcheck` tests the second derivative. To see that the test can fail, we also hand
+# it a `backward` that forgets the gradient that arrives. Would a look at `.sum().backward()` have found
+# that fault?
 
 
 # %%

@@ -135,6 +135,9 @@ def check_stride_puzzles(answer):
         size, stride, offset = views[name]
         assert len(size) == len(stride), f"{name}: size and stride need one entry for each axis"
         assert tuple(size) == tuple(right.shape), f"{name}: the size should be {tuple(right.shape)}"
+        assert name != "repeated row" or stride[0] != 4, (
+            "repeated row: a stride of 4 would go on to another row; how far must it go to stay?"
+        )
         last = offset + sum((n - 1) * s for n, s in zip(size, stride))
         assert last < 12, f"{name}: the last element would lie at address {last}, and the memory ends at 11"
         view = torch.as_strided(table, size, stride, offset)
@@ -142,10 +145,6 @@ def check_stride_puzzles(answer):
             f"{name}: it begins at the wrong address: look at the offset"
         )
         rest = f"{name}: you have {view.tolist()}, it should be {right.tolist()}"
-        if name == "repeated row":
-            assert stride[0] != 4, (
-                "repeated row: a stride of 4 would go on to another row; how far must it go to stay?"
-            )
         if name == "patches":
             turned = right.transpose(2, 3)
             assert not torch.equal(view, turned), "patches: inside each patch rows and columns are exchanged"
@@ -212,9 +211,10 @@ def check_predict_shapes(answer):
 # About twenty minutes. A linear layer from 1,000 to 1,000 has a million weights. If its matrix is a
 # product of two narrow ones, $W = U D$ with $D$ of shape (rank, n_in) and $U$ of shape (n_out, rank), it
 # has far fewer. Write such a layer as an `nn.Module` with the parameters `down`, `up` and `bias`,
-# computing $x D^\top U^\top + b$. Start `down` evenly spread over $\pm 1/\sqrt{n_\text{in}}$, `up` over
-# $\pm 1/\sqrt{\text{rank}}$, and the bias at zero. The function returns one new layer; write the class
-# inside it or above it. For a batch, do not build the large matrix.
+# computing $x D^\top U^\top + b$. Start `down` with random numbers spread evenly over
+# $\pm 1/\sqrt{n_\text{in}}$, `up` with such numbers over $\pm 1/\sqrt{\text{rank}}$, and the bias at
+# zero. Write the class inside the function or above it; each call of the function returns one new layer.
+# For a batch, do not build the large matrix.
 
 
 # %%
@@ -256,17 +256,19 @@ def check_low_rank_linear(answer):
         assert values.abs().max() <= bound + 1e-6, f"`{name}` starts outside of ±{bound}"
         assert values.std() > 0.5 * bound, f"`{name}` should start evenly spread over ±{bound}"
     assert (large.bias == 0).all(), "the bias should start at zero"
-    assert not torch.equal(answer(5, 7, 2).down, answer(5, 7, 2).down), "each call should make a new layer"
+    assert not torch.equal(answer(5, 7, 2).down, answer(5, 7, 2).down), (
+        "each call should make a new layer, with new random numbers"
+    )
 
 
 # %% [markdown]
 # ## 4 A dataset of windows
 #
-# About twenty minutes. Lesson 4.6 cut all windows at once. Write the same as a `Dataset`, which computes
-# an example when it is asked for it. Example $i$ is the pair of the $i$-th window without a gap, a
-# float32 tensor of shape (width,), and the value after it, a float32 tensor of shape (). A window has a
-# gap if one of its values or the value after it is NaN. Python's loops end at an IndexError, so index
-# `len(dataset)` must raise one; you need not care about negative indices.
+# About twenty minutes. Lesson 4.6 cut all windows at once, and here the same should be a `Dataset`,
+# which computes an example when it is asked for it. Example $i$ is the pair of the $i$-th window without
+# a gap, a float32 tensor of shape (width,), and the value after it, a float32 tensor of shape (). A
+# window has a gap if one of its values or the value after it is NaN. Python's loops end at an
+# IndexError, so index `len(dataset)` must raise one (negative indices do not matter here).
 
 
 # %%
@@ -315,10 +317,11 @@ def check_window_dataset(answer):
 # %% [markdown]
 # ## 5 Balanced batches
 #
-# About twenty minutes. If one class is rare, a random batch may not contain it at all. Write the order of
-# one epoch so that every batch holds exactly `per_class` examples of each class. No example occurs twice
-# in an epoch; the epoch ends when some class cannot fill its share. Within a class the order is random,
-# drawn from the given generator and from nothing else. The order inside a batch does not matter.
+# About twenty minutes. If one class is rare, a random batch may not contain it at all. Write the order
+# of one epoch so that every batch holds exactly `per_class` examples of each class. No example occurs
+# twice in an epoch, and the epoch ends when some class cannot fill its share. Within a class the order
+# is random, drawn from the given generator and from nothing else. The order inside a batch does not
+# matter.
 
 
 # %%
@@ -358,7 +361,7 @@ def check_balanced_batches(answer):
 # ## 6 Five loops, five silent faults
 #
 # About fifteen minutes. Each of these functions runs without an error, and each has one fault. Name it
-# with one of the words below the functions. Two of the words are not needed.
+# with one of the words below the functions, of which two are not needed.
 
 
 # %%
@@ -476,10 +479,10 @@ def check_five_faults(answer):
 # ## 7 The whole cycle, before a witness
 #
 # About forty minutes. Write the training function of this chapter from memory: for each epoch one pass
-# over `batches` with SGD at `learning_rate`, then the mean validation loss _per example_. At the end the
-# model must hold the weights of the epoch with the lowest validation loss. Loss: cross-entropy. Return
-# the list of validation losses. The model you are given writes down in which mode it is called, and
-# whether a graph is recorded.
+# over `batches` with SGD at `learning_rate`, then the mean validation loss _per example_. The loss is
+# the cross-entropy. At the end the model must hold the weights of the epoch with the lowest validation
+# loss, and the function returns the list of validation losses. The model you are given writes down in
+# which mode it is called, and whether a graph is recorded.
 
 
 # %%
@@ -583,13 +586,13 @@ def check_fit(answer):
 # %% [markdown]
 # ## 8 A checkpoint that resumes exactly
 #
-# About thirty minutes. A run has these attributes: `model` (with dropout), `optimizer` (Adam, which keeps
-# averages), `scheduler`, `generator` (a torch generator for the order), `rng` (a NumPy generator for
-# noise on the pictures) and `epoch`. Dropout draws from torch's global generator. Write two functions and
-# return both: `save(run)` gives a dictionary that can go through `torch.save` and
-# `torch.load(..., weights_only=True)`, and that does _not_ change while the run goes on;
-# `load(run, state)` puts it into another run. (`rng.bit_generator.state` is a dictionary of numbers and
-# words that can be read and set.)
+# About thirty minutes. A run has these attributes: `model` (with dropout), `optimizer` (Adam, which
+# keeps averages), `scheduler`, `generator` (a torch generator for the order), `rng` (a NumPy generator
+# for noise on the inputs) and `epoch`, the number of epochs done; dropout draws from torch's global
+# generator. Write two functions and return both: `save(run)` gives a dictionary that can go through
+# `torch.save` and `torch.load(..., weights_only=True)`, and that does _not_ change while the run goes
+# on; `load(run, state)` puts it into another run. (`rng.bit_generator.state` is a dictionary of numbers
+# and words that can be read and set.)
 
 
 # %%
@@ -684,8 +687,8 @@ def check_checkpoint_functions(answer):
 # \end{aligned}$$
 #
 # Write it, element by element, as a `torch.autograd.Function` with `forward(x, delta)`, `setup_context`
-# and `backward`; `delta` is a Python number. Work out $h'(x)$ on paper first. Return the class. It is
-# judged by `gradcheck`.
+# and `backward`; `delta` is a Python number. Work out $h'(x)$ on paper first, then return the class,
+# which will be judged by `gradcheck`, too.
 
 
 # %%

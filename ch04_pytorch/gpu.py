@@ -2,11 +2,11 @@
 # # 4.5 The GPU: when it pays, and what limits it
 #
 # A graphics processor, or *GPU*, carries out twenty million million multiplications in a second, a
-# hundred times more than one core of an ordinary processor. And yet a small network can train more slowly
-# on it than on the CPU, and a program that was moved to a GPU often leaves it idle for most of the time.
-# What decides which it will be? Two numbers do, the work and the bytes moved, and both can be computed on
-# paper. Since language models are trained on thousands of such devices for months, the answer is worth a
-# lot of money.
+# hundred times more than one core of an ordinary processor. And yet a small network can train more
+# slowly on it than on the CPU, and a program that was moved to a GPU often leaves it idle for most of
+# the time. Two numbers decide which it will be, the work and the bytes moved, and both can be computed
+# on paper. Since language models are trained on thousands of such devices for months, the answer is
+# worth a lot of money.
 #
 # **You will build** a stopwatch that can be trusted, the *roofline*, which says how fast a layer can be
 # at best, a counter of the memory that training holds, and the training cycle in mixed precision on any
@@ -41,10 +41,10 @@ print("devices here:", ", ".join(names.values()) if on_gpu else "the CPU alone; 
 # %% [markdown]
 # ## On paper first
 #
-# A processor has two speeds: $P$ operations per second, and $B$ bytes per second to and from its memory.
+# A processor has two speeds, $P$ operations per second and $B$ bytes per second to and from its memory.
 # Work that does $I$ operations for each byte that it moves, its *arithmetic intensity*, cannot be faster
-# than $P$ and not faster than $B \cdot I$. We take two examples with $n$ float32 numbers of 4 bytes along
-# an axis, and a machine with $P = 1000$ and $B = 100$ (in thousand millions per second).
+# than $P$ and not faster than $B \cdot I$. We take two examples with $n$ float32 numbers of 4 bytes
+# along an axis, and a machine with $P = 1000$ and $B = 100$ (in thousand millions per second).
 #
 # $$\begin{aligned}
 #   \text{add two vectors:} \quad & n \text{ operations}, \; 3 \cdot 4 n \text{ bytes}
@@ -91,10 +91,10 @@ print(f"a layer of {huge.weight.numel() * 4 / 1e9:.0f} GB gives", tuple(huge_out
 # %% [markdown]
 # ## A stopwatch that waits
 #
-# A GPU works *asynchronously*. A call puts an order in a queue and returns at once, and the GPU works
-# through the queue. So a stopwatch around the call measures how long it takes to place the order. A toy
-# with a queue shows it on any machine. (The toy begins when somebody waits for it; a real GPU works in
-# the meantime.) What will the two lines say?
+# A GPU works *asynchronously*, which means that a call puts an order in a queue and returns at once, and
+# the GPU works through the queue. So a stopwatch around the call measures how long it takes to place the
+# order. A toy with a queue shows it on any machine. (The toy begins when somebody waits for it; a real
+# GPU works in the meantime.) What will the two lines say?
 
 
 # %%
@@ -243,15 +243,15 @@ ax.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The CPU's time grows with $n^3$. On the left both GPU curves are level, because placing the orders costs
-# more than the work, and there the CPU is faster. The curves cross where a product has become large
-# enough to be worth an order, and, with copies, later. So give a GPU much to do at a time, and leave the
-# data there. A training loop copies one batch there and nothing back.
+# The CPU's time grows with $n^3$ once $n$ is large. On the left both GPU curves are level, because
+# placing the orders costs more than the work, and there the CPU is faster. The curves cross where a
+# product has become large enough to be worth an order, and, with copies, later. So give a GPU much to do
+# at a time, and leave the data there. A training loop copies one batch there and nothing back.
 #
 # ## The roofline of this machine
 #
-# Now to the second limit, the bytes. A linear layer on a batch of $N$ examples does a multiplication and
-# an addition for each example and weight, and has to read inputs and weights and write outputs:
+# The second limit is that of the bytes. A linear layer on a batch of $N$ examples does a multiplication
+# and an addition for each example and weight, and has to read inputs and weights and write outputs:
 #
 # $$I = \frac{2 N n_\text{in} n_\text{out}}
 #   {4\,(N n_\text{in} + n_\text{in} n_\text{out} + N n_\text{out})} .$$
@@ -319,23 +319,23 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# The numbers beside the points are batch sizes. Left of the ridge the roof slopes: there the memory sets
-# the speed, and computing more for each byte is free. Right of it the roof is level, and the multipliers
-# set the speed. A point on the slope may lie above the roof, because a copy, which writes as much as it
-# reads, does not reach the memory's full speed, or because part of the data was still in a cache. A point
-# far below paid for something else, on a GPU often for placing the order.
+# The numbers beside the points are batch sizes. Left of the ridge, where the roof slopes, the memory
+# sets the speed, and computing more for each byte is free. Right of it the roof is level, and the
+# multipliers set the speed. A point on the slope may lie above the roof, because a copy, which writes as
+# much as it reads, does not reach the memory's full speed, or because part of the data was still in a
+# cache. A point far below paid for something else, on a GPU often for placing the order.
 #
 # This figure answers the question of the opening for a layer: small batches leave most of the processor
-# idle. It also says what helps. On the slope, fewer bytes help, for example numbers of 16 bits; on the
-# level part, only faster multipliers do.
+# idle. It also says what helps: on the slope, fewer bytes help, for example numbers of 16 bits, and on
+# the level part only faster multipliers do.
 #
 # ## What fills the memory
 #
 # Training holds the weights, their gradients, and the optimizer's own tensors (Adam, lesson 7.2, keeps
-# two averages for each weight). None of these depends on the batch. But `backward` needs what `forward`
-# computed (4.2), and that grows with the batch. `saved_tensors_hooks` shows us every tensor that autograd
-# keeps. For a network from 196 pixels over 64 units to 10 scores, which tensors do you expect, and from
-# which batch size on are they larger than all the rest?
+# two averages for each weight). None of these depends on the batch, but `backward` needs what `forward`
+# computed (4.2), and that grows with the batch. `saved_tensors_hooks` shows us every tensor that
+# autograd keeps. For a network from 196 pixels over 64 units to 10 scores, which tensors do you expect,
+# and from which batch size on are they larger than all the rest?
 
 
 # %%
@@ -372,16 +372,16 @@ for size, n_bytes in kept_bytes.items():
 # %% [markdown]
 # For each example 1,040 bytes are kept: $196 + 64$ numbers, the input, which the first layer needs for
 # the gradient of its weights, and the output of the ReLU, which serves both the ReLU and the last layer.
-# At a batch of 64 the weights and their company still need more; at 256 the batch does. If memory runs
-# out, a smaller batch is therefore the first thing to try, and several small batches can add up their
-# gradients (4.2).
+# At a batch of 64 the weights and their company still need more, and at 256 the batch does. If memory
+# runs out, a smaller batch is therefore the first thing to try, and several small batches can add up
+# their gradients (4.2).
 #
 # ## Half the bits: mixed precision
 #
-# Numbers of 16 bits halve the bytes, and GPUs multiply them many times faster. There are two kinds:
-# *float16* has about three digits and a short range, and *bfloat16* has the range of float32 and only
-# about two digits. The gradients of a network are often tiny. What becomes of a gradient of $10^{-8}$ on
-# its way back through a number of 16 bits?
+# Numbers of 16 bits halve the bytes, and GPUs multiply them many times faster. There are two kinds of
+# them. *float16* has about three digits and a short range, and *bfloat16* has the range of float32 and
+# only about two digits. The gradients of a network are often tiny, so what becomes of a gradient of
+# $10^{-8}$ on its way back through a number of 16 bits?
 
 
 # %%
@@ -410,12 +410,12 @@ print(f"float16, with the loss multiplied by 65,536 before backward: {gradients[
 # `torch.amp.GradScaler` does. If the scale was too large and a gradient overflows, it skips the step and
 # halves the scale. With bfloat16, which has the range of float32, it is not needed.
 #
-# The weights themselves stay in float32, because otherwise a small update would be rounded away: the next
-# number above $1$ in float16 is about $1.001$. *Autocast* chooses a type for each operation inside its
-# block, so that products run in 16 bits, and `backward` follows. This combination is called *mixed
+# The weights themselves stay in float32, because otherwise a small update would be rounded away: the
+# next number above $1$ in float16 is about $1.001$. *Autocast* chooses a type for each operation inside
+# its block, so that products run in 16 bits, and `backward` follows. This combination is called *mixed
 # precision*. Here is the whole cycle of lesson 4.4 with it, on any device: loader, modes, scheduler, and
-# evaluation. On CUDA we use float16, elsewhere bfloat16. Will the losses differ from those in float32,
-# and by how much?
+# evaluation. On CUDA the type of 16 bits is float16, and elsewhere it is bfloat16. Will the losses
+# differ from those in float32, and by how much?
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -519,8 +519,8 @@ assert abs(mixed_accuracies[-1] - full_accuracies[-1]) < 0.02, "and so does the 
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped. It shows the scaler at work when its scale is too large, how one kernel can
-# replace four, and how far two devices agree.
+# This part, which can be skipped, shows the scaler at work when its scale is too large, how one kernel
+# can replace four, and how far two devices agree.
 #
 # ### A scale that is too large
 #
@@ -544,8 +544,8 @@ for step in range(5):
     print(f"step {step}   next scale {scales[-1]:8,.0f}   weight {weights[-1]:.2f}")
 
 # %% [markdown]
-# Float16 ends at 65,504. The first three steps are skipped, and the scale is halved each time, until the
-# gradient fits. From then on the weight moves.
+# Float16 ends at 65,504, so the first three steps are skipped, and the scale is halved each time, until
+# the gradient fits. From then on the weight moves.
 #
 # ### Fewer trips to memory: compile
 #

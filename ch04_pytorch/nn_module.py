@@ -3,7 +3,7 @@
 #
 # A language model of middle size has some two hundred weight matrices. An optimizer must be given every
 # one of them, a file must hold every one under a name, and all of them must move when the model moves to
-# another device. # Such a list is hopeless to keep by hand, and if a single matrix is forgotten, nothing
+# another device. Such a list is hopeless to keep by hand, and if a single matrix is forgotten, nothing
 # fails, but it is never trained, or it is missing in the file.
 #
 # In PyTorch the class `nn.Module` keeps the list. A *module* is a layer or a network made of layers, and
@@ -137,9 +137,9 @@ class Module:
 
 
 # %% [markdown]
-# In lesson 4.2, a change behind autograd's back was dangerous, and `tensor.data` is such a back door.
-# Here it is safe, because no graph has been recorded yet when the type is changed. The library does the
-# same.
+# A change made through `tensor.data` happens behind autograd's back, so the count of changes (4.2) does
+# not notice it. Here that is safe, because no graph has been recorded yet when the type is changed. The
+# library does the same.
 #
 # ## Layers
 #

@@ -31,9 +31,9 @@ HERE = Path(globals().get("__file__", "")).parent
 # %% [markdown]
 # ## On paper first
 #
-# To read a model, follow the shapes. Ours takes pictures of 14 by 14 pixels through a hidden layer of 32
-# units to 10 scores. A linear layer with a weight of shape $(n_\text{out}, n_\text{in})$ turns
-# $(B, n_\text{in})$ into $(B, n_\text{out})$. For a batch of five:
+# To read a model, follow the shapes from layer to layer. Ours takes pictures of 14 by 14 pixels through
+# a hidden layer of 32 units to 10 scores. A linear layer with a weight of shape
+# $(n_\text{out}, n_\text{in})$ turns $(B, n_\text{in})$ into $(B, n_\text{out})$. For a batch of five:
 #
 # $$\begin{aligned}
 #   \text{pictures} \quad & (5, 14, 14) \\
@@ -43,7 +43,7 @@ HERE = Path(globals().get("__file__", "")).parent
 # \end{aligned}$$
 #
 # What would happen if somebody put a layer from 32 to 64 in between and left the head as it is? Write
-# down the two shapes that would meet. We will see them again in an error message.
+# down the two shapes that would meet, because we will see them again in an error message.
 
 # %%
 batch_shape = (5, 14, 14)
@@ -70,8 +70,8 @@ def write(name, text):
 
 
 # %% [markdown]
-# Parts that change for different reasons live in different files. `model.py` says what is computed. It
-# knows nothing of files, devices or learning rates.
+# Parts that change for different reasons live in different files. `model.py` says what is computed, and
+# it knows nothing of files, devices or learning rates.
 
 # %%
 MODEL = '''"""The network."""
@@ -97,7 +97,7 @@ class Classifier(nn.Module):
 write("model.py", MODEL)
 
 # %% [markdown]
-# `data.py` says where examples come from. The pictures are thinned to every second pixel, and the last
+# `data.py` says where examples come from: the pictures are thinned to every second pixel, and the last
 # thousand are for validation.
 
 # %%
@@ -122,8 +122,9 @@ write("data.py", DATA)
 # `train.py` is the only file that is run. Its first half is made of functions, which a test can import
 # without starting a training. `watch` puts a hook (4.3) on every module, for the day on which something
 # breaks. Checkpoints are written under another name and renamed, and loaded with `map_location`, so that
-# a run that was begun on a GPU can go on where there is none (4.4). They hold both generators. There is
-# no scheduler here, because a run may be resumed with more epochs than were planned.
+# a run that was begun on a GPU can go on where there is none (4.4). They hold the loader's generator and
+# the CPU's global one. There is no scheduler here, because a run may be resumed with more epochs than
+# were planned.
 
 # %%
 TRAIN_FUNCTIONS = '''"""Train the classifier; `python train.py --help` lists the settings."""
@@ -204,10 +205,10 @@ def restore(path, model, optimizer, batches):
 '''
 
 # %% [markdown]
-# The second half reads the command line. `argparse` turns the words after `python train.py` into
-# attributes, checks their types, and writes the text of `--help`. So a run is described by its command
-# alone, and nothing has to be edited to try another learning rate. The log is a plain table that any tool
-# can read.
+# The second half reads the command line with `argparse`, which turns the words after `python train.py`
+# into attributes, checks their types, and writes the text of `--help`. So a run is described by its
+# command alone, and nothing has to be edited to try another learning rate. The log is a plain table that
+# any tool can read.
 #
 # The last two lines are the *main guard*. Python sets `__name__` to `"__main__"` in the file that is run
 # and to the file's name in one that is imported. So `python train.py` trains, and
@@ -260,9 +261,9 @@ TRAIN = TRAIN_FUNCTIONS + TRAIN_MAIN
 write("train.py", TRAIN)
 
 # %% [markdown]
-# The last file is a test. Two tests find more than one would think: does the model answer batches of any
-# size with the right shape, and do a few steps on one batch lower the loss? They run in seconds, so they
-# can be run after every change.
+# The last file is a test. Its two tests find more than one would think. Does the model answer batches of
+# any size with the right shape, and do a few steps on one batch lower the loss? They run in seconds, so
+# they can be run after every change.
 
 # %%
 TEST = '''"""Run with:  python -m unittest"""
@@ -346,8 +347,8 @@ plt.show()
 #
 # ## Reading a model that you did not write
 #
-# Take three looks, from outside inward. `print` shows the parts and how they nest. The named parameters
-# show where the weights are. And hooks show what really happens to a batch, also where `forward` does
+# Take three looks, from outside inward. `print` shows the parts and how they nest, the named parameters
+# show where the weights are, and hooks show what really happens to a batch, also where `forward` does
 # more than its parts tell. In our model flatten and ReLU are calls inside `forward`, so `print` does not
 # know them.
 
@@ -411,9 +412,9 @@ for name, before, after in good_shapes:
 #
 # ## A loud fault
 #
-# A colleague adds a second hidden layer, and the test fails. A *traceback* is read from its end: the last
-# line says what happened, and the lines above say where, the innermost call last. Most of them belong to
-# PyTorch. The last one that belongs to _our_ files is the place to look at.
+# A colleague adds a second hidden layer, and the test fails. A *traceback* is read from its end, because
+# the last line says what happened, and the lines above say where, the innermost call last. Most of them
+# belong to PyTorch, and the last one that belongs to _our_ files is the place to look at.
 
 
 # %%
@@ -481,9 +482,9 @@ print(f"test: return code {nan_code}\n{watch_message}")
 
 # %% [markdown]
 # That is where the NaN was first _seen_, in the forward pass of the second step. But the layer `hidden`
-# is innocent. Its bias had become NaN in the first step. To find where a NaN is _born_ in a backward pass
-# there is `detect_anomaly`. It checks what every node of the graph returns (4.2), and shows the forward
-# line that made the node.
+# is not to blame, because its bias had become NaN in the first step. To find where a NaN is _born_ in a
+# backward pass there is `detect_anomaly`. It checks what every node of the graph returns (4.2), and
+# shows the forward line that made the node.
 
 # %%
 write("train.py", nan_fault)
@@ -495,9 +496,9 @@ for file_name, number, source in born:
     print(f"{file_name}, line {number}: {source}")
 
 # %% [markdown]
-# The node is `PowBackward0`, which belongs to the square, in the line of the penalty. The biases start at
-# zero. There the derivative of the root is infinite, the derivative of the square is zero, and the chain
-# rule multiplies the two: $\infty \cdot 0$ is NaN. A colleague suggests to add a small number,
+# The node is `PowBackward0`, which belongs to the square, in the line of the penalty. The biases start
+# at zero, and there the derivative of the root is infinite, the derivative of the square is zero, and
+# the chain rule multiplies the two: $\infty \cdot 0$ is NaN. A colleague suggests to add a small number,
 # $10^{-12}$. Does it matter whether it stands outside the root or inside?
 
 # %%

@@ -61,7 +61,7 @@ assert round(rmse(four_months[:-1], four_months[1:]), 2) == 1.73
 # ## From weeks to months, and a split by time
 #
 # The file has one value per week, in *parts per million* (ppm): of a million molecules of dry air, so
-# many are CO₂. Some weeks are missing. We average each calendar month, and leave a month without a
+# many are CO₂. Some weeks are missing, so we average each calendar month, and leave a month without a
 # measurement empty. To fill it from its neighbours would be tempting, but the later neighbour is the
 # future.
 
@@ -92,10 +92,10 @@ print(f"{np.isnan(series).sum()} of them empty")
 
 # %% [markdown]
 # How should we split? If the months were shuffled, the March of a year would be in training and the
-# Aprils around it in the test, which would be nearly the answer. So the split follows time: we train on
-# what came first, choose on the years after it, and test on the last years. Look at both panels below and
-# say which quantity a model could learn from the training years: the level, or the change from month to
-# month? (The right panel uses training years only.)
+# Aprils around it in the test, which would be nearly the answer. So the split follows time, which means
+# that we train on what came first, choose on the years after it, and test on the last years. Look at
+# both panels below and say which quantity a model could learn from the training years: the level, or the
+# change from month to month? (The right panel uses training years only.)
 
 # %%
 VALIDATION = 1990  # its first year
@@ -129,11 +129,12 @@ plt.show()
 
 # %% [markdown]
 # The test lies above everything that was seen in training, so a model cannot look up a level. But the
-# changes are alike in the 1960s and in the 1980s, month by month. So we let the model predict the change.
+# changes are alike in the 1960s and in the 1980s, month by month. So we let the model predict the change
+# and add it to the last level.
 #
-# An example is a window: some months in a row as input, and the month after them as target. Windows that
-# touch an empty month are dropped. The target's month decides to which set a window belongs, and
-# everything in its input is older.
+# An example is a window, which has some months in a row as input and the month after them as target;
+# windows that touch an empty month are dropped. The target's month decides to which set a window
+# belongs, and everything in its input is older.
 
 
 # %%
@@ -199,8 +200,8 @@ for name, predict_next in baselines.items():
     print(f"{name:20s}" + "".join(f"{value:12.3f}" for value in baseline_errors[name]))
 
 # %% [markdown]
-# A year of memory removes two thirds of the error of persistence, and a weighted sum removes some more. A
-# third of a ppm is what the network has to beat.
+# A year of memory removes about two thirds of the error of persistence, and a weighted sum removes some
+# more. A third of a ppm is what the network has to beat.
 #
 # ## A model that takes ppm and gives ppm
 #
@@ -241,9 +242,9 @@ class Forecaster(nn.Module):
 
 
 # %% [markdown]
-# Training is the cycle of lesson 4.4, smaller. There are some three hundred windows, so whole tensors are
-# indexed and no loader is needed; the run takes seconds, so the best state is kept in memory and no
-# checkpoint is written. The loss is the squared error in units of the typical change, so that the
+# Training is the cycle of lesson 4.4 at a smaller size. There are some three hundred windows, so whole
+# tensors are indexed and no loader is needed; the run takes seconds, so the best state is kept in memory
+# and no checkpoint is written. The loss is the squared error in units of the typical change, so that the
 # learning rate does not depend on the unit. Three learning rates are tried on validation data.
 
 
@@ -298,9 +299,9 @@ for seed in range(4):
 # ## No future in the features
 #
 # The most expensive mistake in forecasting is silent. Something from the future slips into the inputs,
-# the errors look wonderful, and the real forecasts fail. This can be tested: change the future by 1,000
-# ppm, and nothing that came before may change, neither the windows up to that month nor the model that
-# was trained on them.
+# the errors look wonderful, and the real forecasts fail. This can be tested if we change the future by
+# 1,000 ppm, because then nothing that came before may change, neither the windows up to that month nor
+# the model that was trained on them.
 
 # %%
 shifted = series.copy()
@@ -406,19 +407,19 @@ print(f"years in which the network was better: {np.sum(gain_by_year > 0)} of {le
 
 # %% [markdown]
 # With seven numbers the bootstrap's interval is too narrow, and it misses the truth far more often than
-# it promises. On our seven years this matters: the bootstrap puts its interval almost wholly above zero,
-# and the t interval holds zero well inside. So we report that the network was better in most of the
-# years, by a little, and that seven years are too few to be sure.
+# it promises. On our seven years this matters, because the bootstrap puts its interval almost wholly
+# above zero, and the t interval holds zero well inside. So we report that the network was better in most
+# of the years, by a little, and that seven years are too few to be sure.
 #
 # ## Further ahead, with a band
 #
-# To look two years ahead, the model is fed its own forecasts: it predicts a month, the month is appended,
-# and it predicts the next. How wide must a band around the forecast be to hold the truth nine times out
-# of ten? We count. From every month of the validation years we forecast, and look at the sizes of the
-# errors at each distance. If a new error is as likely to take any place among $n$ old ones as any other,
-# it falls into one of $n + 1$ gaps with equal chances, so the width is the size with rank
-# $\lceil 0.9\,(n + 1) \rceil$. Will this band keep its promise on the test years, next month and in two
-# years?
+# To look two years ahead, the model is fed its own forecasts: it predicts a month, the month is
+# appended, and it predicts the next. How wide must a band around the forecast be to hold the truth nine
+# times out of ten? We find out by counting. From every month of the validation years we forecast, and
+# look at the sizes of the errors at each distance. If a new error is as likely to take any place among
+# $n$ old ones as any other, it falls into one of $n + 1$ gaps with equal chances, so the width is the
+# size with rank $\lceil 0.9\,(n + 1) \rceil$. Will this band keep its promise on the test years, next
+# month and in two years?
 
 
 # %%
@@ -491,11 +492,12 @@ plt.show()
 
 # %% [markdown]
 # Next month the band keeps its promise, and in two years it does not. On the left the forecasts fall
-# behind the measurements towards their ends, and the table says by how much. One reason is in its last
-# line but one: in the test years carbon dioxide climbed faster than in the training and validation years.
-# Two others weaken the promise itself. The band was counted on the years that also chose the epoch, and
-# the paths overlap, so they are far fewer independent errors than their number says. A band counted from
-# past errors promises that the future will be like the past. So print beside it how often it held.
+# behind the measurements towards their ends, and the table says by how much. A likely reason is in its
+# last line but one: in the test years carbon dioxide climbed faster than in the training and validation
+# years. Two other facts weaken the promise itself. The band was counted on the years that also chose the
+# epoch, and the paths overlap, so they are far fewer independent errors than their number says. A band
+# counted from past errors promises that the future will be like the past. So print beside such a band
+# how often it really held.
 #
 # ## The claims, checked
 #
@@ -513,9 +515,11 @@ assert same_model, "a change of the future does not reach the trained model"
 assert leaked_error < baseline_errors["linear"][1] / 3, "a leak makes the error less than a third"
 assert max(mlp_errors) < test_errors["seasonal"], "the network beats the seasonal rule for every seed"
 assert test_errors["seasonal"] < test_errors["persistence"], "the seasonal rule beats persistence on the test"
-assert abs(test_errors["linear"] - test_errors["MLP, mean of seeds"]) < 0.1, "linear and MLP differ by little"
+mlp_lead = test_errors["linear"] - test_errors["MLP, mean of seeds"]
+assert 0 < mlp_lead < 0.1, "on the test the network is better than the linear rule by a little"
 assert abs(t_coverage - 0.95) < 0.02, "the t interval of seven numbers keeps its promise"
 assert boot_coverage < 0.92, "the bootstrap of seven numbers does not"
+assert np.sum(gain_by_year > 0) >= 4, "the network was better in most of the test years"
 assert low < 0 < high, "the t interval of the gain holds zero"
 assert boot_low > 0.3 * low, "the bootstrap puts its interval almost wholly above zero"
 assert held[0] > 0.85, "next month the band keeps its promise"

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4.1 Tensors: one block of memory, seen through shape and strides
 #
-# A photo of twelve million pixels is transposed, and PyTorch needs a few microseconds for it, no longer
-# than for a picture of six pixels. How can twelve million numbers change places so fast? The answer is
-# that they stay where they are. A tensor is a block of memory together with a few numbers that say how to
-# walk through it, and transposing changes only the walk.
+# A photo of twelve million pixels is transposed, and PyTorch needs only a few microseconds for it. How
+# can twelve million numbers change places so fast? The answer is that they stay where they are. A tensor
+# is a block of memory together with a few numbers that say how to walk through it, and transposing
+# changes only the walk.
 #
 # If you know this, you can tell which lines of a program are free and which copy gigabytes, why a change
 # in one tensor shows up in another, and where a wrong shape goes unnoticed. In a real project these are
@@ -284,8 +284,8 @@ for name, recipe in recipes.items():
 
 # %% [markdown]
 # Our next tensor is a real one. Fashion-MNIST holds small grey pictures of clothes, 28 by 28 pixels, in
-# ten classes; they will be with us for the rest of this chapter. Transposing a picture mirrors it along
-# its diagonal, a step of two thins it out, and a reshape with a transpose cuts it into sixteen patches.
+# ten classes; they will be with us for most of this chapter. Transposing a picture mirrors it along its
+# diagonal, a step of two thins it out, and a reshape with a transpose cuts it into sixteen patches.
 # Which of the three will have to copy pixels?
 
 # %%
@@ -361,8 +361,8 @@ for name, result in results.items():
 
 # %% [markdown]
 # Numbers, slices, `None` (a new axis of size one) and `...` (all axes not mentioned) only change offset
-# and strides. A list of positions or a mask of booleans picks elements that no regular step connects, so
-# they have to be copied. `from_numpy` and `.numpy()` pass on the memory of the array, while
+# and strides. A list of positions or a mask of booleans picks elements that in general no regular step
+# connects, so they are always copied. `from_numpy` and `.numpy()` pass on the memory of the array, while
 # `torch.tensor` always copies. If you want a copy of a tensor, say so with `clone()`.
 #
 # ## Ten operations on a table of scores
