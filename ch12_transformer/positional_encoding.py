@@ -513,10 +513,11 @@ table_window, _ = accuracy_table(window=TRAINED)
 
 # %% [markdown]
 # With the window the rotary model is right everywhere, so the keys further back than any in training were
-# the reason. The other two stay as bad as before, because their trouble is with the positions themselves:
-# a window does not bring position 100 back to where the layer was trained. This is one small task, and
-# how encodings extend in large models, and how they can be trained to, is a question of its own (Press et
-# al. 2022), but sliding windows are used there, too.
+# the reason. The sines gain a little far out, the learned table hardly anything, and both remain mostly
+# wrong, because their trouble is with the positions themselves: a window does not bring position 100 back
+# to where the layer was trained. This is one small task, and how encodings extend in large models, and
+# how they can be trained to, is a question of its own (Press et al. 2022), but sliding windows are used
+# there, too.
 #
 # ## The claims, checked
 #

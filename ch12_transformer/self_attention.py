@@ -649,9 +649,9 @@ plt.show()
 
 # %% [markdown]
 # On the left, twice the length takes four times the memory for the whole matrix, and at most twice in
-# blocks. On the right both lines get steeper towards four times the time: blocks avoid the square of the
-# memory, not the square of the work. (The blocks are faster here, partly because they skip the later
-# keys.)
+# blocks. On the right both lines get steeper, until twice the length takes about four times the time or
+# more. So blocks avoid the square of the memory, not the square of the work. (The blocks are faster here,
+# partly because they skip the later keys.)
 
 # %%
 growth = {name: pairs[-1][0] / pairs[-2][0] for name, pairs in costs.items()}
