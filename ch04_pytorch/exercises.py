@@ -335,7 +335,10 @@ def balanced_batches(labels, per_class, generator):
 def check_balanced_batches(answer):
     labels = torch.tensor([2, 0, 1, 0, 0, 2, 1, 2, 0, 2, 1, 0, 2, 0, 0])  # seven of 0, three of 1, five of 2
     before = torch.get_rng_state()
-    batches = list(answer(labels, 1, torch.Generator().manual_seed(0)))
+    batches = answer(labels, 1, torch.Generator().manual_seed(0))
+    assert batches is not None, "the function should return the list of batches"
+    batches = list(batches)
+    assert len(batches) > 0, "there are no batches, and the rarest class allows 3"
     assert torch.equal(before, torch.get_rng_state()), "the global generator was used: pass `generator` on"
     everything = torch.cat([torch.as_tensor(batch) for batch in batches])
     assert len(set(everything.tolist())) == len(everything), (
@@ -519,7 +522,9 @@ def check_fit(answer):
 
     learning_rate = 3.0  # so large that the last epoch is not the best
     witness = fresh()
-    losses = list(answer(witness, batches, validation, 6, learning_rate))
+    losses = answer(witness, batches, validation, 6, learning_rate)
+    assert losses is not None, "the function should return the list of validation losses"
+    losses = list(losses)
     n_train = sum(training for training, _, n in witness.calls if n == 4)
     calls_valid = [call for call in witness.calls if call[2] != 4]
     assert len(witness.calls) > 0, "the model was never called"

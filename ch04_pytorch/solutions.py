@@ -123,7 +123,8 @@ def window_dataset(series, width):
 #
 # Each class gets a random order of its own, cut into pieces of `per_class`. The rarest class decides how
 # many batches there are, and what is left over of the others is not used in this epoch. Because the
-# orders are drawn anew from the generator for each epoch, it is used in another one.
+# orders are drawn anew from the generator for each epoch, an example that is left over in one epoch may
+# be used in the next.
 
 
 # %%

@@ -244,6 +244,8 @@ WRONG = {
         (lambda series, width: [(series[:2], series[2])] * 4, "torch.utils.data.Dataset"),
     ],
     "balanced_batches": [
+        (lambda *args: None, "the function should return the list of batches"),
+        (lambda *args: [], "there are no batches, and the rarest class allows 3"),
         (lambda *args: balanced(*args, own=False), "the global generator was used"),
         (lambda *args: balanced(*args, replace=True), "an example occurs twice"),
         (lambda *args: balanced(*args, shuffle=False), "draw a new order each time"),
@@ -259,6 +261,7 @@ WRONG = {
         (changed_entry(LOOPS, "loop_5", "speed"), "'speed' is not one of the words"),
     ],
     "fit": [
+        (lambda *args: None, "the function should return the list of validation losses"),
         (with_slip(zero=False), "zero_grad before each backward"),
         (with_slip(mode=False), "the validation ran in train mode"),
         (with_slip(once=True), "call train() at the start of each epoch"),
