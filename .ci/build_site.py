@@ -92,6 +92,8 @@ def page(path: Path, ran, addresses: dict[str, str]):
     files = [f"notebook <download/{path.stem}.ipynb>", f"script <{path.name}>"]
     files += [f"chapter with its data <download/{path.parent.name}.zip>"]
     row = " · ".join(f"{{download}}`{file}`" for file in files)
+    if path.name == "exercises.py":
+        row += " · [solutions](solutions.ipynb)"
     notebook.cells[0].source = f"{first}\n\nDownload: {row}\n{rest}"
     if path.name == "solutions.py":
         notebook.metadata["nosearch"] = True  # the search finds the exercise, not its answer
