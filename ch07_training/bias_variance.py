@@ -2,11 +2,11 @@
 # # 7.6 Bias and variance: two reasons for a large error, and what helps against each
 #
 # A network makes too many mistakes on new data. Should one collect more data, take a larger network, or
-# regularize? Each of these costs days or money, and each is useless in half of the cases. A model can be
-# too stiff to follow what is true, or so flexible that it follows the accidents of its training set. The
-# first error is called *bias* (not the bias of a neuron, which lesson 1.2 introduced), the second
-# *variance*, as for any spread (2.8). They look different in the curves that one has anyway, and every
-# team that trains models uses this to decide what to do next.
+# regularize? Each of these costs days or money, and each helps against only one of two kinds of error. A
+# model can be too stiff to follow what is true, or so flexible that it follows the accidents of its
+# training set. The first error is called *bias* (not the bias of a neuron, which lesson 1.2 introduced),
+# the second *variance*, as for any spread (2.8). They look different in the curves that one has anyway,
+# and this is usually what decides what to do next.
 #
 # **You will build** an instrument that measures both where the truth is known, learning curves that tell
 # them apart where it is not, and a table from symptoms to remedies that is tested on two networks. **You
@@ -58,8 +58,8 @@ print(f"bias² {paper_bias:.3f} + variance {paper_answers.var():.3f}, mean squar
 # %% [markdown]
 # ## A truth to aim at
 #
-# To measure bias one must know the truth, and real data do not tell it. So we make one from real data:
-# the yearly rise and fall of carbon dioxide in the air, as the northern forests grow and shed their
+# To measure bias one must know the truth, and real data do not tell it. So we make one out of real data,
+# from the yearly rise and fall of carbon dioxide in the air, as the northern forests grow and shed their
 # leaves. We fit a slow trend and three waves per year to the record of Mauna Loa, once, and keep the
 # waves. From here on that curve _is_ the truth, and we add noise of our own.
 
@@ -123,8 +123,8 @@ def predict(weights, x):
 # ## Measuring bias and variance
 #
 # Many training sets give many models. The distance of their mean from the truth is the bias, their
-# scatter about that mean is the variance, both averaged over the year. How will each change as the degree
-# grows?
+# scatter about that mean is the variance, both averaged over the year. How will each of the two change
+# as the degree grows?
 
 
 # %%
@@ -227,9 +227,10 @@ plt.show()
 #
 # ## Two networks
 #
-# Now a real task with two patients: digits, read by a network with two hidden units, trained on 600
-# images, and by one with 128, trained on 150. First their curves over the training. (The images fit into
-# memory and a step takes all of them, so no `DataLoader` is needed.) Which one underfits?
+# Now we take a real task with two patients, the digits, read by a network with two hidden units, trained
+# on 600 images, and by one with 128, trained on 150. First we look at their curves over the training.
+# (The images fit into memory and a step takes all of them, so no `DataLoader` is needed.) Which one
+# underfits?
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -309,7 +310,7 @@ plt.show()
 # | high | close to it | bias, or a fault (7.4) | a larger network, longer training |
 # | low | much higher | variance | more data, regularization (8.1, 8.2), an average of networks |
 # | high | much higher | both | a larger network first, then more data |
-# | low | low | neither | a harder question |
+# | low | low | neither | nothing, but make sure that there is no leak (7.4) |
 #
 # Does it hold? We give both patients all the treatments, the wrong ones as well, on four seeds each.
 

@@ -9,10 +9,10 @@
 # machine.
 #
 # **You will build** the argument why nothing but the time changes, an estimate of when it pays, and one
-# training script with checkpoints that you can take to two machines, and you will see it survive a crash.
-# **You need** mini-batches (7.1), optimizers (7.2), schedules (7.3), checkpoints (4.4) and processes on a
-# GPU (4.5). **It takes** about half a minute, most of it for starting Python again and again. The lesson
-# is optional: nothing later needs it.
+# training script with checkpoints that you can take to two machines, and you will see it survive a
+# crash. **You need** mini-batches (7.1), optimizers (7.2), schedules (7.3), checkpoints (4.4) and
+# processes on a GPU (4.5). **It takes** about half a minute, most of it for starting Python again and
+# again. The lesson is optional, because nothing later needs it.
 
 # %%
 import os
@@ -34,8 +34,8 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# Four examples have the gradients $1, 2, 3$ and $6$, and the gradient of the batch is their mean, $3$. Two
-# workers share the batch. Is the mean of their means the same number?
+# Four examples have the gradients $1, 2, 3$ and $6$, and the gradient of the batch is their mean, $3$.
+# If two workers share the batch, is the mean of their means the same number?
 #
 # $$\begin{aligned}
 #   \text{two and two:} \quad & \tfrac12 \left( \tfrac{1 + 2}{2} + \tfrac{3 + 6}{2} \right)
@@ -45,8 +45,8 @@ rng = np.random.default_rng(0)
 #   \text{weighted by share:} \quad & \tfrac34 \cdot 2 + \tfrac14 \cdot 6 = 3
 # \end{aligned}$$
 #
-# With equal shares it is. With unequal shares the lone example counts as much as the other three together,
-# unless each mean is weighted by its share of the batch.
+# With equal shares it is, but with unequal shares the lone example counts as much as the other three
+# together, unless each mean is weighted by its share of the batch.
 
 # %%
 paper_gradients = np.array([1.0, 2.0, 3.0, 6.0])
@@ -113,23 +113,24 @@ for name, (norm, shares, weights) in cases.items():
 # Equal shares give the gradient of the batch up to rounding, and so do weighted ones. Unequal shares
 # without weights give a quite different gradient, and nothing in the program would complain. Batch norm
 # breaks the argument because its examples influence each other, and a share has another mean than the
-# batch. PyTorch leaves it at that by default: every process normalizes with the statistics of its own
-# share, which is fine as long as a share has, say, 32 examples (Goyal et al. do so). If shares are
+# batch. PyTorch leaves it at that by default, so every process normalizes with the statistics of its own
+# share, which is fine as long as a share has, say, 32 examples (as in Goyal et al. 2017). If shares are
 # smaller, on GPUs `nn.SyncBatchNorm.convert_sync_batchnorm(model)` exchanges the statistics as well.
 #
 # ## Does it pay?
 #
 # A step now costs arithmetic, which is shared, and communication, which is new. All workers need the sum
-# of all gradients. If they form a ring and pass pieces of the sum to their neighbours, each worker sends
-# about twice its gradient, however many workers there are (the ring is built in "Going further"). With
-# $n$ weights, a batch of $B$, $p$ workers with $f$ operations per second each, and links with $b$ bytes
-# per second and a delay of $\ell$ for each message,
+# of all gradients, and if they form a ring and pass pieces of the sum to their neighbours, each worker
+# sends about twice its gradient, however many workers there are (the ring is built in "Going further").
+# With $n$ weights, a batch of $B$, $p$ workers with $f$ operations per second each, and links with $b$
+# bytes per second and a delay of $\ell$ for each message,
 #
 # $$t(p) = \frac{6 n B}{p f} + 2 (p - 1) \left(\ell + \frac{4 n}{p\, b}\right) .$$
 #
 # The six operations for each weight and example are two for the forward pass and four for the backward
-# pass; each number has four bytes. (Real libraries send the first gradients while the others are still
-# being computed, which hides a part of the second term.) Which batch makes 256 workers worth while?
+# pass, and each number has four bytes. (Real libraries send the first gradients while the others are
+# still being computed, which hides a part of the second term.) Which batch makes 256 workers worth
+# while?
 
 
 # %%
@@ -164,17 +165,17 @@ plt.show()
 
 # %% [markdown]
 # With a small batch, more workers make it slower, because the gradient is as long as ever and must be
-# sent however few examples it came from. With 8,192 examples in all the gain ends at about sixteen
-# workers. Only if every worker gets a large share of its own does the speed grow with the number of
-# workers. So many machines mean a large batch.
+# sent however few examples it came from. With 8,192 examples in all sixteen workers get most of the gain
+# that there is, and no number of workers makes it six times as fast. Only if every worker gets a large
+# share of its own does the speed grow with the number of workers, so many machines mean a large batch.
 #
 # ## A larger batch needs another learning rate
 #
-# Lesson 7.1 told what a larger batch does: fewer steps for each epoch, with less noise. If the number of
-# epochs stays the same and the rate, too, then the walk is shorter. A rule of thumb says: a batch
-# $k$ times as large gets $k$ times the rate, because one step now replaces $k$ steps (Goyal et al. 2017).
-# The rate is raised over the first steps (a warm-up as in lesson 7.3), since a large rate is most
-# dangerous at the start. We train eight epochs each, with four seeds.
+# A larger batch means fewer steps for each epoch, with less noise in each of them (7.1). If the number
+# of epochs stays the same and the rate, too, then the walk is shorter. A rule of thumb is that a batch
+# $k$ times as large gets $k$ times the rate, because one step now replaces $k$ steps (Goyal et al.
+# 2017). The rate is raised over the first steps (a warm-up as in lesson 7.3), since a large rate is most
+# dangerous at the start. We train for eight epochs with each setting, on four seeds.
 
 # %%
 x_all = torch.from_numpy(images).float()  # (1797, 64)
@@ -217,21 +218,23 @@ for name, setting in settings.items():
 # %% [markdown]
 # At the same rate the large batches learn too little in the same number of epochs, and the largest has
 # hardly begun. With the rate in proportion, a batch of 128 does as well as a batch of 16. At 640, forty
-# times the rate comes close but is worse on every seed: the rule holds only as long as the rate stays
-# away from the limit that curvature sets (7.1). The warm-up makes no difference in this small network.
-# Goyal et al. could not do without it in a deep one, and lesson 7.3 has a case that needs it.
+# times the rate (with a warm-up of five steps) does far better than the same rate, but it is worse than
+# the batch of 16 on every seed, probably because the rule can hold only as long as the rate stays away
+# from the limit that curvature sets (7.1). (No rate was tuned here, all of them follow from the first by
+# the rule.) The warm-up of twenty steps makes hardly any difference in this small network, but Goyal et
+# al. needed it in a deep one, and so does the sharp start in lesson 7.3.
 #
 # ## One text for any number of machines
 #
-# Now we do it with real processes. Every machine (a *host*) runs the same script in one process for each
-# GPU, or in one process if it has none. A *launcher* starts the processes on its host, and each reads
-# from its environment which number it has among all processes, its *rank* (not the rank of a tensor in
-# lesson 2.1), and how many there are, the *world size*. The messages are carried by a library, gloo or,
-# between GPUs, NCCL. `DistributedDataParallel` (DDP) wraps the model so that `backward()` averages the
-# gradients by itself.
+# Now we do it with real processes, and every machine (a *host*) runs the same script in one process for
+# each GPU, or in one process if it has none. A *launcher* starts the processes on its host, and each
+# reads from its environment which number it has among all processes, its *rank* (not the rank of a
+# tensor in lesson 2.1), and how many there are, the *world size*. The messages are carried by a library,
+# gloo or, between GPUs, NCCL. `DistributedDataParallel` (DDP) wraps the model so that `backward()`
+# averages the gradients by itself.
 #
-# Read the script with these questions: Who sees which rows? What is in the checkpoint? Who writes it? What
-# happens after a crash?
+# While you read the script, look for who sees which rows, what is in the checkpoint, who writes it, and
+# what happens after a crash.
 
 # %%
 WORKER = """
@@ -340,16 +343,15 @@ print(f"{len(body)} lines without the imports")
 # ## Two hosts and a crash
 #
 # The launcher is `torchrun`, the same as `python -m torch.distributed.run`. On every host the same
-# command is given, and it differs only in the host's own address and in who is the first. The options are
-# these:
+# command is given, with these options, of which only the host's own address and who is the first differ:
 #
 # - `--nnodes` is the number of hosts and `--nproc-per-node` the number of processes on each.
 # - `--rdzv-endpoint` is the place where the launchers meet (their *rendezvous*): an address of the first
 #   host, and a port that its firewall leaves open. `--rdzv-id` is any name for this run.
 # - `--max-restarts` says how often all processes are started again after one of them died.
 # - `--rdzv-conf=is_host` (with others like `join_timeout`, separated by commas) and `--local-addr` are
-#   needed on Debian and Ubuntu. There a host's own name leads to `127.0.1.1`, so the first host does not
-#   recognize itself in the endpoint, and the others are told an address that leads nowhere.
+#   needed on Debian and Ubuntu, because there a host's own name leads to `127.0.1.1`, so the first host
+#   does not recognize itself in the endpoint, and the others are told an address that leads nowhere.
 # - `GLOO_SOCKET_IFNAME` (with GPUs `NCCL_SOCKET_IFNAME`) names the network card to talk through.
 # - `TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1` lets restarted processes meet at a fresh place. Without it they
 #   may read addresses of dead ones (PyTorch issue 135712), and a host that comes back is not let in.
@@ -380,12 +382,12 @@ for host, address in enumerate(("10.0.0.1", "10.0.0.2")):
     )
 
 # %% [markdown]
-# To try it on two machines, write the text `WORKER` into a file `worker.py` on each, save the `task` that
-# is defined below as `task.pt` in a folder on each (both with the same version of PyTorch), put in your
-# addresses and the name of your network card (`ip address` tells both), and give the two commands. (The
-# two numbers after the folder are for our rehearsal: the step at which a process shall die, and its
+# To try it on two machines, write the text `WORKER` into a file `worker.py` on each, save the `task`
+# that is defined below as `task.pt` in a folder on each (both with the same version of PyTorch), put in
+# your addresses and the name of your network card (`ip address` tells both), and give the two commands.
+# (The two numbers after the folder are for our rehearsal: the step at which a process shall die, and its
 # rank.) We have one machine, so we rehearse there: two launchers, each with a folder of its own, meet on
-# the machine's own address. They share nothing but that address. On Windows they meet in a file, because
+# the machine's own address, which is all that they share. On Windows they meet in a file, because
 # PyTorch for Windows lacks a library that the other way needs (issue 148283).
 
 
@@ -478,8 +480,8 @@ def largest_gap(weights, others):
 
 
 # %% [markdown]
-# Now we start two hosts. The process with rank 1 dies in step 12, and the last checkpoint was written
-# after step 10. What will the launchers do, and will the end be the same?
+# Now we start the two hosts and let the process with rank 1 die in step 12, when the last checkpoint was
+# written after step 10. What will the launchers do, and will the end be the same?
 
 # %%
 CRASH_AT = 12
@@ -537,12 +539,12 @@ plt.show()
 # | host a, where the launchers meet | any | fails within seconds, in spite of the restarts |
 # | the launcher of host b alone | any | trains to the end, but its launcher does not exit |
 #
-# So `--max-restarts` does not bring a host back: somebody, usually the cluster's own scheduler, has to
-# give the command there again. A smaller number of hosts is accepted only if you allow it with
-# `--nnodes=MIN:MAX`. And the host with the meeting place must not die; if it does, all commands are given
-# again, and the checkpoints save the work. Do not use the launcher's own count of restarts to find out
-# whether an attempt is the first: each launcher counts for itself. `start == 0`, as in the script, is the
-# same everywhere.
+# So `--max-restarts` does not bring a host back, and somebody, usually the cluster's own scheduler, has
+# to give the command there again. A smaller number of hosts is accepted only if you allow it with
+# `--nnodes=MIN:MAX`. And the host with the meeting place must not die; if it does, all commands are
+# given again, and the checkpoints save the work. Do not use the launcher's own count of restarts to find
+# out whether an attempt is the first, because each launcher counts for itself. `start == 0`, as in the
+# script, is the same everywhere.
 #
 # ## The claims, checked
 #
@@ -559,7 +561,8 @@ assert differences["unequal, weighted"] < 1e-12, "weighted unequal shares do, to
 assert differences["unequal shares"] > 0.1, "unequal shares without weights do not"
 assert differences["equal, batch norm"] > 0.01, "batch norm breaks the argument"
 assert speedups["256 in all"].max() == 1, "with a small batch more workers are slower than one"
-assert 4 < speedups["8192 in all"].max() < 8, "with 8,192 examples in all the gain is limited"
+assert 4 < speedups["8192 in all"].max() < 6, "with 8,192 examples in all the gain is limited"
+assert speedups["8192 in all"][4] > 0.8 * speedups["8192 in all"].max(), "sixteen workers get most of it"
 assert np.all(speedups["8192 for each worker"] > 0.8 * worker_counts), (
     "with a large share each the speed grows"
 )
@@ -631,10 +634,11 @@ for p in (1, 2, 5, 8):
 # %% [markdown]
 # ### Sharing the weights as well
 #
-# In data parallelism every process holds the whole network, its gradients and what the optimizer keeps. A
-# large model does not fit. `fully_shard` cuts all three into as many parts as there are processes. Before
-# a layer is used, its weights are gathered from all of them, and dropped again afterwards. We run it in
-# two processes, train for a few steps with Adam, and count the bytes that each holds.
+# In data parallelism every process holds the whole network, its gradients and what the optimizer keeps,
+# which is more than one device can hold of a large model. `fully_shard` cuts all three into as many
+# parts as there are processes. Before a layer is used, its weights are gathered from all of them, and
+# dropped again afterwards. We run it in two processes, train for a few steps with Adam, and count the
+# bytes that each holds.
 
 # %%
 SHARDED = '''
@@ -714,8 +718,8 @@ print(f"largest difference from one process {sharded_gap:.1e}")
 
 # %% [markdown]
 # Each process holds half of everything, and the weights are those of one process up to rounding. The
-# price is communication: the weights now travel in every step, too. (What is gathered for a moment while
-# a layer is computed is not counted here.)
+# price is communication, because the weights now travel in every step, too. (What is gathered for a
+# moment while a layer is computed is not counted here.)
 
 # %%
 whole_held = np.array(held["by one process"])

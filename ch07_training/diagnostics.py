@@ -30,9 +30,10 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# Two losses can be predicted without any training. A network that knows nothing gives each of ten classes
-# the probability $\frac1{10}$. And if somebody applies softmax to the scores before a loss that does so
-# itself, the best that the second softmax can get is a $1$ for the right class and nine zeros:
+# Two losses can be predicted before anything has been trained. A network that knows nothing gives each
+# of ten classes the probability $\frac1{10}$. And if somebody applies softmax to the scores before a
+# loss that does so itself, the best that the second softmax can get is a $1$ for the right class and
+# nine zeros:
 #
 # $$\begin{aligned}
 #   \text{knowing nothing:} \quad & -\ln \tfrac1{10} = \ln 10 \approx 2.30 \\
@@ -235,26 +236,27 @@ for ax in axs[:, 0]:
 plt.show()
 
 # %% [markdown]
-# The dotted line is the loss of knowing nothing. Compare each panel with the healthy one.
+# The dotted line is the loss of knowing nothing. Compare each panel with the first one, the healthy
+# loop.
 #
-# - **Too low**: a smooth, slow fall that has not ended. **Too high**: the loss jumps about the dotted
-#   line.
-# - **Tiny start**: a plateau on the dotted line, then a fall, as near a saddle (7.1). The run is sound,
-#   only slow.
-# - **Few examples**: the training loss is zero, the validation loss stays where it is. The distance
-#   between the two is what more data, or regularization, could gain.
+# - **Rate too low**: the loss falls smoothly but slowly, and is still falling at the end. **Rate too
+#   high**: it jumps about the dotted line.
+# - **Tiny start**: the loss first stays on the dotted line, a plateau as near a saddle (7.1), and then
+#   falls. Nothing is wrong with this run, it only takes longer.
+# - **Few examples**: the training loss is close to zero, but the validation loss stays where it is. The
+#   distance between the two is what more data, or regularization, could gain.
 # - **Wrong labels**: the training loss stays high, _above_ the validation loss, because the network
 #   cannot foresee random labels, and in the validation set the labels are right. Later it begins to learn
 #   them by heart, and the validation loss rises a little.
-# - **Data in order**: a sawtooth. Each batch has one digit, the network learns to say that digit, and
-#   forgets the others.
-# - **A leak**: the same 60 rows as in the fifth panel, and a much better validation loss. This is the
-#   only panel that looks better than it is.
+# - **Data in order**: the training loss is a sawtooth, because most batches have only one digit, so that
+#   the network learns to say that digit and forgets the others.
+# - **A leak**: the network is trained on the same 60 rows as in the fifth panel, and its validation loss
+#   is much better. This is the only panel that looks better than it is.
 #
 # ## Six loops with one fault each
 #
-# Now we take loops that are broken and want to find out where. The next cell breaks one part of each. If
-# you want to guess, do not read it, and come back when the checks have spoken.
+# Now we take loops that are broken and want to find out where. The next cell breaks one part of each, so
+# if you want to guess, do not read it now, and come back to it after the checks.
 
 
 # %%
@@ -298,18 +300,18 @@ plt.show()
 # A explodes beyond the axis, C is the sawtooth of the gallery, E looks like a rate that is too high, and
 # F learns its training labels by heart while the validation loss climbs above the dotted line. But B and
 # D reach a good validation loss, and more than nine of ten validation images are read correctly. Only
-# their training losses are odd. Without the healthy loop for comparison, who would look for a fault
+# their training losses are odd, and without the healthy loop for comparison, who would look for a fault
 # there? Curves may tell that something is wrong, but to find out what it is, one has to measure.
 #
 # ## Checks before training and in a single step
 #
-# Each check measures one number. These five need at most two steps:
+# Each check measures one number, and these five need at most two steps of training:
 #
 # - **first loss**: an untrained model has a loss near $\ln 10$.
 # - **class mix**: a batch is a fair sample, so it holds many of the ten classes.
-# - **neighbours**: an image and the image most like it mostly have the same label. (That is so for small
-#   centred pictures like these. With raw photos it is not, even if all labels are right; compare features
-#   there.)
+# - **neighbours**: an image and the image most like it mostly have the same label. (That holds for small
+#   centred pictures like these, but not for raw photos, even if all their labels are right; there,
+#   compare features.)
 # - **mixing**: in evaluation mode the loss of an example depends on its own input only. (In training mode
 #   batch norm mixes examples on purpose.)
 # - **stale gradient**: what stands in `.grad` after the second backward pass is the gradient of the
@@ -364,7 +366,8 @@ def stale_gradient(loop):
 # ## Checks by a short run
 #
 # - **update ratio**: the length of a step divided by the length of the weights, for the matrices, over
-#   the first epoch. Around a thousandth to a hundredth is usual.
+#   the first epoch. Values from about a thousandth to a hundredth are usual, and in the first epoch of a
+#   short run with a high rate they may be a few times larger, so the upper limit below is generous.
 # - **one batch**: a network of this size can learn a single batch by heart, so its loss there must go to
 #   zero.
 # - **blind baseline**: with all inputs set to zero, the same loop can learn only how frequent each class
@@ -463,9 +466,9 @@ plt.show()
 # The healthy loop sets off no alarm, and no two loops have the same pattern. Each fault sets off the
 # check that looks directly at it: the stale gradient names the missing `zero_grad` (A), the class mix
 # names the missing shuffle (C), mixing names the wrong axis (D), the update ratio the rate (E), and the
-# neighbours the shifted labels (F). For B the number itself is the diagnosis: a single batch stops at the
-# $1.46$ of the paper. Checks that look at the result (one batch, blind baseline) notice many faults but
-# name none.
+# neighbours the shifted labels (F). For B the number itself is the diagnosis, because a single batch
+# stops at the $1.46$ of the paper. Checks that look at the result (one batch, blind baseline) notice
+# many faults but name none.
 #
 # The limits in `CHECKS` were chosen while looking at these very loops. Do the checks also work on a loop
 # that they have not seen? We take another network, without batch norm and dropout, with Adam in place of
@@ -497,15 +500,15 @@ plt.show()
 
 # %% [markdown]
 # The healthy loop raises no alarm here either, and every fault again sets off the alarm that names it.
-# Two faults are better hidden than before: with Adam, gradients that pile up (A) and sorted batches (C)
-# do so little harm that the blind baseline does not notice. Only the checks that look directly at the
-# gradient and at the batches do.
+# Two faults are better hidden than before, because with Adam gradients that pile up (A) and sorted
+# batches (C) do so little harm that the blind baseline does not notice. Only the checks that look
+# directly at the gradient and at the batches do.
 #
 # ## One fault that looks like health
 #
-# No check was set off by the leak in the gallery, and none could be: nothing is wrong with the loop. The
-# curves look better than they should, and nobody complains about that, so one has to look at the data. Do
-# any validation rows stand among the training rows?
+# The last run of the gallery had another kind of fault, the leak. Nothing is wrong with its loop, so
+# will any of the checks be set off? Its curves look better than they should, and nobody complains about
+# that, so one also has to look at the data. Do any validation rows stand among the training rows?
 
 
 # %%
@@ -524,9 +527,9 @@ leak_alarms = alarms_of(examine(leaky))
 print(f"alarms of the checklist: {leak_alarms or 'none'}")
 
 # %% [markdown]
-# The count finds all 200 copies. It finds only exact ones; two photos of the same scene, or two scans of
-# the same patient, are a leak as well, and are kept apart only by splitting scenes or patients instead of
-# rows (3.1).
+# The loop is sound, so the checklist is silent, but the count finds all 200 copies. It can do so only
+# because they are exact. Two photos of the same scene, or two scans of the same patient, are a leak as
+# well, and are kept apart only by splitting scenes or patients instead of rows (3.1).
 #
 # ## The claims, checked
 #
@@ -578,6 +581,8 @@ for found in (alarms, other_alarms):
     assert len({tuple(pattern) for pattern in found.values()}) == len(found), (
         "no two loops have the same pattern"
     )
+for name in "AC":
+    assert other_alarms[name] == [EXPECTED[name]], f"with Adam, loop {name} sets off no other alarm"
 assert leaks == {"as split": 0, "with the leak": 200}, "the count finds the copies, and no others"
 assert leak_alarms == [], "no check is set off by a leak"
 
@@ -600,7 +605,8 @@ assert leak_alarms == [], "no check is set off by a leak"
 #    `{"learning_rate": 0.01 * healthy.learning_rate}`. Which alarms will it set off? Look at the third
 #    figure.
 # 2. Shift only a tenth of the labels: replace the fault of F by `{"y": torch.where(torch.arange(n_train)
-#    < 100, y_train.roll(1), y_train)}`. Which check still notices? Look at the third figure.
+#    < 100, y_train.roll(1), y_train)}`. Does any check still set off an alarm, and which number has
+#    moved? Look at the third figure.
 # 3. From a blank cell at the end: write a ninth check, `frozen_part(loop)`, which counts the parameters
 #    that one step does not change at all. Try it on the healthy loop and on one whose `make_model` sets
 #    `requires_grad_(False)` on the first layer. What should each give?

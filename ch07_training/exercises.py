@@ -426,9 +426,10 @@ def check_diagnosis(answer):
 # %% [markdown]
 # ## 6 Five faults in one function
 #
-# About half an hour. A colleague hands over this training function. It runs without an error, its losses
-# fall, and five of its lines are wrong. Its docstring is right. Take out the first line, find all five,
-# and repair them; names, parameters and what it returns stay as they are.
+# About half an hour. A colleague hands over this training function. It runs without an error and its
+# losses fall, but it has five faults: some are wrong lines, others are lines that are missing. Its
+# docstring is right. Take out the first line, find all five faults, and repair them; names, parameters
+# and what it returns stay as they are.
 
 
 # %%
@@ -609,7 +610,7 @@ COST_TABLE = {  # batch size: (steps, milliseconds for one step)
     256: (270, 6.9),
     512: (262, 13.5),
 }
-print(f"{'batch':8s}{'steps':>10s}{'ms a step':>12s}")
+print(f"{'batch':8s}{'steps':>10s}{'ms per step':>12s}")
 for batch_size, (n_steps, milliseconds) in COST_TABLE.items():
     print(f"{batch_size:<8d}{n_steps:10d}{milliseconds:12.2f}")
 

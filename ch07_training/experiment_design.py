@@ -40,10 +40,10 @@ rng = np.random.default_rng(0)
 #   \text{mean and spread of the gains} \quad & 1\tfrac13 \text{ and } 0.58
 # \end{aligned}$$
 #
-# As two lists they overlap almost completely, and the difference of the means is a third of their spread.
-# But the two runs of one seed have the same rows and the same start, and what they share cancels in their
-# difference. The gains agree well. A comparison of this kind is called *paired*. Both kinds give a 95 %
-# interval for the mean difference, which reaches $t$ standard errors to both sides (3.4):
+# As two lists they overlap almost completely, and the difference of the means is a third of their
+# spread. But the two runs of one seed have the same rows and the same start, and what they share cancels
+# in their difference. The gains agree well, and a comparison of this kind is called *paired*. Both kinds
+# give a 95 % interval for the mean difference, which reaches $t$ standard errors to both sides (3.4):
 #
 # $$\text{paired: } \frac{s_{\text{gains}}}{\sqrt n}, \qquad
 #   \text{unpaired: } \sqrt{\frac{s_a^2}{n} + \frac{s_b^2}{n}} .$$
@@ -95,10 +95,10 @@ print(f", of the gains {paper_gains.std(ddof=1):.2f}, mean gain {paper_gains.mea
 # %% [markdown]
 # ## The question
 #
-# A hundred digits are few to learn from. Our idea: add noise to the pixels during training, so that the
-# network cannot learn the images by heart. The *hypothesis*, the statement to be tested, must be able to
-# fail, so it has a number in it: noise raises the accuracy on unseen digits by more than half a point.
-# Everything else stays the same, one change at a time.
+# A hundred digits are few to learn from, and our idea is to add noise to the pixels during training, so
+# that the network cannot learn the images by heart. The *hypothesis*, the statement to be tested, must
+# be able to fail, so it has a number in it: noise raises the accuracy on unseen digits by more than half
+# a point. Everything else stays the same, one change at a time.
 #
 # The laboratory trains many small networks side by side, as in lesson 7.2, each with a configuration and
 # a seed of its own. The seed decides which rows are used for training, the initial weights, the batches
@@ -290,7 +290,7 @@ for level, share in any_found.items():
 # A single comparison is wrong as often as it says. But among ten ideas that do nothing, at least one
 # looks like a discovery in about four cases of ten. The remedy of Bonferroni is simple: with $k$
 # comparisons, let each interval be wrong only $5\,\% / k$ of the time. Then all of them together are
-# wrong in at most one case of twenty. And report how many were tried.
+# wrong in at most one case of twenty. And the report should say how many were tried.
 #
 # ## Searching with a fixed budget
 #
@@ -366,11 +366,12 @@ right.set(xlabel="learning rate", ylabel="validation accuracy", title="Grey: two
 plt.show()
 
 # %% [markdown]
-# Here random trials and grids found equally good settings. The right panel shows why: within two points
-# of the best (the grey line) lie rates that differ by a factor of more than ten, and the lines of a grid
-# are a factor of ten apart, so it cannot miss them. By the table random search pays if the good range is
-# narrow, and it never loses much, so it is the usual choice. What does matter here is the scale: on a
-# linear scale nearly all trials have rates above one, and the best of sixteen is clearly worse.
+# Here random trials and grids found equally good settings. The right panel shows why, since within two
+# points of the best (the grey line) lie rates that differ by a factor of more than ten, and the lines of
+# a grid are a factor of ten apart, so it cannot miss them. By the table random search pays if the good
+# range is narrow, and it never loses much, so it is the usual choice. What does matter here is the
+# scale, because on a linear scale nearly all trials have rates above one, and the best of sixteen is
+# clearly worse.
 #
 # ## The winner has been lucky
 #
@@ -590,8 +591,8 @@ plt.show()
 
 # %% [markdown]
 # The formula and the fresh trials agree. The first few trials gain most, and after eight there is little
-# left. A report of a search can say so: not "our best", but "the best of so many, and what fewer
-# would have given".
+# left. A report of a search can say so: not "our best", but "the best of so many, and what fewer would
+# have given".
 
 # %%
 assert np.all(np.abs(np.subtract(expected, measured)) < 4 * np.array(errors)), (

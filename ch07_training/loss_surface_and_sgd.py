@@ -63,10 +63,11 @@ for learning_rate in (0.1, 0.4, 0.6):
 # %% [markdown]
 # ## A narrow valley
 #
-# Now take two directions with different curvatures, one flat ($1$) and one steep ($\kappa = 20$):
-# $L(u, v) = \frac12 (u^2 + \kappa v^2)$. There is only one learning rate for both. Which of the two
-# directions limits it, and what does that mean for the other one? We try half of the limit, the rate that
-# treats both directions alike, $\eta = 2 / (1 + \kappa)$, and one slightly beyond the limit $2/\kappa$.
+# Now take two directions with different curvatures, one flat ($1$) and one steep ($\kappa = 20$): $L(u,
+# v) = \frac12 (u^2 + \kappa v^2)$. Since there is only one learning rate for both, which of the two
+# directions limits it, and what does that mean for the other one? We try half of the limit, the rate
+# that treats both directions alike, $\eta = 2 / (1 + \kappa)$, and one slightly beyond the limit
+# $2/\kappa$.
 
 
 # %%
@@ -278,10 +279,10 @@ assert abs(steepest - eigenvalues["with penalty"][-1]) < 1e-6
 #
 # ## Does the limit hold?
 #
-# The paper says: start a little off along the steepest direction, and each step multiplies the distance by
-# $|1 - \eta\lambda|$. It should shrink below $\eta = 2/\lambda$ and grow above. We try it on the network
-# with half of that rate, with nine tenths and with eleven tenths, and keep walking for 400 steps. What
-# would you expect of the last one?
+# The paper says: start a little off along the steepest direction, and each step multiplies the distance
+# by $|1 - \eta\lambda|$. It should shrink below $\eta = 2/\lambda$ and grow above. We try it on the
+# network with half of that rate, with nine tenths and with eleven tenths, and keep walking for 400
+# steps. What would you expect of the last one, just beyond the limit?
 
 # %%
 WALKED_RATES = (0.5, 0.9, 1.1)  # as shares of 2/λ
@@ -330,9 +331,9 @@ print(f"the loss left the bottom by more than 0.001 nats {n_excursions} times")
 
 # %% [markdown]
 # The walk does not end in a place where this rate would be allowed: the curvature there is still too
-# large for it. So it leaves again, and this repeats. In large networks something similar is often seen:
-# training goes on at a rate near or above the limit, the loss rises and falls, and in the long run it
-# still gets lower (Cohen et al. call it the edge of stability). The limit says where a quiet descent
+# large for it. So it leaves again, and this repeats. In large networks something similar is often seen,
+# where training goes on at a rate near or above the limit, the loss rises and falls, and in the long run
+# it still gets lower (Cohen et al. call it the edge of stability). The limit says where a quiet descent
 # ends, not where learning ends.
 #
 # ## Saddles and plateaus
@@ -351,10 +352,10 @@ print(
 )
 
 # %% [markdown]
-# There are downward directions and upward directions: a saddle (2.4). Along the steepest way down, the
-# paper says that the distance grows by the factor $1 + \eta|\lambda|$ in each step. A network that starts
-# with tiny weights begins close to this saddle. If it starts ten times closer, how many more steps should
-# it need to get away?
+# There are downward directions and upward directions, so this point is a saddle (2.4). Along the
+# steepest way down, the paper says that the distance grows by the factor $1 + \eta|\lambda|$ in each
+# step. A network that starts with tiny weights begins close to this saddle. If it starts ten times
+# closer, how many more steps should it need to get away?
 
 # %%
 SADDLE_RATE = 0.5
@@ -383,10 +384,11 @@ plt.show()
 
 # %% [markdown]
 # The delay is close to the prediction. The loss stays on a *plateau*, a stretch on which it hardly
-# changes, while the distance to the saddle grows unseen, and then it falls quickly. (The grey line is the
-# loss at the saddle.) So a flat learning curve does not prove that nothing is happening. It is also one
-# more reason not to start with weights that are too small (6.5). Not every plateau is a saddle: if all
-# $\tanh$ units are saturated (5.2), every gradient is small and there is no steep way out.
+# changes, while the distance to the saddle grows unseen, and then it falls quickly. (The grey line is
+# the loss at the saddle.) So a flat learning curve does not prove that nothing is happening. It is also
+# one more reason not to start with weights that are too small (6.5). But not every plateau is a saddle,
+# because if all $\tanh$ units are saturated (5.2), every gradient is small and there is no steep way
+# out.
 #
 # ## A batch instead of all images
 #
@@ -399,10 +401,10 @@ plt.show()
 # $$\sqrt{\operatorname{mean} |g_B - g|^2} = \frac{s}{\sqrt B}, \qquad s^2 = \frac1n \sum_i |g_i - g|^2 .$$
 #
 # If no example may be drawn twice, as in an epoch, the noise is smaller by the factor
-# $\sqrt{(n-B)/(n-1)}$, because the batch gradually becomes the whole set. We need each example's own
-# gradient: `torch.func.grad` makes a function that computes a gradient, and `torch.func.vmap` runs that
-# function on many examples at once; `in_dims` says which arguments have an axis of examples (axis 0), and
-# which are the same for all (`None`).
+# $\sqrt{(n-B)/(n-1)}$, because the batch gradually becomes the whole set. To get each example's own
+# gradient, `torch.func.grad` makes a function that computes a gradient, and `torch.func.vmap` runs that
+# function on many examples at once; `in_dims` says which arguments have an axis of examples (axis 0),
+# and which are the same for all (`None`).
 
 
 # %%
@@ -453,9 +455,10 @@ plt.show()
 #
 # ## The same in PyTorch
 #
-# `torch.optim.SGD` takes the step $w - \eta g$. Despite its name it knows nothing about batches, it steps
-# along whatever gradient it finds in `.grad`. And `torch.func` has our product: `vjp` gives a
-# function that multiplies a vector by the derivative of what it was made from, here of the gradient.
+# `torch.optim.SGD` takes the step $w - \eta g$. Despite its name it knows nothing about batches, it
+# steps along whatever gradient it finds in `.grad`. And `torch.func` has our product, because `vjp`
+# gives a function that multiplies a vector by the derivative of what it was made from, here of the
+# gradient.
 
 # %%
 _, times_hessian = torch.func.vjp(torch.func.grad(penalised_loss), bottom)
@@ -561,11 +564,11 @@ fig.suptitle(f"Steps, examples and seconds until the loss is below {TARGET}")
 plt.show()
 
 # %% [markdown]
-# Each circle is one run. From batches of 4 to batches of 16 the steps fall by a factor of about three, so
-# a batch four times as large costs only a few more examples. From 16 to 128, a batch eight times as large
-# merely halves the steps, and the examples grow about fourfold. From 128 to all images the steps hardly
-# fall any more: by then the gradient is precise enough, and it is the curvature that limits the rate. The
-# additional examples buy almost nothing.
+# Each circle is one run. From batches of 4 to batches of 16 the steps fall by a factor of about three,
+# so a batch four times as large costs only a few more examples. From 16 to 128, a batch eight times as
+# large merely halves the steps, and the examples grow about fourfold. From 128 to all images the steps
+# hardly fall any more: by then the gradient is precise enough, and it is the curvature that limits the
+# rate, so the additional examples buy almost nothing.
 #
 # The third panel depends on the machine. A processor that handles many examples at once is hardly slower
 # with 16 of them than with four, so in seconds the best batch lies in between, and on a GPU further up.

@@ -178,7 +178,7 @@ for ax in axs[:, 0]:
 plt.show()
 
 # %% [markdown]
-# All six end low. They differ in how long they stay near the peak and in whether they start there.
+# All six end low, but they differ in how long they stay near the peak and in whether they start there.
 #
 # ## A scheduler in the loop
 #
@@ -233,13 +233,13 @@ print(
 )
 
 # %% [markdown]
-# All agree. But `OneCycleLR` does one more thing unless `cycle_momentum=False` is given: it lowers the
+# All agree, but `OneCycleLR` does one more thing unless `cycle_momentum=False` is given: it lowers the
 # momentum while the rate rises and raises it again while the rate falls, whatever momentum you have set.
 #
-# Now in a loop. The data are clothes from Fashion-MNIST at half resolution, the network is small. One
-# question has to be answered for each scheduler: is it stepped after each batch or after each epoch? The
-# numbers given to it (`T_max`, `total_steps`) have to be counted in the same unit. The schedule is part of
-# the state of the run, so it belongs in the checkpoint.
+# Now we put one into a loop. The data are clothes from Fashion-MNIST at half resolution, and the network
+# is small. One question has to be answered for each scheduler: is it stepped after each batch or after
+# each epoch? The numbers given to it (`T_max`, `total_steps`) have to be counted in the same unit. The
+# schedule is part of the state of the run, so it belongs in the checkpoint.
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -374,9 +374,9 @@ plt.show()
 # optimizer, and there it finds the loaded one, which is no longer a hundredth of the peak. So the rate
 # climbs to many times the peak, and the network is ruined.
 #
-# The right panel is the most common mistake: a length counted in epochs, but a step in each batch. A
-# cosine knows no end, so after six batches it climbs again, and the rate swings up and down for the rest
-# of the run. No error is raised.
+# The right panel shows a common mistake, a length counted in epochs but a step in each batch. A cosine
+# is periodic, so after six batches it climbs again, and the rate swings up and down for the rest of the
+# run, without any error being raised.
 #
 # ## Which rates are usable?
 #
@@ -463,7 +463,7 @@ plt.show()
 
 # %% [markdown]
 # On the left the steps are too small to change anything, then the loss falls, and on the right it
-# explodes. The suggestion is near $0.017$. We shall see how good it is.
+# explodes. The suggestion is near $0.017$, and the comparison will show how good it is.
 #
 # ## The comparison
 #
@@ -511,10 +511,10 @@ plt.show()
 # intervals say how sure of a gain one may be. (Six intervals at once are read with some care; lesson 7.7
 # says why.)
 #
-# And the range test? Its suggestion is lower than every peak that was chosen, by factors from two to ten.
-# That is no accident of this table: the test spends only a few steps at each rate, and its loss is lowest
-# shortly before the explosion, when the rate has already grown further. Take its suggestion as a first
-# guess, and try two and four times as much.
+# And the range test? Its suggestion is lower than every peak that was chosen, by factors from two to
+# ten. That is probably no accident of this table, because the test spends only a few steps at each rate,
+# and its loss is lowest shortly before the explosion, when the rate has already grown further. Take its
+# suggestion as a first guess, and try two, four and eight times as much.
 #
 # ## Why warm up?
 #
@@ -629,7 +629,7 @@ assert last_losses["warm-up"].max() < 1.0, "with warm-up all six train"
 # %% [markdown]
 # ## Going further
 #
-# Why Adam likes to warm up; lesson 12.7 uses it.
+# Why a warm-up helps Adam, which lesson 12.7 makes use of.
 #
 # ### What Adam knows in its first steps
 #
@@ -679,8 +679,8 @@ plt.show()
 
 # %% [markdown]
 # After one batch the divisors differ from each other by more than their own size, so the first steps are
-# of full length in directions that are mostly chance. With more batches both calm down. This is the case
-# that Liu et al. make for warm-up: take short steps until the divisors can be trusted.
+# of full length in directions that are mostly chance. With more batches both become smaller. This is the
+# case that Liu et al. make for warm-up: take short steps until the divisors can be trusted.
 
 # %%
 assert divisor_spread[0] > 1 > 10 * divisor_spread[-1], "the divisor settles as batches are seen"

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 7.2 Momentum and Adam: what past gradients are good for
 #
-# Gradient descent has no memory. At every step it looks at the gradient where it stands, takes a step and
-# forgets it. In a narrow valley this is a waste: the gradients of the last ten steps pointed to the left
-# and to the right in turn, and all of them a little along the valley, but nobody added them up. An
-# optimizer is the rule that turns gradients into steps, and the better rules keep one or two numbers for
-# each weight about the gradients of the past. Nearly every network of today is trained with one of two:
-# SGD with momentum, or Adam.
+# Gradient descent has no memory, because at every step it looks at the gradient where it stands, takes a
+# step and then forgets it. In a narrow valley this is a waste, since the gradients of the last ten steps
+# pointed to the left and to the right in turn, and all of them a little along the valley, but nobody
+# added them up. An optimizer is the rule that turns gradients into steps, and the better rules keep one
+# or two numbers for each weight about the gradients of the past. Nearly every network of today is
+# trained with one of two, SGD with momentum or Adam.
 #
 # **You will build** momentum and the division by past gradients as two knobs of one walk, then the named
 # optimizers that consist of them, each checked against `torch.optim`, and you will measure on which tasks
@@ -27,9 +27,10 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# *Momentum* keeps a *velocity* $v$ for each weight: in each step a share $\beta$ of the old velocity is
-# kept and the new gradient is added, and the weight moves along the velocity instead of the gradient. What
-# happens if the gradient is always $1$, and what if it flips between $1$ and $-1$? With $\beta = \frac12$:
+# *Momentum* keeps one more number for each weight, its *velocity* $v$. In each step a share $\beta$ of
+# the old velocity is kept and the new gradient is added, and the weight moves along the velocity instead
+# of the gradient. With $\beta = \frac12$, what happens if the gradient is always $1$, and what if it
+# flips between $1$ and $-1$?
 #
 # $$\begin{aligned}
 #   \text{rule} \quad & v \leftarrow \beta v + g \\
@@ -121,7 +122,7 @@ plt.show()
 # %% [markdown]
 # The steep direction allows rates below $2/\kappa = 0.04$. The first two walks have not arrived after 60
 # steps, the third one jumps from side to side and is still on its way, and the fourth is just above the
-# limit and ends far outside the picture. No setting of this knob alone does well.
+# limit and ends far outside the picture, so no setting of this knob alone does well.
 #
 # ## The second knob: momentum
 #
@@ -192,12 +193,13 @@ def sgd(w, g, state, lr, momentum=0.0, dampening=0.0, nesterov=False, weight_dec
 
 
 # %% [markdown]
-# The option `nesterov` is a small improvement. The velocity is about to carry the weight from $w$ to the
-# point $w - \eta \beta v$, whatever the new gradient is. So why measure the gradient at $w$? *Nesterov
-# momentum* measures it at that look-ahead point, where the weight will nearly be. If the velocity is about
-# to overshoot, the gradient there already says so. Programs prefer to store the look-ahead point itself,
-# $\hat w = w - \eta\beta v$, because that is where the gradient is needed. Rewritten for $\hat w$, the
-# same rule is the last line of `sgd`:
+# The option `nesterov` is a small improvement that needs no further gradient. The velocity is about to
+# carry the weight from $w$ to the point $w - \eta \beta v$, whatever the new gradient is. So why should
+# the gradient be measured at $w$, which is about to be left? *Nesterov momentum* measures it at that
+# look-ahead point, where the weight will nearly be. If the velocity is about to overshoot, the gradient
+# there already says so. Programs prefer to store the look-ahead point itself, $\hat w = w - \eta\beta
+# v$, because that is where the gradient is needed. Rewritten for $\hat w$, the same rule is the last
+# line of `sgd`:
 #
 # $$\begin{aligned}
 #   v &\leftarrow \beta v + g(w - \eta\beta v), & w &\leftarrow w - \eta v \\
@@ -219,11 +221,11 @@ print(f"after 20 steps: w {behind.round(4)}, look-ahead point {stored.round(4)}"
 # %% [markdown]
 # ## The third knob: dividing
 #
-# Momentum looks at the signs of past gradients. The other idea looks at their sizes: if a weight has had
-# large gradients, its direction is steep, and its steps should be shorter. So each coordinate's gradient
-# is divided by the length of all its gradients so far. We walk with and without the division, in the
-# valley and in the turned valley. Since divided gradients have another size, each walk gets the best rate
-# of a grid, judged by its mean loss. What would you expect of the turned valley?
+# Momentum makes use of the signs of past gradients, and the other idea makes use of their sizes: if a
+# weight has had large gradients, its direction is steep, and its steps should be shorter. So each
+# coordinate's gradient is divided by the length of all its gradients so far. We walk with and without
+# the division, in the valley and in the turned valley. Since divided gradients have another size, each
+# walk gets the best rate of a grid, judged by its mean loss. What would you expect of the turned valley?
 
 # %%
 rate_grid = np.geomspace(1e-3, 30, 91)
@@ -250,15 +252,16 @@ draw_walks(divide_walks, valleys, "Gradients as they are and divided, each at it
 plt.show()
 
 # %% [markdown]
-# Along the axes the division repairs nearly everything: both coordinates become equally steep, and after
-# a few jumps the walk goes straight to the bottom. In the turned valley it repairs nothing. There every
-# coordinate is half steep and half flat, both get the same divisor, and the valley stays as narrow as it
-# was. So the division cures bad _scaling of coordinates_, while momentum helps in a valley of any
-# direction.
+# Along the axes the division repairs nearly everything, because both coordinates become equally steep,
+# and after a few jumps the walk goes straight to the bottom. In the turned valley it repairs nothing,
+# because there every coordinate is half steep and half flat, both get the same divisor, and the valley
+# stays as narrow as it was. So the division cures bad _scaling of coordinates_, while momentum helps in
+# a valley of any direction.
 #
-# This rule is *AdaGrad* (Duchi et al. 2011). Because it adds up all squares, its steps only ever become
-# shorter, which is a drawback in long trainings. *RMSProp* keeps a running mean of the squares instead, so
-# old gradients are forgotten. The tiny $\varepsilon$ prevents a division by zero.
+# This rule is called *AdaGrad*, for adaptive gradient (Duchi et al. 2011). Because it adds up all
+# squares, its divisor only ever grows, so its steps tend to become ever shorter, which is a drawback in
+# long trainings. *RMSProp* keeps a running mean of the squares instead, so old gradients are forgotten.
+# In both rules a tiny $\varepsilon$ prevents a division by zero.
 #
 # $$\begin{aligned}
 #   \text{AdaGrad} \quad & s \leftarrow s + g^2 \\
@@ -292,8 +295,8 @@ def rmsprop(w, g, state, lr, alpha=0.99, eps=1e-8, momentum=0.0, weight_decay=0.
 #
 # *Adam*, which earlier lessons used as it is (4.5), turns both knobs. It keeps a running mean $m$ of the
 # gradients, which is a kind of momentum, and a running mean $s$ of their squares. Both start at zero and
-# are too small at first: after $t$ steps by the factors $1 - \beta_1^t$ and $1 - \beta_2^t$. Dividing
-# these out is called the *bias correction*.
+# are too small at first: after $t$ steps by the factors $1 - \beta_1^t$ and $1 - \beta_2^t$. To divide
+# these factors out is called the *bias correction*.
 #
 # $$\begin{aligned}
 #   m &\leftarrow \beta_1 m + (1 - \beta_1)\, g \\
@@ -317,10 +320,10 @@ def adam(w, g, state, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, correc
 
 
 # %% [markdown]
-# Put $t = 1$ into the formula: $m / (1 - \beta_1) = g$ and $s / (1 - \beta_2) = g^2$. So the first step
+# With $t = 1$ the formula gives $m / (1 - \beta_1) = g$ and $s / (1 - \beta_2) = g^2$. So the first step
 # is $\eta\, g / (|g| + \varepsilon)$, and its length is the learning rate, whether the gradient is a
-# millionth or a million. What would the first steps be like without the correction? We give both versions
-# a constant gradient of $1$ and record how long their steps are.
+# millionth or a million. What would the first steps be like without the correction? We give both
+# versions a constant gradient of $1$ and record how long their steps are.
 
 # %%
 EPS = 1e-8
@@ -442,8 +445,9 @@ for name, (rule, torch_class, options) in cases.items():
     assert largest < 1e-12 and numbers_kept[name] == kept_by_torch
 
 # %% [markdown]
-# All differences are rounding. The last columns are the price in memory: with Adam a network occupies four
-# times its size during training, for weights, gradients and two running means.
+# All differences are rounding. The last columns show the price in memory, because with Adam a network
+# takes up four times the room of its weights during training, for the weights, their gradients and two
+# running means (and the activations come on top).
 #
 # ## On which tasks do they differ?
 #
@@ -451,13 +455,14 @@ for name, (rule, torch_class, options) in cases.items():
 # 32. We compare SGD with momentum and Adam on four versions of the digits.
 #
 # - **as they are**: all pixels have similar sizes.
-# - **badly scaled**: every pixel is multiplied by a number of its own between $0.1$ and $10$, as if each
-#   had been measured in another unit.
-# - **rarely seen**: every pixel is set to zero in a part of the images, some hardly ever, some in all but
-#   one of a hundred. Such *sparse features* are common where the inputs are words: most words are rare.
-# - **unlike layers**: the first layer's weights are stored ten times larger and divided by ten when used,
-#   the last layer's the other way round. The function is the same, but the gradients of the two layers
-#   now differ by another factor of a hundred.
+# - **badly scaled**: every pixel is multiplied by a number of its own between $0.1$ and $10$, as if
+#   every pixel had been measured in a unit of its own.
+# - **rarely seen**: every pixel is set to zero in a part of the images, some hardly ever, some in all
+#   but one of a hundred. Such *sparse features* are common if the inputs are words, because most words
+#   are rare.
+# - **unlike layers**: the first layer's weights are stored ten times larger and divided by ten when
+#   used, and with the last layer's it is the other way round. The function is the same, but the
+#   gradients of the two layers now differ by another factor of a hundred.
 #
 # The results depend on the seed, so we need many runs. To save time, networks are trained side by side:
 # their arrays share a leading axis $S$, and a product of stacks of matrices multiplies each network's own
@@ -555,10 +560,10 @@ for task in TASKS:
         print(f"{task:16s}{name:6s}" + "".join(f"{r:8.2g}: {a:.3f}" for r, a in zip(rates, by_rate)))
 
 # %% [markdown]
-# Every best rate lies inside its grid. Then both optimizers run at these rates with twenty fresh seeds.
-# Runs with the same seed share start, rows and batches, so we look at the _paired_ difference in test
-# accuracy with a 95 % interval (3.4): the mean $\pm\, t \cdot s / \sqrt n$, where $s / \sqrt n$ is the
-# standard error (2.8) and Student's $t$ is $2.09$ for twenty pairs.
+# Every best rate lies inside its grid, so both optimizers now run at these rates with twenty fresh
+# seeds. Runs with the same seed share start, rows and batches, so we look at the _paired_ difference in
+# test accuracy with a 95 % interval (3.4): the mean $\pm\, t \cdot s / \sqrt n$, where $s / \sqrt n$ is
+# the standard error (2.8) and Student's $t$ is $2.09$ for twenty pairs.
 
 # %%
 fresh_seeds = list(range(20))
@@ -590,13 +595,14 @@ ax.set_title("Twenty paired seeds (circles), 95 % interval of the mean (bars)")
 plt.show()
 
 # %% [markdown]
-# Each circle is one seed. On the digits as they are, the whole interval lies within a point of zero,
-# so whatever the difference is, it hardly matters. With badly scaled pixels and with unlike layers Adam
-# gains about four to five points, with rarely seen pixels one to three. These three tasks have one thing
-# in common: different weights need steps of different sizes, and a single learning rate cannot give them.
-# A rate that suits the loudest pixels is too slow for the faint ones, and weights of a rare pixel get a
-# gradient only now and then. Adam measures the size of each weight's gradients and makes up for it. (This
-# is one small network with 400 steps. With more steps SGD would catch up in part.)
+# Each circle is one seed, and each bar is the interval of their mean. On the digits as they are, the
+# whole interval lies within a point of zero, so whatever the difference is, it hardly matters. With
+# badly scaled pixels and with unlike layers Adam gains several points, and with rarely seen pixels it
+# gains a little. What these three tasks have in common is that different weights need steps of different
+# sizes, which a single learning rate cannot give them. A rate that suits the loudest pixels is too slow
+# for the faint ones, and weights of a rare pixel get a gradient only now and then. Adam measures the
+# size of each weight's gradients and makes up for it. (This is one small network that is trained for 400
+# steps, and with more of them SGD would probably catch up in part.)
 #
 # ## What to start from
 #
@@ -615,7 +621,7 @@ plt.show()
 # SGD's rate depends on the scale of the loss and has to be found again for each task. Adam's is a step
 # length, in units of the weights, so $10^{-3}$ is rarely far off. That, more than its final accuracy, is
 # why Adam is the usual first choice. And before choosing either, bring the inputs to one scale (3.1),
-# because that repairs the largest difference in our table without any optimizer.
+# because that removes one of the two large differences in our table at its source.
 #
 # ## The claims, checked
 #
@@ -673,10 +679,10 @@ assert 0 < intervals["rarely seen"][0] < 0.03, "with rarely seen pixels Adam gai
 # ### AdamW: weight decay that is not divided
 #
 # *Weight decay* pulls every weight a little towards zero in each step (its purpose is the subject of
-# lesson 8.2). If the pull is added to the gradient, Adam divides it as well: weights with large gradients
-# are hardly pulled. *AdamW* applies the pull outside the division. We give two kinds of weights nothing
-# but noise, small for one kind and a hundred times larger for the other, and look at what is left of
-# them.
+# lesson 8.2). If the pull is added to the gradient, Adam divides it as well, and weights with large
+# gradients are hardly pulled. *AdamW* therefore applies the pull outside of the division. We give two
+# kinds of weights nothing but noise, small for one kind and a hundred times larger for the other, and
+# look at what is left of them.
 
 
 # %%
@@ -702,13 +708,15 @@ for name, rule in (("Adam", adam), ("AdamW", adamw)):
     print(f"{name:8s}of a weight of 1 is left: small gradients {small:.3f}, large gradients {large:.3f}")
 
 # %% [markdown]
-# With Adam the two kinds are pulled very differently, with AdamW equally: $(1 - \eta\lambda)$ in each of
-# 1,000 steps. (In the paper the decay is not multiplied by the rate $\eta$; in PyTorch it is.)
+# With Adam the two kinds are pulled very differently, with AdamW equally, by the factor $1 -
+# \eta\lambda$ in each of 1,000 steps. (In the paper the decay is not multiplied by the rate $\eta$; in
+# PyTorch it is.)
 #
 # ### All rules on one network
 #
 # All six rules start from the same weights with the same batches of the digits as they are, each at the
-# best of a grid of rates, judged by the mean of its last 50 losses. Which will be fastest?
+# best of a grid of rates, judged by the mean of its last 50 losses. Which of them will get lowest within
+# the 400 steps?
 
 # %%
 RULES = {

@@ -84,13 +84,13 @@ def warm_cosine_restarts(step, lr, n_warmup, period):
 # %% [markdown]
 # ## 5 Four patients
 #
-# - **P**, *stale gradients*: falls faster than any other, then climbs. Its second step does not follow the
+# - **P**, _stale gradients_: falls faster than any other, then climbs. Its second step does not follow the
 #   second batch's own gradient: the first one's is still in it.
-# - **Q**, *healthy*: the curve alone looks like a rate that is too low. But the first step is as long as
+# - **Q**, _healthy_: the curve alone looks like a rate that is too low. But the first step is as long as
 #   it should be, one batch is learned by heart, and four epochs of twenty steps are just not many.
-# - **R**, *labels of others*: one batch can be learned by heart, so model, loss and steps are sound. An
+# - **R**, _labels of others_: one batch can be learned by heart, so model, loss and steps are sound. An
 #   image and the one most like it have different labels: what is wrong is the data.
-# - **S**, *two softmaxes*: scores that are certain and right still cost $\ln(1 + 9/e) \approx 1.46$.
+# - **S**, _two softmaxes_: scores that are certain and right still cost $\ln(1 + 9/e) \approx 1.46$.
 
 
 # %%
