@@ -214,9 +214,9 @@ n_seeds = math.ceil((2 * pilot_spread / HALF_WIDTH) ** 2)
 print(f"they scatter by {100 * pilot_spread:.1f} points, so {n_seeds} seeds")
 
 # %% [markdown]
-# One seed would have announced a breakthrough and another that noise hurts. So the number of seeds that
-# the pilot asks for is not exaggerated. We run them, with fresh seeds, because those of the pilot are
-# used up: they made us choose.
+# One seed would have announced a breakthrough and another that noise hurts. So a few seeds would not do,
+# and we run as many as the pilot asks for. They are fresh seeds, because those of the pilot are used up:
+# they made us choose.
 
 # %%
 main_seeds = np.arange(100, 100 + n_seeds)
