@@ -14,7 +14,7 @@
 #    does, and write a report of one page.
 #
 # **You need** the training cycle (4.4), a project in PyTorch (4.7), convolutional networks (9.1),
-# experiment design (7.7), regularization (8.2, 8.5, 8.6), and attribution (10.3).
+# experiment design (7.7), regularization (8.2, 8.5, 8.6), and attribution (10.4).
 #
 # At a terminal, `start` writes the project into a new folder and `check` judges what is there:
 #

@@ -587,7 +587,7 @@ plt.show()
 # the day to the front. The way to the other end of the source is no longer than that to a neighbour, as
 # lesson 12.1 promised.
 #
-# But weights alone prove little (10.4): does the network _use_ what it attends to? We hide one part of the
+# But weights alone prove little (10.5): does the network _use_ what it attends to? We hide one part of the
 # source from the decoder, by the mask of the cross-attention, and count which part of the answer suffers.
 # If each part is read where the weights say, only the diagonal of the table should fall.
 
