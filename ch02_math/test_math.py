@@ -1254,6 +1254,64 @@ def test_entropies_match_torch(statistics_and_probability, k):
     assert statistics_and_probability.cross_entropy([0.0, 1.0], [0.5, 0.5]) == pytest.approx(math.log(2))
 
 
+# numbers of every kind
+
+
+def whole_numbers(*shapes, low=0, high=4):
+    """Arrays of whole numbers from low to high, as float64."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(low, high + 1, shape).astype(float) for shape in shapes]
+
+
+A, B, SQUARE = whole_numbers((3, 5), (5, 2), (4, 4))
+U, V, W3 = [1.0, 2, 0, 3], [2.0, 0, 1, 5], [3.0, 1, 2]
+UNSIGNED = [3.0, 1, 4, 1, 5]
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays",
+    [
+        ("scalars_to_tensors", lambda m, a, b: m.dot(a, b), [U, V]),
+        ("scalars_to_tensors", lambda m, a: m.norm(a), [U]),
+        ("scalars_to_tensors", lambda m, a, b: m.projection(a, b), [U, V]),
+        ("scalars_to_tensors", lambda m, a, b: m.cosine(a, b), [U, V]),
+        ("scalars_to_tensors", lambda m, a, b: m.angle(a, b), [U, V]),
+        ("scalars_to_tensors", lambda m, a, b: m.nearness(a, b), [SQUARE, V]),
+        ("scalars_to_tensors", lambda m, a, b: m.cosines(a + 1, b), [SQUARE, V]),
+        ("tensor_operations", lambda m, a, b: m.dot_products(a, b), [A, B]),
+        ("tensor_operations", lambda m, a, b: m.column_mix(a, b), [A, B]),
+        ("tensor_operations", lambda m, a, b: m.outer_sum(a, b), [A, B]),
+        ("tensor_operations", lambda m, a, b: m.row_blocks(a, b, 2), [A, B]),
+        ("tensor_operations", lambda m, a, b: m.mean_squared_error(a, b), [U, V]),
+        ("gradients", lambda m, p, x, y: m.loss(p, x, y), [[2.0, 1], W3, [4.0, 2, 0]]),
+        ("gradients", lambda m, p, x, y: m.bird_gradients(p, x, y), [[2.0, 1], W3, [4.0, 2, 0]]),
+        ("gradients", lambda m, p: m.gradient(lambda q: (q * q).sum(), p), [W3]),
+        ("gradients", lambda m, p: m.angle_of(p), [[2.0, 1]]),
+        ("gradient_descent", lambda m, p: m.descend(lambda q: 2 * q, p, 0.25, 3), [W3]),
+        ("gradient_descent", lambda m, p, x, y: m.mse(p, x, y), [[2.0, 1], W3, [4.0, 2, 0]]),
+        ("gradient_descent", lambda m, p, x, y: m.mse_gradient(p, x, y), [[2.0, 1], W3, [4.0, 2, 0]]),
+        ("curvature", lambda m, p: m.gradient(lambda q: (q * q).sum(), p), [W3]),
+        ("curvature", lambda m, p: m.hessian(lambda q: (q * q).sum(), p), [W3]),
+        ("curvature", lambda m, x: m.mse_hessian(x), [W3]),
+        ("curvature", lambda m, p: m.descend(lambda q: 2 * q, p, 0.25, 3), [W3]),
+        ("numpy_to_pytorch", lambda m, p: m.descend(lambda q: 2 * q, p, 0.25, 3), [W3]),
+        ("statistics_and_probability", lambda m, x: m.mean(x), [UNSIGNED]),
+        ("statistics_and_probability", lambda m, x: m.variance(x, 1), [UNSIGNED]),
+        ("statistics_and_probability", lambda m, x, y: m.covariance(x, y), [U, V]),
+        ("statistics_and_probability", lambda m, x, y: m.correlation(x, y), [U, V]),
+        ("statistics_and_probability", lambda m, x: m.normal_density(x, 2, 3), [UNSIGNED]),
+        ("statistics_and_probability", lambda m, x: m.gap_to_normal(x), [UNSIGNED]),
+        ("statistics_and_probability", lambda m, x: m.log_likelihood(x, 2, 3), [UNSIGNED]),
+        ("statistics_and_probability", lambda m, p, q: m.cross_entropy(p, q), [[0.0, 1], [0.0, 1]]),
+    ],
+)
+def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays):
+    """Also whole numbers and entries that lie apart in memory; differences in h are taken in float64."""
+    m = lesson(stem)
+    differences = stem in ("gradients", "curvature", "gradient_descent", "numpy_to_pytorch")
+    any_numbers(lambda *a: call(m, *a), *arrays, float32=not differences)
+
+
 # benchmarks
 
 

@@ -1159,6 +1159,74 @@ def test_the_loaded_model_predicts_the_same(xor_pytorch):
     assert torch.equal(xor_pytorch.loaded(xor_pytorch.bird_x), xor_pytorch.classifier(xor_pytorch.bird_x))
 
 
+# numbers of every kind
+
+
+X, MORE, WEIGHT = (
+    np.random.default_rng(0).integers(0, 5, shape).astype(float) for shape in [(6, 3), (2, 3), (3, 3)]
+)
+ZERO_ONE, CLASSES = np.array([0, 1, 1, 0, 1, 0]), np.array([0, 2, 1, 1, 2, 0])
+SCORES = [3.0, 0, 1, 4, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays",
+    [
+        ("dataset", lambda m, x: m.fit_scale(x), [X]),
+        ("dataset", lambda m, x, new: m.nearest_mean(x, CLASSES, new).astype(float), [X, MORE]),
+        ("measuring_loss", lambda m, z: m.sigmoid(z), [SCORES]),
+        ("measuring_loss", lambda m, z: m.squared_error(z, ZERO_ONE), [SCORES]),
+        ("measuring_loss", lambda m, z: m.logistic_loss(z, ZERO_ONE), [SCORES]),
+        ("measuring_loss", lambda m, p: m.cross_entropy(p, np.array([0, 1])), [[[1.0, 0], [0, 1]]]),
+        ("training_loop", lambda m, z: m.sigmoid(z), [SCORES]),
+        ("training_loop", lambda m, z: m.softmax(z), [X]),
+        ("training_loop", lambda m, w, x: m.logistic(w, 1.0, x, ZERO_ONE), [[1.0, 0, 2], X]),
+        (
+            "training_loop",
+            lambda m, w, b, x: m.softmax_regression(w, b, x, CLASSES),
+            [WEIGHT, [1.0, 0, 2], X],
+        ),
+        ("evaluation", lambda m, z: m.probability(z), [SCORES]),
+        ("evaluation", lambda m, z: m.roc_curve(z, ZERO_ONE)[:2], [SCORES]),
+        ("evaluation", lambda m, z: m.pairwise_ranking(z, ZERO_ONE), [SCORES]),
+        ("evaluation", lambda m, z: m.bootstrap_interval(z, 9, np.random.default_rng(0))[:2], [SCORES]),
+        ("evaluation", lambda m, z: m.grades(z), [WEIGHT + 1]),
+        ("xor_numpy", lambda m, w, x: m.forward([w, w[0], w[:1], w[0, :1]], x), [WEIGHT, X]),
+        ("xor_numpy", lambda m, z: m.loss_of(z, ZERO_ONE), [SCORES]),
+    ],
+)
+def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays):
+    """Also whole numbers and arrays that lie apart in memory."""
+    m = lesson(stem)
+    any_numbers(lambda *a: call(m, *a), *arrays, float32=stem != "evaluation")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_epochs": 0}, {"n_epochs": 1, "learning_rate": 0.0}, {"n_epochs": 2, "learning_rate": 1e30}],
+)
+def test_fit_keeps_a_state_at_any_setting(xor_pytorch, settings):
+    """No epoch, no step, or nothing but NaN: the start is what is kept."""
+    model, curves, best = xor_pytorch.fit(3, 0, batch_size=37, **settings)
+    torch.manual_seed(0)
+    start = xor_pytorch.PenguinClassifier(3, xor_pytorch.center, xor_pytorch.spread).state_dict()
+    assert curves.shape == (settings["n_epochs"], 2) and best.keys() == start.keys()
+    assert settings.get("learning_rate") == 1e30 or all(
+        torch.equal(best[name], start[name]) for name in start
+    )
+
+
+@pytest.mark.parametrize(
+    "batch_size, learning_rate, n_epochs", [(64, 0.1, 0), (5, 0.0, 1), (64, 100.0, 1), (1, 0.1, 1)]
+)
+def test_training_takes_settings_at_the_edge(training_loop, batch_size, learning_rate, n_epochs):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 2)), np.arange(12) % 2
+    models = training_loop.train(x, y, batch_size, learning_rate, n_epochs, rng)
+    assert len(models) == n_epochs + 1
+    assert all(np.isfinite(w).all() and np.isfinite(b) for w, b in models)
+
+
 # benchmarks
 
 

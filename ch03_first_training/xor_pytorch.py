@@ -324,7 +324,7 @@ def fit(n_hidden, seed, n_epochs=150, batch_size=16, learning_rate=0.5):
     """A classifier after the last epoch, its losses (n_epochs, 2), and the state of its best epoch.
 
     The losses are those on the training and on the validation birds after each epoch. Best is the epoch of
-    the lowest validation loss.
+    the lowest validation loss; without any epoch, or if all losses are NaN, it is the start.
     """
     torch.manual_seed(seed)
     model = PenguinClassifier(n_hidden, center, spread)
@@ -332,6 +332,7 @@ def fit(n_hidden, seed, n_epochs=150, batch_size=16, learning_rate=0.5):
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
     curves = []
     lowest = float("inf")
+    best_state = {name: value.clone() for name, value in model.state_dict().items()}
     for _ in range(n_epochs):
         for batch in train[torch.randperm(len(train))].split(batch_size):
             loss = loss_function(model(bird_x[batch]), bird_y[batch])
@@ -342,7 +343,7 @@ def fit(n_hidden, seed, n_epochs=150, batch_size=16, learning_rate=0.5):
         if curves[-1][1] < lowest:
             lowest = curves[-1][1]
             best_state = {name: value.clone() for name, value in model.state_dict().items()}
-    return model, np.array(curves), best_state
+    return model, np.array(curves).reshape(-1, 2), best_state
 
 
 sizes = (1, 4, 64)

@@ -264,7 +264,7 @@ def fit(train, validation, seed, n_epochs=60, learning_rate=0.02, batch_size=32)
     model.measure(x, y)
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
     history = []
-    best = None
+    best = copy.deepcopy(model.state_dict())  # stays if no epoch has a finite error
     for _ in range(n_epochs):
         model.train()
         for chosen in torch.randperm(len(x)).split(batch_size):

@@ -1303,6 +1303,18 @@ def test_load_module_leaves_no_trace(pytorch_project, tmp_path):
     assert not [name for name in sys.modules if "colours" in name]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_epochs": 0}, {"n_epochs": 1, "learning_rate": 0.0}, {"n_epochs": 1, "learning_rate": 1e30}],
+)
+def test_the_forecaster_keeps_a_state_at_any_setting(lesson, settings):
+    """No epoch, no step, or nothing but NaN: the start is what is kept."""
+    m = lesson("regression_project")
+    model, history = m.fit(m.train, m.validation, 0, batch_size=37, **settings)
+    assert len(history) == settings["n_epochs"]
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+
 # benchmarks
 
 

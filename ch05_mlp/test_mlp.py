@@ -1190,6 +1190,68 @@ def test_saved_weights_come_back(mlp_numpy, tmp_path):
         mlp_numpy.load(mlp_numpy.MLP(5, 6, 3, np.random.default_rng(0)), tmp_path / "weights.npz")
 
 
+# numbers of every kind
+
+
+X, WEIGHT, Z, TARGET = (
+    np.random.default_rng(0).integers(0, 5, s).astype(float) for s in [(4, 3), (2, 3), (4, 5), (4, 5)]
+)
+CLASSES = np.array([0, 4, 2, 2])
+SMOOTH = ["sigmoid", "relu", "leaky_relu", "gelu", "silu", "fast_sigmoid", "gelu_tanh"]
+SLOPES = ["sigmoid_slope", "tanh_slope", "leaky_relu_slope", "gelu_slope", "silu_slope", "gelu_tanh_slope"]
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays",
+    [
+        *[("activations", lambda m, x, name=name: getattr(m, name)(x), [X]) for name in SMOOTH + SLOPES],
+        ("activations", lambda m, x: m.softmax(x), [X]),
+        ("activations", lambda m, x, g: m.softmax_backward(x, g), [Z, TARGET]),
+        ("forward_pass", lambda m, x, w: m.layer_loops(x, w, w[:, 0]), [X, WEIGHT]),
+        (
+            "forward_pass",
+            lambda m, x, w: m.forward_loops(x, [(w, w[:, 0]), (w[:, :2], w[:, 0])]),
+            [X, WEIGHT],
+        ),
+        ("forward_pass", lambda m, x, w: m.forward(x, [(w, w[:, 0]), (w[:, :2], w[:, 0])]), [X, WEIGHT]),
+        ("loss_functions", lambda m, z, t: m.mse(z, t), [Z, TARGET]),
+        ("loss_functions", lambda m, z, t: m.mae(z, t), [Z, TARGET]),
+        ("loss_functions", lambda m, z, t: m.huber(z, t), [Z, TARGET]),
+        ("loss_functions", lambda m, z, t: m.gaussian_nll(z, t, 2.0), [Z, TARGET]),
+        ("loss_functions", lambda m, z, t: m.poisson_loss(z, t), [Z, TARGET]),
+        ("loss_functions", lambda m, z, t: m.binary_cross_entropy(z, t), [Z, TARGET.clip(0, 1)]),
+        ("loss_functions", lambda m, z, t: m.brier(z, t), [Z, TARGET.clip(0, 1)]),
+        ("loss_functions", lambda m, z: m.log_softmax(z), [Z]),
+        ("loss_functions", lambda m, z: m.cross_entropy(z, CLASSES), [Z]),
+        ("loss_functions", lambda m, z: m.smoothed_cross_entropy(z, CLASSES, 0.1), [Z]),
+        ("loss_functions", lambda m, z: m.measured_gradient(lambda q: float((q * q).sum()), z), [Z]),
+        ("mlp_numpy", lambda m, z: m.cross_entropy(z, CLASSES), [Z]),
+        ("universal_approximation", lambda m, x: m.relu(x), [X]),
+        ("universal_approximation", lambda m, x: m.tents(x, 3), [[0.0, 1]]),
+    ],
+)
+def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays):
+    """Also whole numbers and arrays that lie apart in memory."""
+    m = lesson(stem)
+    measured = "measured_gradient" in call.__code__.co_names
+    any_numbers(lambda *a: call(m, *a), *arrays, float32=not measured, bytes_too=stem == "activations")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, z, t: m.mse(z, t),
+        lambda m, z, t: m.mae(z, t),
+        lambda m, z, t: m.huber(z, t),
+        lambda m, z, t: m.poisson_loss(z, t),
+        lambda m, z, t: m.cross_entropy(z, t[:, 0].astype(int)),
+        lambda m, z, t: m.binary_cross_entropy(z, np.clip(t, 0, 1)),
+    ],
+)
+def test_a_batch_of_one_or_none_is_a_number_or_an_error(loss_functions, any_numbers, call):
+    any_numbers(lambda z, t: call(loss_functions, z, t), Z, TARGET, batch=(0, 1))
+
+
 # benchmarks
 
 

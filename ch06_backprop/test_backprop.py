@@ -1583,6 +1583,53 @@ def test_tensor_engine_trains_as_pytorch_does(tensor_autograd):
     assert tensor_autograd.nodes["Tensor"][0] == tensor_autograd.nodes["Tensor"][-1]
 
 
+# numbers of every kind
+
+
+X, WEIGHT, GRAD = (np.random.default_rng(0).integers(0, 5, s).astype(float) for s in [(4, 3), (2, 3), (4, 2)])
+CLASSES = np.array([0, 2, 1, 1])
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays",
+    [
+        ("chain_rule", lambda m, w, g: m.linear_vjp(w, g), [WEIGHT, GRAD]),
+        ("chain_rule", lambda m, h, g: m.tanh_vjp(h, g), [GRAD, GRAD]),
+        ("chain_rule", lambda m, z: m.sigmoid(z), [X]),
+        ("backprop_ninja", lambda m, z: m.softmax_cross_entropy(z, CLASSES), [X]),
+        ("backprop_ninja", lambda m, z: m.softmax_cross_entropy_fast(z, CLASSES), [X]),
+        ("backprop_ninja", lambda m, x, w: m.linear(x, w, w[:, 0]), [X, WEIGHT]),
+        ("backprop_ninja", lambda m, g, x, w: m.linear_backward(g, x, w), [GRAD, X, WEIGHT]),
+        ("backprop_ninja", lambda m, x, g, b: m.batch_norm(x, g, b)[0], [X, [1.0, 2, 0], [0.0, 1, 3]]),
+        ("backprop_ninja", lambda m, x, g, b: m.batch_norm_fast(x, g, b)[0], [X, [1.0, 2, 0], [0.0, 1, 3]]),
+        (
+            "backprop_ninja",
+            lambda m, x, g: m.batch_norm_backward(x, m.batch_norm(x, g, g)[1]),
+            [X, [1.0, 2, 0]],
+        ),
+        (
+            "backprop_ninja",
+            lambda m, x, g: m.batch_norm_fast_backward(x * 1.0, m.batch_norm_fast(x, g, g)[1]),
+            [X, [1.0, 2, 0]],
+        ),
+        ("tensor_autograd", lambda m, g: m.unbroadcast(g, (1, 3)), [X]),
+        ("tensor_autograd", lambda m, x, w: gradients_of_tensors(m, x, w), [X, WEIGHT]),
+        ("forward_backward", lambda m, a, b: m.matmul(a, b.T), [X, WEIGHT]),
+    ],
+)
+def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays):
+    """Also whole numbers and arrays that lie apart in memory."""
+    m = lesson(stem)
+    any_numbers(lambda *a: call(m, *a), *arrays, float32=stem != "tensor_autograd")
+
+
+def gradients_of_tensors(m, x, w):
+    tensors = [m.Tensor(x), m.Tensor(w)]
+    loss = ((tensors[0] @ tensors[1].T) * 0.1).tanh().sum()
+    loss.backward()
+    return [loss.data, *(t.grad for t in tensors)]
+
+
 # benchmarks
 
 

@@ -1439,6 +1439,55 @@ def test_commands_differ_in_the_address_only(data_parallel):
     assert {"--local-addr=10.0.0.2", "--rdzv-conf=is_host=0"} <= set(second)
 
 
+# numbers of every kind
+
+
+X, Y = (np.random.default_rng(0).integers(0, 5, shape).astype(float) for shape in [(7,), (2, 7)])
+GRADS = [[3.0, 4], [0.0, 12]]
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays",
+    [
+        ("bias_variance", lambda m, y: m.fit(np.linspace(-1, 1, 7), y, 2), [Y]),
+        ("bias_variance", lambda m, y: m.ridge(np.linspace(-1, 1, 7), y, 2, 0.1), [Y]),
+        ("bias_variance", lambda m, y, t: m.decompose(y, t), [Y, X]),
+        ("gradient_health", lambda m, a, b: m.clip_by_value([a, b], 2.5), GRADS),
+        ("gradient_health", lambda m, a, b: m.clip_by_norm([a, b], 2.5), GRADS),
+        ("experiment_design", lambda m, a, b: m.paired_interval(a, b), Y),
+        ("experiment_design", lambda m, a, b: m.unpaired_interval(a, b), Y),
+        ("experiment_design", lambda m, a: m.expected_best(a, 3), [X]),
+        ("loss_surface_and_sgd", lambda m, p: m.descend(lambda q: 2 * q, p, 0.25, 3), [[1.0, 2, 0]]),
+    ],
+)
+def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays):
+    """Also whole numbers and arrays that lie apart in memory; statistics are computed in float64."""
+    m = lesson(stem)
+    any_numbers(lambda *a: call(m, *a), *arrays, float32=stem == "gradient_health")
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adagrad", "rmsprop", "adam", "adamw"])
+def test_rules_take_gradients_of_any_numbers(momentum_and_adam, any_numbers, rule):
+    def step(g):
+        w, state = np.ones_like(g, dtype=np.result_type(g, np.float32)), {}
+        for _ in range(3):
+            getattr(momentum_and_adam, rule)(w, g, state, 0.1)
+        return w
+
+    any_numbers(step, [3.0, 0, 2])
+
+
+def test_schedules_stay_within_zero_and_the_rate(lr_schedules):
+    """At any step of a horizon, warm-up of no steps and horizons of one step included."""
+    m = lr_schedules
+    for n in (1, 2, 7, 100):
+        for step in range(n + 1):
+            rates = [m.step_decay(step, 0.1, 3), m.exponential(step, 0.1, 0.9), m.cosine(step, 0.1, n)]
+            rates += [m.warm_restarts(step, 0.1, n), m.linear_warmup(step, 0.1, n // 2)]
+            rates += [m.one_cycle(step, 0.1, n)] if n >= 2 and step < n else []
+            assert min(rates) >= 0 and max(rates) <= 0.1 * (1 + 1e-12), (n, step, rates)
+
+
 # benchmarks
 
 

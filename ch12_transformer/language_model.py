@@ -325,7 +325,7 @@ def fit(model, batches, n_steps, learning_rate, n_warmup=0):
 
     def share(step):
         """Of the learning rate: a warm-up in a line, and half a cosine."""
-        return min(1, (step + 1) / max(1, n_warmup)) * (1 + math.cos(math.pi * step / n_steps)) / 2
+        return min(1, (step + 1) / max(1, n_warmup)) * (1 + math.cos(math.pi * step / max(1, n_steps))) / 2
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
     losses = []

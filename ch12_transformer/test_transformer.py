@@ -1824,6 +1824,69 @@ def test_the_book_is_learned_as_told(language_model):
         assert lm.log["nothing"] > lm.log["warm-up"] + 0.25
 
 
+# numbers of every kind
+
+
+QUERY, KEY, VALUE, WEIGHT = (
+    np.random.default_rng(0).integers(0, 4, s).astype(float)
+    for s in [(2, 5, 4), (2, 3, 4), (2, 3, 2), (4, 4)]
+)
+PARAMETERS = [np.random.default_rng(1).normal(size=s) for s in [(12, 4), (12,), (4, 4), (4,)]]
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays",
+    [
+        ("self_attention", lambda m, q, k, v: m.attention(q, k, v), [QUERY, KEY, VALUE]),
+        ("self_attention", lambda m, q, k, v: m.attention_fast(q, k, v)[0], [QUERY, KEY, VALUE]),
+        ("self_attention", lambda m, q, k, v: m.attention_blockwise(q, k, v), [QUERY, KEY, VALUE]),
+        ("self_attention", lambda m, x, w: m.self_attention(x, w, w, w), [QUERY, WEIGHT]),
+        (
+            "self_attention",
+            lambda m, g, q, k, v: m.attention_backward(g, q, k, v, m.attention(q, k, v)[1]),
+            [QUERY[..., :2], QUERY, KEY, VALUE],
+        ),
+        ("multi_head_attention", lambda m, q, k, v: m.attention(q, k, v), [QUERY, KEY, KEY]),
+        (
+            "multi_head_attention",
+            lambda m, x, w: m.list_of_heads(x, [(w[:2],) * 3, (w[2:],) * 3], w),
+            [QUERY, WEIGHT],
+        ),
+        ("multi_head_attention", lambda m, x: m.split_heads(x, 2), [QUERY]),
+        ("why_attention", lambda m, x: m.average_by_likeness(x), [QUERY]),
+        ("why_attention", lambda m, q, k, v: m.soft_look_up(q, k, v, 2.0), [QUERY[0, 0], KEY[0], VALUE[0]]),
+    ],
+)
+def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays):
+    """Also whole numbers and arrays that lie apart in memory, in float32 and float64."""
+    m = lesson(stem)
+    any_numbers(lambda *a: call(m, *a), *arrays)
+
+
+@pytest.mark.parametrize("form", ["attention", "attention_fast", "attention_blockwise"])
+def test_one_sentence_or_none_is_attended_to(self_attention, any_numbers, form):
+    def output(*args):
+        result = getattr(self_attention, form)(*args)
+        return result[0] if isinstance(result, tuple) else result
+
+    any_numbers(output, QUERY, KEY, VALUE, batch=(0, 1, 2))
+
+
+@pytest.mark.parametrize("n_steps, learning_rate", [(0, 0.01), (1, 0.0), (2, 100.0)])
+def test_fit_takes_settings_at_the_edge(language_model, n_steps, learning_rate):
+    lm = language_model
+    torch.manual_seed(0)
+    model = lm.LanguageModel(7, 8, 1, 2, 5).to(lm.device)
+    batches = iter([(torch.zeros(2, 5, dtype=torch.long), torch.ones(2, 5, dtype=torch.long))] * 3)
+    assert len(lm.fit(model, batches, n_steps, learning_rate)) == n_steps
+
+
+def test_the_share_of_the_rate_is_never_negative(mini_transformer):
+    for n_steps, n_warmup in [(1, 0), (5, 0), (5, 5), (7, 3), (100, 20)]:
+        shares = [mini_transformer.rate_share(step, n_steps, n_warmup) for step in range(n_steps + 1)]
+        assert min(shares) >= 0 and max(shares) <= 1
+
+
 # benchmarks: 12.2 and 12.3
 
 
