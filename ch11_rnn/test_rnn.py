@@ -66,7 +66,8 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
         },
         {
             "change": {
-                "starts.append(nn.init.orthogonal_(start).": "starts.append(nn.init.orthogonal_(start, gain=0.6)."
+                "starts.append(nn.init.orthogonal_(start)": "starts.append("
+                "nn.init.orthogonal_(start, gain=0.6)"
             },
             "prints": "100     ",
             "figure": 4,
