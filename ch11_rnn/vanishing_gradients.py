@@ -447,6 +447,8 @@ print(
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 left.plot(biases, cliff_loss, color="C1")
 left.set(xlabel="bias b", ylabel="loss", title="One unit, twenty steps: the loss")
+right.set_xticks([-0.7, -0.6, -0.5, -0.4, -0.3])
+left.set_xticks([-0.7, -0.6, -0.5, -0.4, -0.3])
 right.semilogy(biases, np.abs(cliff_slope), color="C1")
 right.set(xlabel="bias b", ylabel="size of the slope", title="The slope of the same loss")
 plt.show()
