@@ -87,7 +87,8 @@ def equal_size(gradient):
 def ascend(score, images, n_steps, learning_rate, low, high):
     """Gradient ascent on images (B, C, H, W), whose pixels stay between low and high.
 
-    low, high: numbers, or tensors that broadcast. Raises ValueError unless score gives one number per image.
+    low, high: two numbers, or two tensors that broadcast. Raises ValueError unless score gives one number
+    for each image.
     """
     for _ in range(n_steps):
         gradient = image_gradient(score, images)
@@ -429,7 +430,30 @@ plt.show()
 # shows what the network knows. Smoothness was our demand, expressed by the rules, and the network filled
 # in the rest. Nobody can tell exactly which part of a picture is whose.
 #
-# ## Which unit responds to which class?
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert test_accuracy > 0.7, "the small network mostly gets it right"
+assert units_with_gradient["before the ReLU"] == 32, "before the ReLU every unit has a gradient on noise"
+assert units_with_gradient["after the ReLU"] < 28, "after it many have none"
+assert ratios["classes"].min() > 1.05, "every class's drawing beats all test images"
+assert len(ratios["hidden units"]) > 8, "more than eight hidden units respond to some test image"
+assert ratios["hidden units"].min() > 1.05, "every hidden unit's drawing beats all test images"
+assert smoothness["raw"] < 0.4, "raw ascent draws noise"
+assert smoothness["three rules"] > 0.6, "with the rules neighbouring pixels are alike"
+assert smoothness["low frequencies"] > 0.9, "with low frequencies favoured nearly as much as in a photo"
+assert (scores["raw"] > scores["three rules"]).all(), "raw ascent reaches higher scores than the rules"
+assert min(values[2] for values in scores.values()) > photo_score, "each espresso drawing beats the photo"
+
+# %% [markdown]
+# ## Going further
+#
+# This part can be skipped: it asks the other way round, which class each unit responds to.
+#
+# ### Which unit responds to which class?
 #
 # For the small network's hidden units there is another way to find out what they respond to. *Network
 # dissection* (Bau et al. 2017) compares the places where a unit is active with the places where a concept
@@ -524,24 +548,8 @@ plt.show()
 # lot from class to class. Here the trousers lose little more than the other classes do, and the sneakers
 # about as much by a random unit as by their own. Whether a class needs its units is a question for each
 # network and each class, and switching off is the test that answers it.
-#
-# ## The claims, checked
-#
-# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
-# claim that no longer holds.
 
 # %%
-assert test_accuracy > 0.7, "the small network mostly gets it right"
-assert units_with_gradient["before the ReLU"] == 32, "before the ReLU every unit has a gradient on noise"
-assert units_with_gradient["after the ReLU"] < 28, "after it many have none"
-assert ratios["classes"].min() > 1.05, "every class's drawing beats all test images"
-assert len(ratios["hidden units"]) > 8, "more than eight hidden units respond to some test image"
-assert ratios["hidden units"].min() > 1.05, "every hidden unit's drawing beats all test images"
-assert smoothness["raw"] < 0.4, "raw ascent draws noise"
-assert smoothness["three rules"] > 0.6, "with the rules neighbouring pixels are alike"
-assert smoothness["low frequencies"] > 0.9, "with low frequencies favoured nearly as much as in a photo"
-assert (scores["raw"] > scores["three rules"]).all(), "raw ascent reaches higher scores than the rules"
-assert min(values[2] for values in scores.values()) > photo_score, "each espresso drawing beats the photo"
 assert abs(rank_correlation) < 0.7, "a unit's overlap does not tell what is lost without it"
 assert lost_alone[0] < 0.15, "without its clearest unit the class loses little"
 assert np.mean(own_loss) > 3 * np.mean(other_loss), "a class loses most by its own units, on average"

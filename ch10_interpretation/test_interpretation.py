@@ -684,7 +684,7 @@ def test_grad_cam_names_a_layer_that_runs_twice_or_never(grad_cam):
 def test_fast_grad_cam_equals_the_plain_one(grad_cam, inplace, sign):
     network = small_cam_network(inplace=inplace).requires_grad_(False)
     images, classes = torch.randn(3, 2, 9, 14, dtype=torch.float64), [2, 0, 3]
-    for index in (0, 1, 2):
+    for index in (1, 2) if inplace else (0, 1, 2):  # a tanh needs its output for the way back
         with torch.no_grad():
             plain = grad_cam.grad_cam(network, network[index], images, classes, sign)
             fast = grad_cam.grad_cam_fast(network, network[index], images, classes, sign)
