@@ -288,11 +288,11 @@ for n_clicks in (4, 10, 100, 10_000):
 #
 # ## Sequences of different lengths in one batch
 #
-# A batch is one block of numbers, but names have different lengths. *Padding* fills the short ones up,
-# here with zeros. But the loop goes on through the padding, and the last column no longer holds the state
-# after a name's last letter. With a mask (2.2) of the real elements, the cell can leave the state alone
-# where a name has ended. We run each name alone, then the padded batch without and with the mask, and
-# compare the states in the last column.
+# A batch is one block of numbers, but names have different lengths. As with images (9.1), padding fills
+# the short ones up, here with zeros. But the loop goes on through the padding, and the last column no
+# longer holds the state after a name's last letter. With a mask (2.2) of the real elements, the cell can
+# leave the state alone where a name has ended. We run each name alone, then the padded batch without and
+# with the mask, and compare the states in the last column.
 
 # %%
 N_HIDDEN = 5
