@@ -1,17 +1,24 @@
 # %% [markdown]
-# # 11.4 LSTM: a memory with three doors
+# # 11.4 LSTM: a memory that is kept, and three gates that decide what happens to it
 #
-# Ask a friend to add up two numbers from a long phone call. The friend does not rehearse the whole call
-# in their head, sentence by sentence: they write the first number on a pad and leave it alone until the
-# second one comes. The plain RNN of lesson 11.2, the *vanilla* network, has no pad. It rewrites all it
-# knows at every step, and lesson 11.3 showed what is left after forty rewritings.
+# Somebody reads you a long list of numbers over the telephone and says twice, far apart, "this one
+# counts". At the end you are asked for the sum of those two. You would write the first number down and
+# leave it alone until the second one comes. The plain recurrent network of lesson 11.2 cannot do that,
+# because it computes its whole state again at every step, and lesson 11.3 showed how little gradient is
+# left after a few dozen steps.
 #
-# **You will build** a cell with a pad, the *long short-term memory*: its gates one at a time, its
-# gradients by hand, a fast version in NumPy, and two tasks that show what it can and cannot remember.
-# **You need** backpropagation through time (11.2) and vanishing gradients (11.3). **It takes** about three
-# quarters of a minute.
+# The *long short-term memory*, LSTM, keeps a second state that is only multiplied and added to, and it
+# learns when. Before the Transformer (chapter 12) LSTMs recognised speech and translated texts in the
+# products of large companies, and they still forecast time series and run on small devices.
+#
+# **You will build** its three gates one at a time, forward and backward through time, and see on two tasks
+# what it can remember and how it must start to learn that. **You need** backpropagation through time
+# (11.2), vanishing gradients (11.3) and Adam (7.2). **It takes** about half a minute.
 
 # %%
+import math
+import time
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -24,349 +31,432 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# Four numbers arrive, $0.3, 0.8, 0.5, 0.2$, and two of them are marked. The pad is one number $c$, zero
-# at first. What might be written is the *candidate* $g$, here the number that arrives. If the pad may
-# only *add*, $c \leftarrow c + g$, it ends at $1.8$: everything is in it. A door that lets only marked
-# numbers in, $c \leftarrow c + i\,g$ with $i$ equal to the mark, ends at $0.8 + 0.2 = 1$. A second door
-# empties the pad when it closes: $c \leftarrow f\,c + i\,g$. Shut it at the last step, $f = 0$, and only
-# the $0.2$ remains.
+# Four numbers arrive, $0.3$, $0.8$, $0.5$ and $0.2$. The second and the fourth count. The memory is one
+# number $c$, zero at first. In each step it is multiplied by a number $f$ between 0 and 1, and the
+# arriving number $g$ is added after multiplication by a number $i$ between 0 and 1. We choose $i = 1$
+# where the number counts and $0$ elsewhere, and $f = 1$ except in the last step, where $f = \frac12$:
+#
+# $$\begin{aligned}
+#   c_t &= f_t\, c_{t-1} + i_t\, g_t \\
+#   c_1 &= 1 \cdot 0 + 0 \cdot 0.3 = 0 \\
+#   c_2 &= 1 \cdot 0 + 1 \cdot 0.8 = 0.8 \\
+#   c_3 &= 1 \cdot 0.8 + 0 \cdot 0.5 = 0.8 \\
+#   c_4 &= \tfrac12 \cdot 0.8 + 1 \cdot 0.2 = 0.6
+# \end{aligned}$$
+#
+# How much does the end change with what was in the memory after the second step? Each step multiplies by
+# its own $f$, and the chain rule multiplies these:
+#
+# $$\frac{\partial c_4}{\partial c_2} = f_3\, f_4 = 1 \cdot \tfrac12 = \tfrac12 .$$
+#
+# In a plain recurrent network a matrix and a slope of tanh stand in the place of each $f$ (11.3), and
+# their product shrinks or grows. Here the network itself chooses the factors, and it can choose 1.
 
 # %%
-numbers, marks = [0.3, 0.8, 0.5, 0.2], [0, 1, 0, 1]
+numbers = [0.3, 0.8, 0.5, 0.2]
+write = [0, 1, 0, 1]
+keep = [1, 1, 1, 0.5]
 
 
-def pad(inputs, input_gates, forget_gates):
-    """What the pad holds after c <- f * c + i * g for each candidate g and its two gates."""
-    c = 0.0
-    for g, i, f in zip(inputs, input_gates, forget_gates, strict=True):
+def final_memory(numbers, write, keep, start=0.0):
+    """c after c <- f * c + i * g for each number g with its i and f."""
+    c = start
+    for g, i, f in zip(numbers, write, keep, strict=True):
         c = f * c + i * g
     return c
 
 
-everything = pad(numbers, [1, 1, 1, 1], [1, 1, 1, 1])
-marked = pad(numbers, marks, [1, 1, 1, 1])
-emptied = pad(numbers, marks, [1, 1, 1, 0])
-print(f"no doors {everything:.1f}   input gate {marked:.1f}   forget gate shut at the end {emptied:.1f}")
-np.testing.assert_allclose([everything, marked, emptied], [1.8, 1.0, 0.2])
+end = final_memory(numbers, write, keep)
+nudged = final_memory(numbers[2:], write[2:], keep[2:], start=0.8 + 1e-6)
+print(f"c_4 is {end:.2f}, and it changes with c_2 at the rate {(nudged - end) / 1e-6:.3f}")
+np.testing.assert_allclose([end, (nudged - end) / 1e-6], [0.6, 0.5], rtol=1e-6)
 
 # %% [markdown]
-# ## The belt
+# ## The cell, one gate at a time
 #
-# Why is that better than $h \leftarrow \tanh(W h + \dots)$? Follow the gradient. Along the pad alone,
-# $\partial c_t / \partial c_{t-1} = f_t$, so over many steps
+# Now $f$ and $i$ are computed by the network. Such a number between 0 and 1 that multiplies something is a
+# *gate*: at 1 it is open, at 0 it is shut. A gate is a small layer with a sigmoid, and it reads the input
+# $x_t$ and the last output $h_{t-1}$. Each of the $H$ numbers in the memory has gates of its own.
 #
-# $$\frac{\partial c_T}{\partial c_0} = \prod_{t=1}^{T} f_t .$$
-#
-# No matrix, no slope of tanh. (The gates depend on the past too, which adds longer ways; this one is the
-# express.) The pad, properly the *cell state*, is a conveyor belt: what lies on it is carried along,
-# scaled only by a gate that the network controls. A gate is a sigmoid, so at rest it is $\sigma(b)$,
-# where $b$ is its bias. How open must it rest?
+# The weights bear PyTorch's names. `W_ih` goes from the input to the hidden units, `W_hh` from the hidden
+# units to themselves, and both have a bias. Each is a stack of four blocks of $H$ rows: input gate, forget
+# gate, candidate, output gate.
 
 
 # %%
 def sigmoid(z):
-    """1 / (1 + exp(-z)) as half a tanh, which cannot overflow."""
+    """1 / (1 + exp(-z)) in a form that cannot overflow: half of tanh(z / 2), plus one half."""
     return 0.5 + 0.5 * np.tanh(0.5 * z)
 
 
-lags = np.arange(201)
-left_over = {bias: sigmoid(bias) ** lags for bias in (0.0, 1.0, 3.0, 5.0, 8.0)}
-print(f"{'forget bias':20s}{'gate':>12s}{'after 40':>12s}{'after 200':>12s}")
-for bias, line in left_over.items():
-    print(f"{bias:<20g}{line[1]:12.4g}{line[40]:12.3g}{line[200]:12.3g}")
-assert 0.93 < left_over[8.0][200] < 0.94
-assert left_over[1.0][40] < 1e-5 and left_over[1.0][200] < 1e-27
-assert left_over[5.0][40] > 0.7
+def initial_parameters(n_in, n_hidden, rng, n_blocks=4):
+    """W_ih (4H, C), W_hh (4H, H), b_ih and b_hh (4H,) by name, uniform within 1 / sqrt(H), as in PyTorch."""
+    width = n_blocks * n_hidden
+    shapes = {"W_ih": (width, n_in), "W_hh": (width, n_hidden), "b_ih": (width,), "b_hh": (width,)}
+    bound = 1 / np.sqrt(n_hidden)
+    return {name: rng.uniform(-bound, bound, shape) for name, shape in shapes.items()}
+
+
+small_p = initial_parameters(n_in=3, n_hidden=4, rng=rng)
+W_i, W_f, W_g, W_o = np.split(small_p["W_ih"], 4)  # (H, C) each
+U_i, U_f, U_g, U_o = np.split(small_p["W_hh"], 4)  # (H, H) each
+b_i, b_f, b_g, b_o = np.split(small_p["b_ih"] + small_p["b_hh"], 4)  # (H,) each
+one_x = rng.normal(size=(2, 3))  # (B, C): two sequences, three numbers from each
+old_h = rng.normal(size=(2, 4))  # (B, H)
+old_c = rng.normal(size=(2, 4))  # (B, H)
+
+# %% [markdown]
+# Here is the cell in three stages, each with one gate more. The upper line is the memory on its way from
+# one step to the next.
+
 
 # %%
-fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-for (bias, line), style in zip(left_over.items(), ("-", "--", "-.", ":", "-")):
-    ax.semilogy(lags, line, style, label=f"bias {bias:g}")
-ax.set(
-    xlabel="steps", ylabel="share of the gradient left", title="The belt carries only if the gate rests open"
-)
-ax.set(ylim=(1e-12, 3))
-ax.legend(loc="lower right", fontsize=8)
+def draw_cell(ax, n_gates):
+    """The cell with its first n_gates gates: forget, input, output."""
+    round_box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": "0.3"}
+    square_box = {"boxstyle": "round", "facecolor": "C1", "edgecolor": "0.3"}
+
+    def layer(x, text, y_top, x_top):
+        ax.plot([x, x, x_top], [0.5, y_top, y_top], color="0.4", linewidth=1, zorder=0)
+        ax.text(x, 1.6, text, ha="center", va="center", bbox=square_box)
+
+    ax.plot([0, 10], [5, 5], color="C0", linewidth=4, zorder=0)
+    ax.plot([0, 1 + 3 * n_gates - (n_gates == 1)], [0.5, 0.5], color="0.4", linewidth=1, zorder=0)
+    layer(1.5, "σ\nforget", 5, 1.5)
+    ax.text(1.5, 5, "×", ha="center", va="center", bbox=round_box)
+    if n_gates >= 2:
+        layer(3.5, "σ\ninput", 3.4, 5.2)
+        layer(5.2, "tanh\ncand.", 5, 5.2)
+        ax.text(5.2, 3.4, "×", ha="center", va="center", bbox=round_box)
+        ax.text(5.2, 5, "+", ha="center", va="center", bbox=round_box)
+    if n_gates >= 3:
+        layer(7.2, "σ\noutput", 2.9, 8.6)
+        ax.plot([8.6, 8.6, 10], [5, 2.9, 2.9], color="C2", linewidth=2, zorder=0)
+        ax.text(8.6, 4.1, "tanh", ha="center", va="center", bbox=square_box)
+        ax.text(8.6, 2.9, "×", ha="center", va="center", bbox=round_box)
+        ax.text(10.1, 2.9, "$h_t$", va="center")
+    ax.text(-0.1, 5, "$c_{t-1}$", ha="right", va="center")
+    ax.text(10.1, 5, "$c_t$", va="center")
+    ax.text(-0.1, 0.5, "$x_t, h_{t-1}$", ha="right", va="center")
+    ax.set(xlim=(-2.2, 11), ylim=(0, 5.8))
+    ax.axis("off")
+
+
+fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained")
+for n_gates, title in enumerate(("keep", "keep and write", "keep, write and show"), start=1):
+    draw_cell(axes[n_gates - 1], n_gates)
+    axes[n_gates - 1].set_title(title)
 plt.show()
 
 # %% [markdown]
-# ## The whole cell
+# On the upper line stand only a multiplication and an addition, and no layer. All layers stand below it
+# and decide what happens on the line. We now build the three stages in code.
 #
-# Now the doors are learned. Each is a small layer that looks at the input $x_t$ and at the last output
-# $h_{t-1}$ and answers between 0 (shut) and 1 (open). The *input gate* $i$ guards what is written, the
-# *forget gate* $f$ what is kept, and a third, the *output gate* $o$, what is shown:
+# First, the *forget gate* $f$ says how much of each number in the memory is kept. The memory is called the
+# *cell state* $c$, and $\odot$ multiplies element by element:
 #
-# $$i, f, o = \sigma(W x_t + U h_{t-1} + b), \qquad g = \tanh(W x_t + U h_{t-1} + b),$$
-# $$c_t = f \odot c_{t-1} + i \odot g, \qquad h_t = o \odot \tanh(c_t),$$
+# $$f_t = \sigma(W_f\, x_t + U_f\, h_{t-1} + b_f), \qquad \text{kept} = f_t \odot c_{t-1} .$$
+
+# %%
+f = sigmoid(one_x @ W_f.T + old_h @ U_f.T + b_f)  # (B, C) @ (C, H) + (B, H) @ (H, H) -> (B, H)
+kept = f * old_c
+print("forget gate of the first sequence", f[0].round(2))
+
+# %% [markdown]
+# Second, the *candidate* $g$ is what could be written, between $-1$ and $1$, and the *input gate* $i$ says
+# how much of it is:
 #
-# with weights of its own for each of the four; $W$ and $U$ are what 11.2 called $W_{ih}$ and $W_{hh}$. We
-# stack the four weights, in PyTorch's order $i, f, g, o$, into one matrix, and cut it apart again, gate
-# by gate.
+# $$i_t = \sigma(W_i\, x_t + U_i\, h_{t-1} + b_i), \qquad
+#   g_t = \tanh(W_g\, x_t + U_g\, h_{t-1} + b_g), \qquad c_t = f_t \odot c_{t-1} + i_t \odot g_t .$$
+
+# %%
+i = sigmoid(one_x @ W_i.T + old_h @ U_i.T + b_i)  # (B, C) @ (C, H) + (B, H) @ (H, H) -> (B, H)
+g = np.tanh(one_x @ W_g.T + old_h @ U_g.T + b_g)
+new_c = kept + i * g
+print("cell state before", old_c[0].round(2), "and after", new_c[0].round(2))
+
+# %% [markdown]
+# Third, the *output gate* $o$ says how much of the memory is shown to the rest of the network, and to the
+# gates of the next step. A number can so be kept for long without being shown:
+#
+# $$o_t = \sigma(W_o\, x_t + U_o\, h_{t-1} + b_o), \qquad h_t = o_t \odot \tanh(c_t) .$$
+
+# %%
+o = sigmoid(one_x @ W_o.T + old_h @ U_o.T + b_o)  # (B, C) @ (C, H) + (B, H) @ (H, H) -> (B, H)
+new_h = o * np.tanh(new_c)
+print("shown", new_h[0].round(2))
+
+# %% [markdown]
+# ## Forward and backward through time
+#
+# For a whole sequence we repeat the step. The four layers read the same $x_t$ and $h_{t-1}$, so one
+# product with the stacked weights computes all four, and `np.split` cuts the result apart. The loop keeps
+# what the way back will need.
 
 
 # %%
-def lstm_step(x, h, c, weight_ih, weight_hh, bias):
-    """One step of an LSTM, gate by gate; Hochreiter and Schmidhuber 1997, forget gate of Gers et al. 2000.
+def check_shapes(x, p, states, n_blocks=4):
+    """Raise ValueError unless x (B, T, C), the parameters and the states (B, H) fit together."""
+    if x.ndim != 3 or x.shape[1] == 0:
+        raise ValueError(f"x must be (B, T, C) with at least one step, not {x.shape}")
+    n_hidden = p["W_hh"].shape[-1]
+    width = n_blocks * n_hidden
+    expected = {"W_ih": (width, x.shape[2]), "W_hh": (width, n_hidden), "b_ih": (width,), "b_hh": (width,)}
+    found = {name: array.shape for name, array in p.items()}
+    if found != expected:
+        raise ValueError(f"for x {x.shape} the parameters must have the shapes {expected}, not {found}")
+    for state in states:
+        if state is not None and state.shape != (len(x), n_hidden):
+            raise ValueError(f"a first state must have the shape {(len(x), n_hidden)}, not {state.shape}")
 
-    x: (B, D), h and c: (B, H), weight_ih: (4H, D), weight_hh: (4H, H), bias: (4H,), in the order input gate,
-    forget gate, candidate, output gate. Returns the new h and c, (B, H) each.
+
+def lstm_forward(x, p, h0=None, c0=None):
+    """An LSTM over sequences x (B, T, C); Hochreiter and Schmidhuber 1997, forget gate of Gers et al. 2000.
+
+    p: W_ih (4H, C), W_hh (4H, H), b_ih, b_hh (4H,); blocks: input, forget, candidate, output, as in PyTorch.
+    h0, c0: first states (B, H), zeros by default. Returns the outputs (B, T, H), the last states (h, c), and
+    what `lstm_backward` needs. Raises ValueError for shapes that do not fit.
     """
-    activations = {"input": sigmoid, "forget": sigmoid, "candidate": np.tanh, "output": sigmoid}
-    value, n_hidden = {}, h.shape[1]
-    for k, (name, f) in enumerate(activations.items()):
-        rows = slice(k * n_hidden, (k + 1) * n_hidden)
-        # (B, D) @ (D, H) and (B, H) @ (H, H) -> (B, H)
-        value[name] = f(x @ weight_ih[rows].T + h @ weight_hh[rows].T + bias[rows])
-    c = value["forget"] * c + value["input"] * value["candidate"]
-    return value["output"] * np.tanh(c), c
+    check_shapes(x, p, (h0, c0))
+    zeros = np.zeros((len(x), p["W_hh"].shape[1]), p["W_hh"].dtype)  # (B, H)
+    h = zeros if h0 is None else h0
+    c = zeros if c0 is None else c0
+    outputs = []
+    steps = []
+    for t in range(x.shape[1]):
+        z = x[:, t] @ p["W_ih"].T + p["b_ih"] + h @ p["W_hh"].T + p["b_hh"]  # (B, C) @ (C, 4H) -> (B, 4H)
+        z_i, z_f, z_g, z_o = np.split(z, 4, axis=1)  # (B, H) each
+        i = sigmoid(z_i)
+        f = sigmoid(z_f)
+        g = np.tanh(z_g)
+        o = sigmoid(z_o)
+        new_c = f * c + i * g
+        steps.append((h, c, i, f, g, o, np.tanh(new_c)))
+        c = new_c
+        h = o * np.tanh(c)
+        outputs.append(h)
+    return np.stack(outputs, axis=1), (h, c), (x, p, steps)  # T of (B, H) -> (B, T, H)
 
 
-def lstm_loops(x, h, c, weight_ih, weight_hh, bias):
-    """Every h of a sequence x: (T, B, D), time first, as (T, B, H), and the last c, (B, H)."""
-    hiddens = []
-    for step in x:
-        h, c = lstm_step(step, h, c, weight_ih, weight_hh, bias)
-        hiddens.append(h)
-    return np.stack(hiddens), c
-
-
-# %% [markdown]
-# With the doors set by hand, this is the pad of our example: biases of $\pm 40$ hold a gate fully open or
-# shut, and a weight of $80$ on the mark opens the input gate. The numbers pass a tanh on the way in and
-# another on the way out, so we show it $\operatorname{artanh}$, tanh undone, of each.
-
-# %%
-weight_ih = np.array([[0.0, 80], [0, 0], [1, 0], [0, 0]])  # (4, 2): the gates' weights on (number, mark)
-weight_hh, bias = np.zeros((4, 1)), np.array([-40.0, 40, 0, 40])
-x = np.stack([np.arctanh(numbers), marks], axis=1)[:, None]  # (4, 1, 2): time, batch, features
-hiddens, c = lstm_loops(x, np.zeros((1, 1)), np.zeros((1, 1)), weight_ih, weight_hh, bias)
-print(f"on the pad {c.item():.4f}, shown {hiddens[-1].item():.4f}, which is tanh of it")
-np.testing.assert_allclose([c.item(), hiddens[-1].item()], [marked, np.tanh(marked)])
+outputs, (last_h, last_c), _ = lstm_forward(one_x[:, None], small_p, old_h, old_c)  # (B, C) -> (B, 1, C)
+np.testing.assert_allclose(last_h, new_h, rtol=1e-12)
+np.testing.assert_allclose(last_c, new_c, rtol=1e-12)
+print("one step of the loop gives what the three stages gave")
 
 # %% [markdown]
-# ## The same, faster
+# The way back starts at the last step. Two gradients arrive at step $t$. The one of $h_t$ comes from the
+# loss and from the gates of step $t + 1$, and the one of $c_t$ comes along the memory. They meet because
+# $h_t = o \odot \tanh(c_t)$ also depends on $c_t$, and what is used twice gets both gradients, added:
 #
-# Three changes, none of which alters the result. The inputs are all known, so their products are taken
-# for all steps at once, before the loop. The four gates share one product of width $4H$. And since
-# $\sigma(z) = \frac12 + \frac12 \tanh(z / 2)$, one tanh serves all four: halve the sigmoids' rows
-# beforehand, then halve and lift the result.
+# $$\frac{\partial L}{\partial c_t} \leftarrow \frac{\partial L}{\partial c_t}
+#   + \frac{\partial L}{\partial h_t} \odot o \odot (1 - \tanh^2 c_t) .$$
+#
+# Then each product hands its gradient to its two factors:
+#
+# $$\frac{\partial L}{\partial i} = \frac{\partial L}{\partial c_t} \odot g, \quad
+#   \frac{\partial L}{\partial g} = \frac{\partial L}{\partial c_t} \odot i, \quad
+#   \frac{\partial L}{\partial f} = \frac{\partial L}{\partial c_t} \odot c_{t-1}, \quad
+#   \frac{\partial L}{\partial c_{t-1}} = \frac{\partial L}{\partial c_t} \odot f, \quad
+#   \frac{\partial L}{\partial o} = \frac{\partial L}{\partial h_t} \odot \tanh c_t .$$
+#
+# Each gate multiplies by its slope, $a (1 - a)$ for a sigmoid with the value $a$ and $1 - a^2$ for tanh.
+# Side by side again they are $\partial L / \partial z$, and from there on it is a linear layer (6.2).
+# Because the same weights are used in every step, their gradients add up over the steps (11.2).
 
 
 # %%
-def lstm_forward(x, h, c, weight_ih, weight_hh, bias):
-    """All steps of an LSTM, one product a step; shapes and order as in `lstm_step`, x: (T, B, D), time first.
+def lstm_backward(grad_outputs, cache, grad_c=None):
+    """Gradients from those of the outputs (B, T, H); cache: from `lstm_forward`.
 
-    Returns the hidden states (T, B, H), the final (h, c), and what `lstm_backward` needs.
-    Raises ValueError where a shape does not fit.
+    grad_c: the gradient of the last cell state (B, H), if the loss reads it. Returns the gradient of x
+    (B, T, C), those of the parameters by name, and those of the first states (h0, c0).
+    Raises ValueError if grad_outputs has another shape than the outputs.
     """
-    (n_steps, batch_size, n_in), n_hidden = x.shape, h.shape[-1]
-    state, width = (batch_size, n_hidden), 4 * n_hidden
-    expected = state, state, (width, n_in), (width, n_hidden), (width,)
-    shapes = h.shape, c.shape, weight_ih.shape, weight_hh.shape, bias.shape
-    if shapes != expected:
-        raise ValueError(f"h, c, weights and bias have shapes {shapes}, expected {expected}")
-    half = np.repeat(np.array([0.5, 0.5, 1, 0.5], x.dtype), n_hidden)  # (4H,)
-    lift = 1 - half
-    recurrent = np.ascontiguousarray((half[:, None] * weight_hh).T)  # (4H, H) -> (H, 4H)
-    # (T * B, D) @ (D, 4H) -> (T * B, 4H) -> (T, B, 4H)
-    gates = x.reshape(-1, n_in) @ (half[:, None] * weight_ih).T
-    gates += half * bias
-    gates = gates.reshape(n_steps, batch_size, 4 * n_hidden)
-    hiddens, cells = np.empty((2, n_steps + 1, *state), x.dtype)  # (T + 1, B, H) each
-    hiddens[0], cells[0] = h, c
-    shown = np.empty((n_steps, *state), x.dtype)
-    product = np.empty_like(gates[0])  # (B, 4H)
-    by_gate = gates.reshape(n_steps, batch_size, 4, n_hidden)
-    i, f, g, o = by_gate.transpose(2, 0, 1, 3)  # (T, B, H) each, views
-    for t, z in enumerate(gates):  # z: (B, 4H), a view: the gates are computed in place
-        z += np.matmul(hiddens[t], recurrent, out=product)  # (B, H) @ (H, 4H) -> (B, 4H)
-        np.tanh(z, out=z)
-        z *= half
-        z += lift
-        np.multiply(f[t], cells[t], out=cells[t + 1])
-        cells[t + 1] += i[t] * g[t]
-        np.tanh(cells[t + 1], out=shown[t])
-        np.multiply(o[t], shown[t], out=hiddens[t + 1])
-    return hiddens[1:], (hiddens[-1], cells[-1]), (x, hiddens, cells, gates, shown, weight_ih, weight_hh)
+    x, p, steps = cache
+    expected = (len(x), len(steps), p["W_hh"].shape[1])
+    if grad_outputs.shape != expected:
+        raise ValueError(f"grad_outputs must have the shape {expected}, not {grad_outputs.shape}")
+    dtype = steps[0][2].dtype
+    grads = {name: np.zeros(array.shape, dtype) for name, array in p.items()}
+    grad_x = np.zeros(x.shape, dtype)
+    grad_h = np.zeros_like(steps[0][2])  # (B, H)
+    grad_c = np.zeros_like(grad_h) if grad_c is None else grad_c
+    for t in reversed(range(len(steps))):
+        old_h, old_c, i, f, g, o, tanh_c = steps[t]
+        grad_h = grad_h + grad_outputs[:, t]
+        grad_c = grad_c + grad_h * o * (1 - tanh_c * tanh_c)
+        grad_i = grad_c * g
+        grad_f = grad_c * old_c
+        grad_g = grad_c * i
+        grad_o = grad_h * tanh_c
+        slopes = [grad_i * i * (1 - i), grad_f * f * (1 - f), grad_g * (1 - g * g), grad_o * o * (1 - o)]
+        grad_z = np.concatenate(slopes, axis=1)  # (B, 4H)
+        grads["W_ih"] += grad_z.T @ x[:, t]  # (4H, B) @ (B, C) -> (4H, C)
+        grads["W_hh"] += grad_z.T @ old_h  # (4H, B) @ (B, H) -> (4H, H)
+        grads["b_ih"] += grad_z.sum(axis=0)
+        grads["b_hh"] += grad_z.sum(axis=0)
+        grad_x[:, t] = grad_z @ p["W_ih"]  # (B, 4H) @ (4H, C) -> (B, C)
+        grad_h = grad_z @ p["W_hh"]  # (B, 4H) @ (4H, H) -> (B, H)
+        grad_c = grad_c * f
+    return grad_x, grads, (grad_h, grad_c)
 
 
 # %% [markdown]
-# An awkward size, random weights, and the two must agree.
-
-
-# %%
-def initial_parameters(n_in, n_hidden, rng):
-    """weight_ih (4H, D), weight_hh (4H, H) and bias (4H,), uniform within 1 / sqrt(H)."""
-    shapes = (4 * n_hidden, n_in), (4 * n_hidden, n_hidden), (4 * n_hidden,)
-    return [rng.uniform(-1, 1, shape) / np.sqrt(n_hidden) for shape in shapes]
-
-
-n_steps, batch_size, n_in, n_hidden = 7, 3, 5, 4
-x = rng.normal(size=(n_steps, batch_size, n_in))  # (T, B, D)
-h, c = rng.normal(size=(2, batch_size, n_hidden))  # (B, H) each
-parameters = initial_parameters(n_in, n_hidden, rng)
-hiddens, (last_h, last_c), cache = lstm_forward(x, h, c, *parameters)
-slow_hiddens, slow_c = lstm_loops(x, h, c, *parameters)
-largest = max(np.abs(hiddens - slow_hiddens).max(), np.abs(last_c - slow_c).max())
-print(f"largest difference {largest:.1e}")
-assert largest < 1e-12
-
-# %% [markdown]
-# ## Backward
+# The last line of the loop is the one of the paper section. Along the memory the gradient is multiplied by
+# the forget gate and by nothing else.
 #
-# Walk the loop from its last step to its first. Two gradients arrive at a step: that of $h_t$, from the
-# loss and from the next step's gates, and that of $c_t$, which came down the belt. With a bar for the
-# gradient of the loss, they meet:
-#
-# $$\bar c_t \mathrel{+}= \bar h_t \odot o \odot (1 - \tanh^2 c_t), \qquad
-#   \bar\imath = \bar c_t \odot g, \quad \bar f = \bar c_t \odot c_{t-1},
-#   \quad \bar g = \bar c_t \odot i, \quad \bar o = \bar h_t \odot \tanh c_t .$$
-#
-# Each gate's gradient passes its slope, $a (1 - a)$ for a sigmoid and $1 - a^2$ for tanh. Side by side
-# the four are then $\bar z$. From here $\bar z\, U$ goes back to $h_{t-1}$, and $f \odot \bar c_t$ to
-# $c_{t-1}$: the product of forget gates, in one line of code. The weights' gradients wait until after the
-# loop, where each is one product over all steps.
-
-
-# %%
-def lstm_backward(d_hiddens, d_h, d_c, cache):
-    """Gradients of x, h, c, weight_ih, weight_hh and bias, in that order, each in its shape.
-
-    d_hiddens: (T, B, H), the loss's gradient at every hidden state; d_h, d_c: (B, H), at the final states
-    on top of that; cache: from `lstm_forward`.
-    """
-    x, hiddens, cells, gates, shown, weight_ih, weight_hh = cache
-    n_hidden = d_h.shape[1]
-    d_z = np.empty_like(gates)  # (T, B, 4H)
-    # four views each, (T, B, H), in the order of the gates
-    i, f, g, o = gates.reshape(len(x), -1, 4, n_hidden).transpose(2, 0, 1, 3)
-    d_i, d_f, d_g, d_o = d_z.reshape(len(x), -1, 4, n_hidden).transpose(2, 0, 1, 3)
-    for t in reversed(range(len(x))):
-        d_h = d_h + d_hiddens[t]
-        d_c = d_c + d_h * o[t] * (1 - shown[t] * shown[t])
-        slope = 1 - gates[t]
-        slope *= gates[t]
-        slope[:, 2 * n_hidden : 3 * n_hidden] = 1 - g[t] * g[t]
-        np.multiply(d_c, g[t], out=d_i[t])
-        np.multiply(d_c, cells[t], out=d_f[t])
-        np.multiply(d_c, i[t], out=d_g[t])
-        np.multiply(d_h, shown[t], out=d_o[t])
-        d_z[t] *= slope
-        d_h = d_z[t] @ weight_hh  # (B, 4H) @ (4H, H) -> (B, H)
-        d_c = d_c * f[t]
-    flat = d_z.reshape(-1, 4 * n_hidden)  # (T, B, 4H) -> (T * B, 4H)
-    d_x = (flat @ weight_ih).reshape(x.shape)  # (T * B, 4H) @ (4H, D) -> (T, B, D)
-    d_weight_ih = flat.T @ x.reshape(-1, x.shape[-1])  # (4H, T * B) @ (T * B, D) -> (4H, D)
-    d_weight_hh = flat.T @ hiddens[:-1].reshape(-1, n_hidden)  # (4H, T * B) @ (T * B, H) -> (4H, H)
-    return d_x, d_h, d_c, d_weight_ih, d_weight_hh, flat.sum(axis=0)
-
-
-# %% [markdown]
-# Central differences examine every number: nudge it both ways, and see how a random mixture of all the
-# outputs moves.
-
-# %%
-cotangents = rng.normal(size=hiddens.shape), rng.normal(size=c.shape), rng.normal(size=c.shape)
-
-
-def mixture(*arguments):
-    """A random weighted sum of all hidden states, the last h and the last c."""
-    hiddens, (last_h, last_c), _ = lstm_forward(*arguments)
-    outputs = hiddens, last_h, last_c
-    return sum((output * cotangent).sum() for output, cotangent in zip(outputs, cotangents))
-
-
-gradients = lstm_backward(*cotangents, cache)
-largest = 0.0
-for argument, gradient in zip((x, h, c, *parameters), gradients, strict=True):
-    for index in np.ndindex(argument.shape):
-        kept, sides = argument[index], []
-        for nudged in (kept + 1e-5, kept - 1e-5):
-            argument[index] = nudged
-            sides.append(mixture(x, h, c, *parameters))
-        argument[index] = kept
-        largest = max(largest, abs((sides[0] - sides[1]) / 2e-5 - gradient[index]))
-print(f"{sum(gradient.size for gradient in gradients)} gradients, largest difference {largest:.1e}")
-assert largest < 1e-8
-
-# %% [markdown]
 # ## The same in PyTorch
 #
-# `nn.LSTM` stacks its gates in our order and keeps two biases, which it adds. We copy the weights, put
-# our bias into the first and zero into the second, and compare outputs, final states and every gradient.
+# `nn.LSTM` is this cell, with the same names and the same order of the blocks, so its parameters can be
+# copied one by one. Outputs, last states and all gradients must agree. The loss is a sum of all outputs
+# and of the last cell state with random weights, so that nothing can cancel.
+
 
 # %%
-model = nn.LSTM(n_in, n_hidden, dtype=torch.float64)
-with torch.no_grad():
-    for theirs, ours in zip(model.parameters(), (*parameters, np.zeros_like(parameters[2]))):
-        theirs.copy_(torch.from_numpy(ours))
-torch_x, torch_h, torch_c = (torch.tensor(value, requires_grad=True) for value in (x, h, c))
-start = torch_h[None], torch_c[None]  # (1, B, H) each
-torch_hiddens, (torch_last_h, torch_last_c) = model(torch_x, start)  # (T, B, H), (1, B, H) twice
-torch_outputs = torch_hiddens, torch_last_h[0], torch_last_c[0]
-total = sum(
-    (output * torch.from_numpy(cotangent)).sum() for output, cotangent in zip(torch_outputs, cotangents)
-)
-wanted = torch_x, torch_h, torch_c, model.weight_ih_l0, model.weight_hh_l0, model.bias_ih_l0
-torch_gradients = torch.autograd.grad(total, wanted)
-largest = 0.0
-for ours, theirs in zip(
-    (hiddens, last_h, last_c, *gradients), (*torch_outputs, *torch_gradients), strict=True
-):
-    theirs = theirs.detach().numpy()
-    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
-    largest = max(largest, np.abs(ours - theirs).max())
-print(f"largest difference {largest:.1e}")
+def copied(layer_class, p, dtype=torch.float64):
+    """nn.LSTM, batch first, with the parameters p."""
+    layer = layer_class(p["W_ih"].shape[1], p["W_hh"].shape[1], batch_first=True, dtype=dtype)
+    with torch.no_grad():
+        for theirs, ours in zip(layer.parameters(), p.values(), strict=True):  # the same order of names
+            theirs.copy_(torch.from_numpy(ours))
+    return layer
+
+
+def largest_difference(ours, theirs):
+    """Assert that arrays equal tensors but for rounding, and return the largest difference."""
+    largest = 0.0
+    for array, tensor in zip(ours, theirs, strict=True):
+        expected = tensor.detach().numpy()
+        np.testing.assert_allclose(array, expected, rtol=1e-10, atol=1e-12)
+        largest = max(largest, np.abs(array - expected).max())
+    return largest
+
+
+x = rng.normal(size=(3, 7, 5))  # (B, T, C)
+h0 = rng.normal(size=(3, 4))  # (B, H)
+c0 = rng.normal(size=(3, 4))
+p = initial_parameters(5, 4, rng)
+weights = rng.normal(size=(3, 7, 4))  # (B, T, H): of the outputs in the loss
+weights_c = rng.normal(size=(3, 4))
+outputs, (last_h, last_c), cache = lstm_forward(x, p, h0, c0)
+grad_x, grads, (grad_h0, grad_c0) = lstm_backward(weights, cache, weights_c)
+
+layer = copied(nn.LSTM, p)
+torch_x, torch_h0, torch_c0 = (torch.tensor(array, requires_grad=True) for array in (x, h0, c0))
+torch_outputs, (torch_h, torch_c) = layer(torch_x, (torch_h0[None], torch_c0[None]))  # states: (1, B, H)
+loss = (torch_outputs * torch.from_numpy(weights)).sum() + (torch_c[0] * torch.from_numpy(weights_c)).sum()
+torch_grads = torch.autograd.grad(loss, [torch_x, torch_h0, torch_c0, *layer.parameters()])
+difference = largest_difference((outputs, last_h, last_c), (torch_outputs, torch_h[0], torch_c[0]))
+grad_difference = largest_difference((grad_x, grad_h0, grad_c0, *grads.values()), torch_grads)
+print(f"largest difference: outputs {difference:.1e}, gradients {grad_difference:.1e}")
 
 # %% [markdown]
-# ## The adding problem
+# ## How far does the gradient reach?
 #
-# Hochreiter and Schmidhuber's test, in the form of Arjovsky and colleagues, and our phone call: sixty
-# random numbers, one marked in each half, and the answer is the sum of the two. Always answering 1, the
-# mean, costs a squared error of $\frac16$. To do better, the network must carry a number, not a yes or no,
-# over tens of steps.
+# At the start of training a forget gate is near $\sigma(b)$, where $b$ is its bias, because the weights
+# are small. So the path along the memory alone leaves about $\sigma(b)^k$ of the gradient after $k$
+# steps. There are other paths, because the state also has an effect on the gates of later steps. We
+# measure what all of them leave together, in untrained layers of 32 units that read random numbers, with
+# three biases and four seeds each, and do the same with a plain RNN. Is an LSTM better as it is?
+
+
+# %%
+def gradient_left(layer, lag, seed, batch_size=8):
+    """Norm of the gradient of the first state after `lag` steps, divided by that of the last state's."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(batch_size, lag, 2, generator=generator)
+    state = torch.zeros(1, batch_size, 32, requires_grad=True)
+    sent = torch.randn(1, batch_size, 32, generator=generator)  # the gradient that starts at the end
+    if isinstance(layer, nn.LSTM):
+        _, (_, last) = layer(x, (torch.zeros_like(state), state))
+    else:
+        _, last = layer(x, state)
+    (arrived,) = torch.autograd.grad(last, state, sent)
+    return (arrived.norm() / sent.norm()).item()
+
+
+def set_forget_bias(layer, value):
+    """Make both biases of the forget gate of an nn.LSTM together equal to `value`."""
+    n_hidden = layer.hidden_size
+    with torch.no_grad():
+        layer.bias_ih_l0[n_hidden : 2 * n_hidden] = value  # the second of the four blocks
+        layer.bias_hh_l0[n_hidden : 2 * n_hidden] = 0.0
+
+
+lags = (1, 10, 20, 30, 40)
+SEEDS = (0, 1, 2, 3)
+BIASES = (0.0, 1.0, 5.0)
+left_over = {}  # by layer: (seeds, lags)
+for name in ("RNN", *BIASES):
+    lines = []
+    for seed in SEEDS:
+        torch.manual_seed(seed)
+        layer = nn.RNN(2, 32, batch_first=True) if name == "RNN" else nn.LSTM(2, 32, batch_first=True)
+        if name != "RNN":
+            set_forget_bias(layer, name)
+        lines.append([gradient_left(layer, lag, seed) for lag in lags])
+    left_over[name] = np.array(lines)
+
+fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+for name, marker in zip(left_over, "xos^"):
+    color = "C1" if name == "RNN" else f"C{2 * BIASES.index(name)}"
+    label = "RNN" if name == "RNN" else f"LSTM, forget bias {name:g}"
+    ax.semilogy(lags, left_over[name].T, marker, color=color, markerfacecolor="none")
+    ax.plot([], [], marker, color=color, markerfacecolor="none", label=label)
+for k, bias in enumerate(BIASES):
+    predicted = [sigmoid(bias) ** lag for lag in lags]
+    ax.semilogy(lags, predicted, "--", color=f"C{2 * k}", linewidth=1)
+ax.set(
+    xlabel="steps back",
+    ylabel="share of the gradient left",
+    title="Untrained layers, four seeds each (dashed: $\\sigma(b)^k$)",
+)
+ax.legend(fontsize=8, loc="lower left")
+plt.show()
+
+# %% [markdown]
+# The marks are measured, and the dashed lines are $\sigma(b)^k$. More arrives than the path along the
+# memory alone would leave, so the other paths add to it. But the forget bias decides how much. With 0,
+# which is where PyTorch's biases lie on average, less than a millionth arrives from forty steps back, as
+# in the plain RNN. With 1 it is about a thousandth, and with 5 nothing is lost. So an LSTM does not carry
+# gradients far by its nature. It can, if its forget gates are open.
+#
+# ## The task from the telephone
+#
+# Sixty random numbers between 0 and 1 arrive, one is marked in each half, and the answer is the sum of the
+# two. Always answering 1, the mean, costs a squared error of $\frac16$. To do better, a network must carry
+# a number over dozens of steps. Hochreiter and Schmidhuber invented this _adding problem_.
 
 
 # %%
 def adding_problem(n_steps, batch_size, generator):
-    """Sequences (T, B, 2) of numbers in [0, 1) and marks, one mark in each half, and the sums (B,)."""
-    numbers = torch.rand(n_steps, batch_size, generator=generator)
-    marks = torch.zeros(n_steps, batch_size)
+    """Sequences (B, T, 2) of numbers in [0, 1) and marks, one mark in each half, and the sums (B,)."""
+    numbers = torch.rand(batch_size, n_steps, generator=generator)
+    marks = torch.zeros(batch_size, n_steps)
+    rows = torch.arange(batch_size)
     for start, stop in ((0, n_steps // 2), (n_steps // 2, n_steps)):
-        marks[torch.randint(start, stop, (batch_size,), generator=generator), torch.arange(batch_size)] = 1
-    return torch.stack([numbers, marks], dim=-1), (numbers * marks).sum(dim=0)
+        marks[rows, torch.randint(start, stop, (batch_size,), generator=generator)] = 1
+    return torch.stack([numbers, marks], dim=-1), (numbers * marks).sum(dim=1)
 
 
-x, y = adding_problem(60, 5, torch.Generator().manual_seed(0))
-for k, value in enumerate(y):
-    first, second = x[:, k, 1].nonzero().flatten()  # (2,): the marked steps
-    print(f"marks at steps {first:2d} and {second:2d}, sum {value:.3f}")
-print(f"always answering 1 costs {1 / 6:.3f}")
-
-# %% [markdown]
-# The sums need a network with a readout: a linear layer on the last hidden state. Training clips the
-# gradient (11.2) and stops when the mean loss of the last fifty batches is small.
-
-
-# %%
 class Reader(nn.Module):
-    """A recurrent layer and one number read off its last hidden state: (T, B, D) -> (B,)."""
+    """A recurrent layer and one number read off its last output: (B, T, C) -> (B,)."""
 
-    def __init__(self, layer, n_in, n_hidden):
+    def __init__(self, layer_class, n_in, n_hidden):
         super().__init__()
-        self.layer = layer(n_in, n_hidden)
-        self.readout = nn.Linear(n_hidden, 1)
+        self.layer = layer_class(n_in, n_hidden, batch_first=True)
+        self.read_out = nn.Linear(n_hidden, 1)
 
     def forward(self, x):
-        hiddens, _ = self.layer(x)  # (T, B, H)
-        return self.readout(hiddens[-1]).squeeze(1)  # (B, H) -> (B, 1) -> (B,)
+        outputs, _ = self.layer(x)  # (B, T, H)
+        return self.read_out(outputs[:, -1]).squeeze(1)  # (B, H) -> (B, 1) -> (B,)
 
 
-def train(model, task, loss_function, n_steps, learning_rate, good_enough, generator):
-    """Fresh batches of task(generator) until the mean loss of 50 steps is below `good_enough`; the losses."""
+def train(model, task, loss_function, max_steps, learning_rate, good_enough, generator):
+    """Steps on new batches task(generator) until the mean loss of 50 is below good_enough; the losses."""
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     losses = []
-    while len(losses) < n_steps and not (len(losses) >= 50 and np.mean(losses[-50:]) < good_enough):
+    for _ in range(max_steps):
         x, y = task(generator)
         loss = loss_function(model(x), y)
         optimizer.zero_grad()
@@ -374,173 +464,379 @@ def train(model, task, loss_function, n_steps, learning_rate, good_enough, gener
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(loss.item())
+        if len(losses) >= 50 and np.mean(losses[-50:]) < good_enough:
+            break
     return losses
 
 
 # %% [markdown]
-# The vanilla network gets two learning rates, the LSTM three seeds. A thousand unseen sequences judge
-# them.
+# Each batch is new, so there is no training set to learn by heart, and no loader. The plain RNN gets two
+# learning rates, since one might be a bad choice for it. The LSTM starts with the forget bias 1, which is
+# a common advice (Jozefowicz et al. 2015). All networks have 32 units and stay on the CPU, where such
+# small ones are fast. A thousand sequences that were not used in training judge them.
 
 
 # %%
+N_STEPS = 60
+
+
 def sums(generator):
-    return adding_problem(60, 50, generator)
+    return adding_problem(N_STEPS, 50, generator)
 
 
-runs = [("RNN", nn.RNN, 0.01, 0), ("RNN", nn.RNN, 0.001, 0)]
-runs += [("LSTM", nn.LSTM, 0.01, seed) for seed in (0, 1, 2)]
-curves, test_errors, test_batch = {}, {}, adding_problem(60, 1000, torch.Generator().manual_seed(99))
-print(f"{'':20s}{'steps':>12s}{'test error':>12s}")
-for name, layer, learning_rate, seed in runs:
-    torch.manual_seed(seed)
-    model = Reader(layer, 2, 32)
-    name = f"{name}, rate {learning_rate}, seed {seed}"
-    generator = torch.Generator().manual_seed(seed)
-    curves[name] = train(model, sums, F.mse_loss, 1200, learning_rate, 0.005, generator)
-    with torch.no_grad():
-        test_errors[name] = F.mse_loss(model(test_batch[0]), test_batch[1]).item()
-    print(f"{name:24s}{len(curves[name]):8d}{test_errors[name]:12.4f}")
-
-for name, error in test_errors.items():
-    assert error < 0.02 if name.startswith("LSTM") else error > 0.15
+test_x, test_y = adding_problem(N_STEPS, 1000, torch.Generator().manual_seed(99))
+entrants = {
+    "RNN, rate 0.01": (nn.RNN, 0.01),
+    "RNN, rate 0.001": (nn.RNN, 0.001),
+    "LSTM, rate 0.01": (nn.LSTM, 0.01),
+}
+ADDING_SEEDS = (0, 1, 2)
+always_one = ((test_y - 1) ** 2).mean().item()
+curves = {name: [] for name in entrants}
+test_errors = {name: [] for name in entrants}
+print(f"{'':20s}{'seed':>12s}{'steps':>12s}{'test error':>12s}")
+for name, (layer_class, learning_rate) in entrants.items():
+    for seed in ADDING_SEEDS:
+        torch.manual_seed(seed)
+        adder = Reader(layer_class, 2, 32)
+        if layer_class is nn.LSTM:
+            set_forget_bias(adder.layer, 1.0)
+        generator = torch.Generator().manual_seed(seed)
+        losses = train(adder, sums, F.mse_loss, 800, learning_rate, 0.005, generator)
+        with torch.no_grad():
+            error = F.mse_loss(adder(test_x), test_y).item()
+        curves[name].append(losses)
+        test_errors[name].append(error)
+        print(f"{name:20s}{seed:12d}{len(losses):12d}{error:12.4f}")
+print(f"{'always 1':20s}{'':24s}{always_one:12.4f}")
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-for (name, losses), style in zip(curves.items(), (":", "--", "-", "-.", "-")):
-    smooth = np.convolve(losses, np.ones(20) / 20, mode="valid")
-    ax.semilogy(np.arange(20, len(losses) + 1), smooth, style, label=name)
+for k, (name, style) in enumerate(zip(curves, (":", "--", "-"))):
+    for seed, losses in zip(ADDING_SEEDS, curves[name]):
+        smooth = np.convolve(losses, np.ones(20) / 20, mode="valid")
+        label = name if seed == 0 else None
+        ax.semilogy(np.arange(20, len(losses) + 1), smooth, style, color=f"C{k}", linewidth=1, label=label)
 ax.axhline(1 / 6, color="0.7", linewidth=0.8, zorder=0)
-ax.set(
-    xlabel="step", ylabel="squared error, mean of 20 steps", title="The LSTM learns to add, the RNN answers 1"
-)
+ax.set(xlabel="step (grey: always answering 1)", ylabel="squared error, mean of 20 steps")
+ax.set_title(f"The adding problem over {N_STEPS} steps, three seeds each")
 ax.legend(fontsize=8, loc="lower left")
 plt.show()
 
 # %% [markdown]
-# The LSTM's curve is a plateau and then a drop: for hundreds of steps nothing seems to happen, and where
-# the drop comes is luck. That is the shape of learning something that pays only when all its parts are
-# there.
+# The RNN stays at the grey line with either rate. The LSTM's curves lie on it, too, for hundreds of
+# steps, and then fall within a few dozen. Marking, keeping and adding are of use only together, so there
+# is little to gain until all three are there.
 #
-# ## The gates as it reads
+# ## What happens inside
 #
-# What did it find? We run the last trained LSTM's weights through *our* forward pass, on sequences it has
-# not seen, and look for the unit whose cell state, at the end, goes most with the answer.
+# Which of the 32 numbers in the cell state holds the sum? We run the last LSTM's weights through our own
+# forward pass and look for the unit whose cell state goes most with the answer at the end. Its gates
+# should then say how it works.
 
 # %%
-with torch.no_grad():
-    layer = model.layer
-    weights = [weight.double().numpy() for weight in (layer.weight_ih_l0, layer.weight_hh_l0)]
-    bias = (layer.bias_ih_l0 + layer.bias_hh_l0).double().numpy()
-sequences, answers = (tensor.double().numpy() for tensor in test_batch)  # (60, 1000, 2), (1000,)
-zeros = np.zeros((sequences.shape[1], 32))
-_, (_, last_c), (_, _, cells, gates, *_) = lstm_forward(sequences, zeros, zeros, *weights, bias)
-input_gate, forget_gate, candidate, _ = np.split(gates, 4, axis=2)  # (60, 1000, 32) each
-correlations = [np.corrcoef(unit, answers)[0, 1] for unit in last_c.T]  # one a unit
-adder = int(np.argmax(np.abs(correlations)))
-belt = cells[1:, :, adder]  # (60, 1000): the cell state of that unit after every step
-marked_steps = sequences[:, :, 1] == 1  # (60, 1000)
-jumps = np.abs(np.diff(cells[:, :, adder], axis=0))  # (60, 1000)
-on_mark, elsewhere = jumps[marked_steps].mean(), jumps[~marked_steps].mean()
-kept = forget_gate[:, :, adder].mean()
-print(f"unit {adder}: correlation with the sum {correlations[adder]:.3f}, mean forget gate {kept:.3f}")
-print(f"its belt moves by {on_mark:.3f} at a mark and by {elsewhere:.3f} elsewhere")
-assert abs(correlations[adder]) > 0.9 and kept > 0.9
-assert on_mark > 5 * elsewhere
-
-# %% [markdown]
-# The network has built our pad, in its own notation: one unit keeps its forget gate open and writes at
-# the marks. Between them its belt drifts, as the right panel shows, at much the same rate whatever
-# arrives. Every sequence here has the same length, so the drift is the same for all, and nothing ever
-# punished it.
+trained = {
+    name: theirs.detach().double().numpy() for name, theirs in zip(p, adder.layer.parameters(), strict=True)
+}
+sequences = test_x.double().numpy()  # (1000, 60, 2)
+answers = test_y.double().numpy()
+_, (_, end_cells), (_, _, steps) = lstm_forward(sequences, trained)
+correlations = np.array([np.corrcoef(end_cells[:, k], answers)[0, 1] for k in range(32)])
+unit = int(np.abs(correlations).argmax())
+cells = np.stack([old_c[:, unit] for _, old_c, *_ in steps] + [end_cells[:, unit]], axis=1)  # (1000, 61)
+forget_gates = np.stack([f[:, unit] for _, _, _, f, *_ in steps], axis=1)  # (1000, 60)
+written = np.stack([(i * g)[:, unit] for _, _, i, _, g, *_ in steps], axis=1)  # (1000, 60)
+is_marked = sequences[:, :, 1] == 1  # (1000, 60)
+at_marks = np.abs(np.diff(cells, axis=1))[is_marked].mean()
+elsewhere = np.abs(np.diff(cells, axis=1))[~is_marked].mean()
+print(f"unit {unit}: correlation with the sum {correlations[unit]:.3f}")
+print(f"mean forget gate {forget_gates.mean():.3f}")
+print(f"its cell state changes by {at_marks:.3f} at a mark and by {elsewhere:.3f} elsewhere")
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharex=True)
-written = (input_gate * candidate)[:, 0, adder]  # (60,)
-left.plot(forget_gate[:, 0, adder], label="forget gate f")
-left.plot(input_gate[:, 0, adder], "--", label="input gate i")
-left.plot(written, "-.", label="written, i g")
-for step in np.flatnonzero(marked_steps[:, 0]):
-    left.axvline(step, color="0.7", linewidth=0.8, zorder=0)
-left.set(xlabel="step", ylabel="value", title=f"Unit {adder} writes at the marks (grey lines)")
+left.plot(np.arange(1, N_STEPS + 1), forget_gates[0], label="forget gate f")
+left.plot(np.arange(1, N_STEPS + 1), written[0], "--", label="written, i times g")
+for t in np.flatnonzero(is_marked[0]):
+    left.axvline(t + 1, color="0.7", linewidth=0.8, zorder=0)
+left.set(xlabel="step (grey: marked)", ylabel="value", title=f"Gates of unit {unit} on one sequence")
 left.legend(fontsize=8)
 for k, style in zip(range(3), ("-", "--", "-.")):
-    right.plot(belt[:, k], style, label=f"sum {answers[k]:.2f}")
-    steps = np.flatnonzero(marked_steps[:, k])
-    right.plot(steps, belt[steps, k], "o", color=f"C{k}", markerfacecolor="none")
-right.set(xlabel="step", ylabel="cell state", title="Its belt jumps at the marks (circles)")
+    right.plot(np.arange(N_STEPS + 1), cells[k], style, label=f"sum {answers[k]:.2f}")
+    t = np.flatnonzero(is_marked[k]) + 1
+    right.plot(t, cells[k, t], "o", color=f"C{k}", markerfacecolor="none")
+right.set(xlabel="step", ylabel="cell state", title=f"Unit {unit} on three sequences (circles: marks)")
 right.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# ## How open must the gate rest?
+# The forget gate stays near 1, and something is written at the two grey lines, so the unit works like the
+# memory of the paper section. In the right panel its cell state jumps at the marks. The sign of the
+# correlation says in which direction large numbers move it, and numbers near the middle hardly move it at
+# all, because the mean of the sum is known beforehand. Between the marks it drifts slowly, at much the
+# same rate in all sequences. All have the same length, so the last layer can take the drift into account.
 #
-# Now the lag of forty from the belt's table: one number, $+1$ or $-1$, then forty steps of faint noise,
-# then the question: which was it? Only the forget gate's bias differs between the runs.
+# ## How open must the forget gate be at the start?
+#
+# Now a task with one long lag only. The first number is $+1$ or $-1$, forty steps of weak noise follow,
+# and then we ask which it was. Only the bias of the forget gate at the start differs. From the figure of
+# gradients one might expect that the bias 1 fails and 5 succeeds. Where between them is the border? At
+# the bias $\ln 40$ the gate is $1 / (1 + \frac1{40})$, and its fortieth power is close to $1 / e$. The
+# same holds for any other lag and its logarithm.
+#
+# The last row asks another question. The LSTMs of the adding problem started with the bias 1, had to
+# bridge up to sixty steps, and yet they learned. There some marks stand close to the end. So in the last
+# row the sign comes at a random place, 1 to 40 steps before the end.
 
 
 # %%
-def recall(generator, lag=40, batch_size=50):
-    """Sequences (lag + 1, B, 1): a sign, then noise, and which sign it was (B,), 1 for plus."""
-    x = 0.3 * torch.randn(lag + 1, batch_size, 1, generator=generator)
+LAG = 40
+
+
+def recall(generator, shortest=LAG, longest=LAG, batch_size=50):
+    """Noise with a sign at a random place, `shortest` to `longest` steps before the end, and a mark there.
+
+    Returns the sequences (B, longest + 1, 2) and whether the sign is +1 (B,), as 0 or 1.
+    """
+    x = torch.zeros(batch_size, longest + 1, 2)
+    x[:, :, 0] = 0.3 * torch.randn(batch_size, longest + 1, generator=generator)
     y = torch.randint(0, 2, (batch_size,), generator=generator).float()
-    x[0, :, 0] = 2 * y - 1
+    lag = torch.randint(shortest, longest + 1, (batch_size,), generator=generator)
+    rows = torch.arange(batch_size)
+    x[rows, longest - lag, 0] = 2 * y - 1
+    x[rows, longest - lag, 1] = 1
     return x, y
 
 
-recall_steps = {}
-for forget_bias in (1.0, 5.0):
-    for seed in (0, 1, 2):
+def any_lag(generator):
+    return recall(generator, shortest=1)
+
+
+recall_runs = {f"bias {bias:g}": (bias, recall) for bias in (1, 2, 3)}
+recall_runs[f"bias ln {LAG}"] = (math.log(LAG), recall)
+recall_runs["bias 5"] = (5, recall)
+recall_runs["bias 1, all lags"] = (1, any_lag)
+far_x, far_y = recall(torch.Generator().manual_seed(99), batch_size=500)
+recall_accuracy = {}
+print(f"{'':24s}{'along memory':>14s}    right at lag {LAG}, by seed")
+for name, (bias, task) in recall_runs.items():
+    recall_accuracy[name] = []
+    for seed in SEEDS:
         torch.manual_seed(seed)
-        model = Reader(nn.LSTM, 1, 32)
-        with torch.no_grad():
-            model.layer.bias_ih_l0[32:64] = forget_bias  # the second of the four blocks
-            model.layer.bias_hh_l0[32:64] = 0.0
+        model = Reader(nn.LSTM, 2, 32)
+        set_forget_bias(model.layer, bias)
         generator = torch.Generator().manual_seed(seed)
-        losses = train(model, recall, F.binary_cross_entropy_with_logits, 300, 0.01, 0.1, generator)
-        recall_steps[forget_bias, seed] = len(losses)
-        loss = np.mean(losses[-50:])
-        print(f"forget bias {forget_bias:g}, seed {seed}: {len(losses):3d} steps, loss {loss:.3f} nats")
-        assert (len(losses) < 150) == (forget_bias == 5.0)
+        train(model, task, F.binary_cross_entropy_with_logits, 300, 0.01, 0.1, generator)
+        with torch.no_grad():
+            right_share = ((model(far_x) > 0) == (far_y == 1)).double().mean().item()
+        recall_accuracy[name].append(right_share)
+    shares = "".join(f"{share:8.2f}" for share in recall_accuracy[name])
+    print(f"{name:24s}{sigmoid(bias) ** LAG:14.2g}{shares}")
 
 # %% [markdown]
-# A bias of one is the common advice, and it is not enough here: at rest so little of the gradient comes
-# through forty steps that learning does not take off in time. At five most of it does. So an LSTM does
-# not remember by nature. It *can* keep its gate open, and you must start it where that can be found: a
-# bias about as large as the logarithm of the lag or more.
+# The column _along memory_ is $\sigma(b)^{40}$. With the bias 1 the answers are guesses, which fits the
+# small gradient in the figure. From 2 on the LSTM learns with every seed. Tallec and Ollivier proposed
+# biases as large as the logarithm of the lag. At this lag that is enough, and more than is needed.
+#
+# The last row starts with the bias 1, like the first, and answers at lag 40 all the same. Short lags give
+# a gradient from the beginning, and what is learned from them helps with the long ones. That is how the
+# adding problem could be learned. In most data there are lags of many lengths, and then the bias matters
+# less than in a task with only one.
+#
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
 
 # %%
-needed = np.log(40)
-for forget_bias in (1.0, needed, 5.0):
-    share = sigmoid(forget_bias) ** 40
-    print(f"forget bias {forget_bias:.2f}: {share:.2g} of the gradient left after 40 steps")
-assert 0.3 < sigmoid(needed) ** 40 < 0.4  # about 1/e, whatever the lag
+assert left_over[5.0][:, -1].min() > 0.9, "with the bias 5 nothing of the gradient is lost in 40 steps"
+assert 1e-4 < left_over[1.0][:, -1].mean() < 1e-2, "with the bias 1 about a thousandth arrives"
+for name in (0.0, "RNN"):
+    assert left_over[name][:, -1].max() < 1e-6, f"less than a millionth arrives: {name}"
+for bias in BIASES:
+    assert left_over[bias][:, -1].min() > sigmoid(bias) ** 40, (
+        f"other paths add to the memory's: bias {bias:g}"
+    )
+for name in ("RNN, rate 0.01", "RNN, rate 0.001"):
+    assert min(test_errors[name]) > 0.9 * always_one, f"the plain RNN does no better than always 1: {name}"
+assert max(test_errors["LSTM, rate 0.01"]) < 0.1 * always_one, "the LSTM learns to add, with every seed"
+for losses in curves["LSTM, rate 0.01"]:
+    assert np.mean(losses[150:250]) > 0.12, "for hundreds of steps the LSTM's curve stays at the grey line"
+assert abs(correlations[unit]) > 0.9, "the cell state of one unit goes with the sum"
+assert forget_gates.mean() > 0.9, "its forget gate stays near 1"
+assert at_marks > 5 * elsewhere, "its cell state jumps at the marks"
+assert max(recall_accuracy["bias 1"]) < 0.65, "with the bias 1 a single lag of 40 is not learned"
+for name in ("bias 2", "bias 3", "bias ln 40", "bias 5"):
+    assert min(recall_accuracy[name]) > 0.9, f"from the bias 2 on it is learned: {name}"
+assert min(recall_accuracy["bias 1, all lags"]) > 0.9, (
+    "with short lags among the long ones the bias 1 is enough"
+)
 
 # %% [markdown]
+# ## Going further
+#
+# This part can be skipped; no later lesson needs it.
+#
+# ### The same, faster
+#
+# The plain loop makes dozens of small arrays in every step. Three changes save most of that time. The
+# products with $x$ do not depend on the state, so they are taken for all steps at once, before the loop.
+# A sigmoid is half a tanh of half its argument, plus one half, so a single tanh can serve all four blocks,
+# if the sigmoids' rows of the weights are halved beforehand. And the results are written into arrays that
+# are there already. On the way back, the weights' gradients wait until after the loop, where each is one
+# product over all steps. The price is that one can no longer read the gates off the code.
+
+
+# %%
+def lstm_forward_fast(x, p, h0=None, c0=None):
+    """As `lstm_forward`, with few new arrays in the loop; its cache is for `lstm_backward_fast`."""
+    check_shapes(x, p, (h0, c0))
+    batch_size, n_steps, n_in = x.shape
+    n_hidden = p["W_hh"].shape[1]
+    dtype = np.result_type(x, *p.values(), np.float32)
+    half = np.repeat(np.array([0.5, 0.5, 1, 0.5], dtype), n_hidden)  # (4H,)
+    lift = 1 - half
+    flat_x = np.ascontiguousarray(x.transpose(1, 0, 2), dtype).reshape(-1, n_in)  # (B, T, C) -> (T * B, C)
+    gates = flat_x @ (half[:, None] * p["W_ih"]).T  # (T * B, C) @ (C, 4H) -> (T * B, 4H)
+    gates += half * (p["b_ih"] + p["b_hh"])
+    gates = gates.reshape(n_steps, batch_size, 4 * n_hidden)
+    recurrent = np.ascontiguousarray((half[:, None] * p["W_hh"]).T)  # (4H, H) -> (H, 4H)
+    hiddens = np.zeros((n_steps + 1, batch_size, n_hidden), dtype)
+    cells = np.zeros_like(hiddens)
+    if h0 is not None:
+        hiddens[0] = h0
+    if c0 is not None:
+        cells[0] = c0
+    shown = np.empty_like(hiddens[1:])  # (T, B, H): tanh of the cell state
+    product = np.empty_like(gates[0])  # (B, 4H)
+    written = np.empty_like(shown[0])  # (B, H)
+    by_gate = gates.reshape(n_steps, batch_size, 4, n_hidden)  # (T, B, 4H) -> (T, B, 4, H), a view
+    i, f, g, o = by_gate.transpose(2, 0, 1, 3)  # (T, B, H) each, views
+    for t in range(n_steps):
+        z = gates[t]  # (B, 4H), a view: what follows changes the gates in place
+        z += np.matmul(hiddens[t], recurrent, out=product)  # (B, H) @ (H, 4H) -> (B, 4H)
+        np.tanh(z, out=z)
+        z *= half
+        z += lift
+        new_c = np.multiply(f[t], cells[t], out=cells[t + 1])
+        new_c += np.multiply(i[t], g[t], out=written)
+        np.tanh(new_c, out=shown[t])
+        np.multiply(o[t], shown[t], out=hiddens[t + 1])
+    cache = (flat_x, p, hiddens, cells, gates, shown)
+    return hiddens[1:].transpose(1, 0, 2), (hiddens[-1].copy(), cells[-1].copy()), cache  # (B, T, H), a view
+
+
+def lstm_backward_fast(grad_outputs, cache, grad_c=None):
+    """As `lstm_backward`, for the cache of `lstm_forward_fast`; it does not check its inputs."""
+    flat_x, p, hiddens, cells, gates, shown = cache
+    n_steps, batch_size, n_hidden = shown.shape
+    grad_z = np.empty_like(gates)  # (T, B, 4H)
+    i, f, g, o = gates.reshape(n_steps, batch_size, 4, n_hidden).transpose(
+        2, 0, 1, 3
+    )  # (T, B, H) each, views
+    grad_i, grad_f, grad_g, grad_o = grad_z.reshape(n_steps, batch_size, 4, n_hidden).transpose(2, 0, 1, 3)
+    grad_h = np.zeros_like(shown[0])
+    grad_c = np.zeros_like(grad_h) if grad_c is None else grad_c
+    for t in reversed(range(n_steps)):
+        grad_h = grad_h + grad_outputs[:, t]
+        grad_c = grad_c + grad_h * o[t] * (1 - shown[t] * shown[t])
+        slope = 1 - gates[t]
+        slope *= gates[t]
+        slope[:, 2 * n_hidden : 3 * n_hidden] = 1 - g[t] * g[t]
+        np.multiply(grad_c, g[t], out=grad_i[t])
+        np.multiply(grad_c, cells[t], out=grad_f[t])
+        np.multiply(grad_c, i[t], out=grad_g[t])
+        np.multiply(grad_h, shown[t], out=grad_o[t])
+        at_z = grad_z[t]  # (B, 4H), a view
+        at_z *= slope
+        grad_h = at_z @ p["W_hh"]  # (B, 4H) @ (4H, H) -> (B, H)
+        grad_c = grad_c * f[t]
+    flat = grad_z.reshape(-1, 4 * n_hidden)  # (T, B, 4H) -> (T * B, 4H)
+    grad_x = (flat @ p["W_ih"]).reshape(
+        n_steps, batch_size, flat_x.shape[1]
+    )  # (T * B, 4H) @ (4H, C) -> (T, B, C)
+    grads = {
+        "W_ih": flat.T @ flat_x,  # (4H, T * B) @ (T * B, C) -> (4H, C)
+        "W_hh": flat.T @ hiddens[:-1].reshape(-1, n_hidden),  # (4H, T * B) @ (T * B, H) -> (4H, H)
+        "b_ih": flat.sum(axis=0),
+        "b_hh": flat.sum(axis=0),
+    }
+    return grad_x.transpose(1, 0, 2), grads, (grad_h, grad_c)  # (T, B, C) -> (B, T, C)
+
+
+fast_outputs, fast_last, fast_cache = lstm_forward_fast(x, p, h0, c0)
+fast_grad_x, fast_grads, fast_grad_states = lstm_backward_fast(weights, fast_cache, weights_c)
+fast = (fast_outputs, *fast_last, fast_grad_x, *fast_grads.values(), *fast_grad_states)
+plain = (outputs, last_h, last_c, grad_x, *grads.values(), grad_h0, grad_c0)
+for ours, theirs in zip(fast, plain, strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+# %%
+large = {name: array.astype(np.float32) for name, array in initial_parameters(64, 128, rng).items()}
+large_x = rng.normal(size=(32, 64, 64)).astype(np.float32)  # (B, T, C)
+large_grad = rng.normal(size=(32, 64, 128)).astype(np.float32)  # (B, T, H)
+library = copied(nn.LSTM, large, torch.float32)
+
+
+def library_both():
+    outputs, _ = library(torch.from_numpy(large_x))
+    torch.autograd.grad(outputs, list(library.parameters()), torch.from_numpy(large_grad))
+
+
+def milliseconds(f, n_rounds=5):
+    """Shortest time of a call of f, which keeps out whatever else the machine is doing."""
+    times = []
+    for _ in range(n_rounds):
+        start = time.perf_counter()
+        f()
+        times.append(1000 * (time.perf_counter() - start))
+    return min(times)
+
+
+timings = {
+    "plain": lambda: lstm_backward(large_grad, lstm_forward(large_x, large)[2]),
+    "fast": lambda: lstm_backward_fast(large_grad, lstm_forward_fast(large_x, large)[2]),
+    "nn.LSTM": library_both,
+}
+print("forward and backward, 32 sequences of 64 steps, 64 inputs, 128 units, float32")
+for name, both in timings.items():
+    print(f"{name:20s}{milliseconds(both):10.1f} ms")
+
+# %% [markdown]
+# The fast form gives the same numbers but for rounding, and it saves a good part of the time. PyTorch's
+# LSTM was faster still in the measurements on the chapter's page. On a CPU it is one call of a tuned
+# library.
+#
 # ## What to remember
 #
-# - The cell state is carried, not rewritten: $c_t = f \odot c_{t-1} + i \odot g$, and its gradient along
-#   the belt is the product of the forget gates.
-# - Input gate: what is written. Forget gate: what is kept. Output gate: what is shown.
-# - One product of width $4H$ a step, the inputs' products before the loop, the weights' gradients after
-#   it.
-# - The forget bias decides how far the network can see when training starts.
+# - The cell state is multiplied by the forget gate and added to, $c_t = f \odot c_{t-1} + i \odot g$, and
+#   along it the gradient is the product of the forget gates.
+# - The input gate decides what is written, the forget gate what is kept, the output gate what is shown.
+# - The bias of the forget gate decides how far the gradient reaches when training starts. At the logarithm
+#   of the lag the path along the memory leaves about a third.
+# - Short lags among the long ones make those learnable, too.
 #
 # ## Try it
 #
-# Predict first, then change it and run again.
+# Predict first, then change it and run from the top.
 #
-# 1. Give the recall task forget biases of 3 and 3.7, and take out the assert, by which only 5 may learn in
-#    time. Is the logarithm of the lag enough?
-# 2. Give the adding problem 120 steps. Does the plateau get longer, or does the drop never come?
-# 3. Leave out the output gate ($h = \tanh c$) in `lstm_step`. What would its gradient lose?
+# 1. Make the telephone call shorter: `N_STEPS = 20`. Do the plain RNNs learn to add now? Look at the third
+#    figure.
+# 2. Set `LAG = 10` for the sign. Which rows of the last table change, and which claim fails? Then try 100,
+#    which takes longer: is the logarithm of the lag still enough in 300 steps?
+# 3. From a blank cell: an LSTM without output gate shows $h_t = \tanh(c_t)$. Write
+#    `without_output_gate(x, p)`, with `W_ih` (3H, C) and `W_hh` (3H, H), and compare it with
+#    `lstm_forward` whose output gates are held open by a bias of 40.
 #
 # ## Sources
 #
-# - S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9, 1997, sections 3, 4 and
-#   5.4 (the adding problem).
-# - F. Gers, J. Schmidhuber, F. Cummins, "Learning to forget: continual prediction with LSTM", Neural
-#   Computation 12, 2000.
+# - S. Hochreiter, J. Schmidhuber, "Long short-term memory", _Neural Computation_ 9, 1997, sections 4 and
+#   5.4: the cell, and the adding problem. Reproduced: "the LSTM learns to add, with every seed".
+# - F. Gers, J. Schmidhuber, F. Cummins, "Learning to forget: continual prediction with LSTM", _Neural
+#   Computation_ 12, 2000: the forget gate.
 # - M. Arjovsky, A. Shah, Y. Bengio, "Unitary evolution recurrent neural networks", ICML 2016: the adding
 #   problem with numbers from 0 to 1.
-# - R. Jozefowicz, W. Zaremba, I. Sutskever, "An empirical exploration of recurrent network
-#   architectures", ICML 2015: the forget bias.
+# - R. Jozefowicz, W. Zaremba, I. Sutskever, "An empirical exploration of recurrent network architectures",
+#   ICML 2015: the forget bias of 1.
+# - C. Tallec, Y. Ollivier, "Can recurrent neural networks warp time?", ICLR 2018: biases as large as the
+#   logarithm of the lag. Reproduced: "from the bias 2 on it is learned".
