@@ -510,9 +510,9 @@ plt.show()
 # %% [markdown]
 # On all four networks the signed maps are far better than both controls, and a single signed gradient
 # comes close to integrated gradients with their twenty. Saliency is the same gradient without its sign,
-# and it does worse than simply taking the darkest ink, a control that has never seen a network. So a
+# and it does worse than taking the darkest ink, a control that has never seen a network. So a
 # large part of what distinguishes these methods here is whether they keep the sign, and a comparison
-# that takes one method by sign and another by size compares just that.
+# that takes one method by sign and another by size compares that and nothing else.
 #
 # The test has a catch of its own. Erased images are unlike any image that the network was trained on, and
 # the fill is a choice. What happens to the same rankings if an erased pixel becomes the mean grey of the

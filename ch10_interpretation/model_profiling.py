@@ -199,7 +199,7 @@ for name, order in orders.items():
 # %% [markdown]
 # The orders by parameters and by work already differ: AlexNet has the most parameters, ResNet-18 the most
 # work. The time makes a third order, and it is one of this machine. Where we measured it (one thread of a
-# server's CPU, a GPU would differ), MobileNetV2 took two to three times as long per multiply-add as
+# server's CPU, a GPU would differ), MobileNetV2 took about three times as long per multiply-add as
 # ResNet-18, so a good part of its advantage on paper was lost. With eleven calls we print the slowest and
 # no percentile. Why does a multiply-add not always cost the same?
 #
@@ -237,17 +237,21 @@ n_rows = 512 if device == cpu else 4096
 square = nn.Linear(n_rows, n_rows, bias=False, device=device)
 rows = torch.randn(n_rows, n_rows, device=device)
 peak = 2 * n_rows**3 / min(latencies(square, rows, n=9)[1])
-source = torch.randn(2**24 if device == cpu else 2**26, device=device)  # too large for a cache
+source = torch.randn(2**23 if device == cpu else 2**26, device=device)  # larger than most caches
 
 
 class Copy(nn.Module):
-    """Copies its input, so that the stopwatch for networks can time it."""
+    """Copies its input into memory that it keeps, as a module so that our stopwatch can time it."""
+
+    def __init__(self, like):
+        super().__init__()
+        self.register_buffer("target", torch.empty_like(like))
 
     def forward(self, x):
-        return x.clone()
+        return self.target.copy_(x)
 
 
-bandwidth = 2 * 4 * source.numel() / min(latencies(Copy(), source, n=5)[1])
+bandwidth = 2 * 4 * source.numel() / min(latencies(Copy(source), source, n=15)[1])
 axis = np.geomspace(0.1, 2000, 200)  # (200,)
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.loglog(axis, np.minimum(peak, bandwidth * axis) / 1e9, "-", color="C1", label="roofline of this machine")
@@ -262,9 +266,10 @@ plt.show()
 # %% [markdown]
 # Read the figure from right to left. The two full convolutions can use a large part of the peak,
 # because they reuse what they read. The depthwise and the linear layer stand under the slanted part,
-# where the memory sets the pace and the multipliers wait. So their multiply-adds are few and dear. (The
+# where the memory sets the pace and the multipliers wait, so their multiply-adds are few and dear. (The
 # slanted line is that of a copy, which writes as much as it reads. A layer that mostly reads, or whose
-# map lies in a cache, may stand above it.)
+# map lies in a cache, may stand above it. And each interruption counts, so on a busy machine the points
+# scatter.)
 #
 # ## Inside one call: the profiler
 #
