@@ -1397,8 +1397,9 @@ def test_capital_tags_and_sentence_starts(sequence_tagging):
 def test_a_state_beats_the_window_where_it_should(sequence_tagging):
     f1 = sequence_tagging.speech_f1
     assert max(f1["window"]) < min(f1["window and mean"]) < 0.9 < min(f1["GRU forward"])
-    gains = np.array(sequence_tagging.capital_f1["GRU both ways"]) - sequence_tagging.capital_f1["window"]
-    assert len(gains) == 3 and gains.min() > 0.02
+    f1 = sequence_tagging.capital_f1
+    assert max(f1["window"]) < min(f1["GRU forward"]) and max(f1["GRU forward"]) < min(f1["GRU both ways"])
+    assert min(map(len, f1.values())) == 3
 
 
 # benchmarks
