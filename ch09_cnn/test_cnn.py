@@ -12,7 +12,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
     "residual_blocks": [
         {
             "change": {
-                "        return F.relu(self.branch(x))\n": "        return F.relu(self.branch(x) + 0.5 * x)\n",
+                "return F.relu(self.branch(x))\n": "return F.relu(self.branch(x) + 0.5 * x)\n",
                 "DEPTHS = (6, 10, 18, 42)": "DEPTHS = (42,)",
             },
             "prints": "residual, 42 layers",
@@ -35,7 +35,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
             "            if isinstance(module, nn.Conv2d):\n"
             "                module.reset_parameters()\n"
             "    norms = gradient_norms(model)\n"
-            "    print(f'{start}: {norms[1:6].mean():.1e} near the input, {norms[-5:].mean():.1e} near the output')",
+            "    print(f'{start}: {norms[1:6].mean():.1e} first, {norms[-5:].mean():.1e} last')",
             "prints": "default: ",
         },
     ],
