@@ -277,7 +277,8 @@ torch.testing.assert_close(blur(blur_input, 0.7), theirs, rtol=1e-10, atol=1e-12
 # There is also a change to the gradient itself. Every image is a sum of waves, and the *Fourier transform*
 # (`torch.fft.rfft2`) gives the strength of each. A wave's *spatial frequency* is the number of its
 # periods per pixel, so coarse shapes have low frequencies and single-pixel noise has high ones. In photos
-# the low frequencies are by far the strongest. So we divide each wave of the gradient by its frequency and
+# the low frequencies are by far the strongest: on the photos of this chapter the strength of a wave falls
+# roughly like one over its frequency. So we divide each wave of the gradient by its frequency and
 # transform back. All waves keep their sign, so the step still goes uphill, but it draws coarse shapes
 # first.
 

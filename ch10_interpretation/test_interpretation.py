@@ -429,6 +429,18 @@ def test_low_frequencies_are_favoured_by_their_period(activation_maximization, s
     assert activation_maximization.favor_low_frequencies(torch.zeros(1, 1, *size)).dtype == torch.float32
 
 
+@pytest.mark.parametrize("photo", ["coffee", "chelsea", "rocket"])
+def test_photos_have_strong_low_frequencies(activation_maximization, photo):
+    import matplotlib.pyplot as plt
+
+    pixels = plt.imread(activation_maximization.HERE / "data" / f"{photo}.jpg").mean(axis=2)  # (H, W)
+    frequency = np.hypot(np.fft.fftfreq(len(pixels))[:, None], np.fft.fftfreq(pixels.shape[1]))
+    middle = (frequency > 0.01) & (frequency < 0.4)
+    strength = np.abs(np.fft.fft2(pixels))[middle]
+    slope = np.polyfit(np.log(frequency[middle]), np.log(strength), 1)[0]
+    assert -1.7 < slope < -0.6  # like 1 / frequency, roughly
+
+
 @pytest.mark.parametrize("coarse", [False, True])
 def test_ascend_with_rules_takes_the_steps_it_says(activation_maximization, coarse):
     module = activation_maximization
