@@ -457,8 +457,8 @@ assert max(found["map"][1] for found in known.values()) < 1.5, "on the map it is
 #
 # 1. Draw the map with `PERPLEXITY = 5`. Which groups stay together, which fall apart, and how does the
 #    share of equal labels change?
-# 2. Set the third of `WIDTHS` to `20.0`, so that the wide group reaches over the others. Will the map
-#    still show three groups of equal width?
+# 2. Set the third of `WIDTHS` to `20.0`, so that the wide group comes near the second one. Will the map
+#    still show three groups of equal width, with equal distances?
 # 3. From a blank cell at the end: make 500 points of pure noise in 32 dimensions and draw their PCA map
 #    and their t-SNE map with perplexity 5, side by side. Compare them with the maps of the features.
 #    Would you have suspected groups in one of them?
