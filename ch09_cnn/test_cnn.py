@@ -726,6 +726,9 @@ def test_ablation_results(architectures):
         assert scores.shape == (3,) and scores.min() > 0.6
         assert len(architectures.tried[name]) == len(architectures.rates)
     assert all(architectures.tested["no batch norm"] < architectures.tested["all four"])
+    moved = {name: scores.mean() for name, scores in architectures.tested_moved.items()}
+    assert min(moved, key=moved.get) == "no augmentation"
+    assert architectures.fitted["no augmentation"].mean() > architectures.fitted["all four"].mean() + 0.1
 
 
 # 9.4 residual_blocks
