@@ -524,9 +524,9 @@ ax.legend(fontsize=8, loc="lower left")
 plt.show()
 
 # %% [markdown]
-# The RNN stays at the grey line with either rate. The LSTM's curves lie on it, too, for hundreds of
-# steps, and then fall within a few dozen. Marking, keeping and adding are of use only together, so there
-# is little to gain until all three are there.
+# The RNN stays at the grey line with either rate. The LSTM's curves lie on it, too, for hundreds of steps,
+# and then fall within a few dozen. A likely reason is that marking, keeping and adding are of use only
+# together.
 #
 # ## What happens inside
 #
@@ -638,10 +638,9 @@ for name, (bias, task) in recall_runs.items():
 # small gradient in the figure. From 2 on the LSTM learns with every seed. Tallec and Ollivier proposed
 # biases as large as the logarithm of the lag. At this lag that is enough, and more than is needed.
 #
-# The last row starts with the bias 1, like the first, and answers at lag 40 all the same. Short lags give
-# a gradient from the beginning, and what is learned from them helps with the long ones. That is how the
-# adding problem could be learned. In most data there are lags of many lengths, and then the bias matters
-# less than in a task with only one.
+# The last row starts with the bias 1, like the first, and answers at lag 40 all the same. Short lags give a
+# gradient from the beginning, and what is learned from them helps with the long ones. That is probably how
+# the adding problem could be learned.
 #
 # ## The claims, checked
 #
