@@ -384,8 +384,8 @@ print(f"{'no stopping':20s}{n_epochs:12d}{mean_curves[:, -1].mean():12.3f}")
 # %% [markdown]
 # With a patience of one the training stops at the first accidental rise, and the weights it keeps are
 # worse than those of the best epoch. More patience helps at first, and beyond some point it only costs
-# epochs. Since the best weights are kept, too much patience spoils hardly anything. For curves as noisy as these, 8
-# epochs are enough, and with larger validation sets fewer are.
+# epochs. Since the best weights are kept, too much patience spoils hardly anything. For curves as noisy as
+# these, 8 epochs are enough.
 #
 # ## What choosing costs
 #

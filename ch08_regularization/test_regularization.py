@@ -85,6 +85,48 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
             "prints": "by accuracy",
         },
     ],
+    "data_augmentation": [
+        {
+            "change": {
+                '"shift": {"changes": {"max_shift": 1}},': '"shift": {"changes": {"max_shift": 4}},',
+            },
+            "prints": "flip                ",
+        },
+        {
+            "change": {"FLIP_SHARES = (0.0, 0.5)": "FLIP_SHARES = (0.0, 1.0)"},
+            "prints": "flipped with probability 1.0",
+            "figure": 2,
+        },
+        {
+            "after": "def augment(images, rng",
+            "add": "def add_noise(images, deviation, rng):\n"
+            "    return (images + deviation * rng.standard_normal(images.shape)).astype(images.dtype)\n\n\n"
+            "noisy = add_noise(pictures[:100], 0.3, np.random.default_rng(0))\n"
+            "print(f'spread of the noise {(noisy - pictures[:100]).std():.3f}, {noisy.dtype}')\n"
+            "fig, axs = plt.subplots(1, 8, figsize=(10, 1.6), layout='constrained')\n"
+            "for ax, image in zip(axs, noisy):\n"
+            "    ax.imshow(image, cmap='gray_r')\n"
+            "plt.show()",
+            "prints": "spread of the noise 0.300, float32",
+            "figure": 1,
+        },
+    ],
+    "recipe": [
+        {"change": {"SMALLEST_GAIN = 0.005": "SMALLEST_GAIN = -1.0"}, "prints": "the recipe ends with"},
+        {
+            "change": {'"augmentation": {"max_shift": 1, "flip": True},': '"augmentation": {"flip": True},'},
+            "prints": "augmentation",
+        },
+        {
+            "add": "def mean_weights(name):\n"
+            "    states = [torch.load(checkpoint_path(name, s), weights_only=True)['model'] for s in SEEDS]\n"
+            "    return {key: sum(state[key] for state in states) / len(states) for key in states[0]}\n\n\n"
+            "soup = make_network(kept['norm'], kept['dropout']).to(device)\n"
+            "soup.load_state_dict(mean_weights(kept_name))\n"
+            "print(f'mean of three networks: validation accuracy {evaluate(soup, valid_set)[1]:.3f}')",
+            "prints": "mean of three networks: validation accuracy",
+        },
+    ],
 }
 
 
@@ -1063,8 +1105,9 @@ def test_recipe_training_repeats_and_decays_matrices_only(recipe):
     (first, history), (second, _) = (recipe.train(short, 3) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
     assert history.shape == (2, 4) and history[-1, 0] < 2 and 0.3 < history[-1, 3] < 1
-    decayed, _ = recipe.train({**short, "weight_decay": 5.0}, 3)
+    decayed, _ = recipe.train({**short, "weight_decay": 20.0}, 3)
     assert decayed[1].weight.norm() < 0.8 * first[1].weight.norm()
+    assert decayed[1].bias.norm() > 0.5 * first[1].bias.norm()
     for change in ({"max_shift": 1}, {"flip": True}, {"dropout": 0.3}, {"smoothing": 0.1}, {"norm": True}):
         other, _ = recipe.train({**short, **change}, 3)
         assert not torch.equal(other[1].weight, first[1].weight)
