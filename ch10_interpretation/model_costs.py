@@ -188,12 +188,12 @@ for name, (build, _) in networks.items():
         image = torch.empty(1, 3, 224, 224)
     with FlopCounterMode(display=False) as counter:
         bills[name] = bill_of(model, image)
-    n_parameters = total(bills[name], "parameters")
-    n_work = total(bills[name], "multiply_adds")
-    print(f"{name:20s}{n_parameters:14,d}{n_work:18,d}{published[name]['_ops']:18.3f}")
-    assert 2 * n_work == counter.get_total_flops()
-    assert round(n_work / 1e9, 3) == published[name]["_ops"]
-    assert n_parameters == published[name]["num_params"]
+    counted_parameters = total(bills[name], "parameters")
+    counted_work = total(bills[name], "multiply_adds")
+    print(f"{name:20s}{counted_parameters:14,d}{counted_work:18,d}{published[name]['_ops']:18.3f}")
+    assert 2 * counted_work == counter.get_total_flops()
+    assert round(counted_work / 1e9, 3) == published[name]["_ops"]
+    assert counted_parameters == published[name]["num_params"]
 
 # %% [markdown]
 # All agree to the last digit. Parameters and work are different things: AlexNet has fifty times as many
@@ -270,9 +270,9 @@ for name in measured:
     del model
 print(f"{'MB':20s}{'weights':>12s}{'× 4, Adam':>12s}{'per image':>12s}{'batch 1':>12s}{'batch 64':>12s}")
 for name in measured:
-    n_parameters = total(bills[name], "parameters")
-    row = [4 * n_parameters, 16 * n_parameters, kept[name]]
-    row += [training_bytes(n_parameters, kept[name], batch_size) for batch_size in (1, 64)]
+    counted_parameters = total(bills[name], "parameters")
+    row = [4 * counted_parameters, 16 * counted_parameters, kept[name]]
+    row += [training_bytes(counted_parameters, kept[name], batch_size) for batch_size in (1, 64)]
     print(f"{name:20s}" + "".join(f"{value / 1e6:12.1f}" for value in row))
 
 batch_sizes = np.geomspace(1, 256, 60)  # (60,)
