@@ -1,16 +1,17 @@
 # %% [markdown]
 # # 8.5 Early stopping: keep the best epoch's weights, and know what choosing costs
 #
-# Bread in the oven gets better for a while and then it burns, and nobody knows the minute beforehand, so one
-# looks through the window. Training is similar. For a while a network learns what the images have in common,
-# and then it learns the training images by heart. The window is the validation set, and here one may even go
-# back to the best moment, if one has kept a copy. This is *early stopping*, and it is probably the most
-# widely used regularizer of all, because it costs nothing but a validation set and shortens the training.
+# Bread in the oven gets better for a while and then it burns, and nobody knows the minute beforehand, so
+# one looks through the window. Training is similar. For a while a network learns what the images have in
+# common, and then it learns the training images by heart. The window is the validation set, and here one
+# may even go back to the best moment, if one has kept a copy. This is *early stopping*, and it is
+# probably the most widely used regularizer of all, because it costs nothing but a validation set and
+# shortens the training.
 #
-# **You will build** a stopper with patience that keeps the best weights, and a log in a file. Then you will
-# find out why the loss can rise while the accuracy stays, how much patience is enough, and by how much the
-# number that was used for choosing is too good. **You need** validation and its uncertainty (3.4), the
-# training cycle (4.4), schedules (7.3) and weight decay (8.2).
+# **You will build** a stopper with patience that keeps the best weights, and a log in a file. Then you
+# will find out why the loss can rise while the accuracy stays, how much patience is enough, and by how
+# much the number that was used for choosing is too good. **You need** validation and its uncertainty
+# (3.4), the training cycle (4.4), schedules (7.3) and weight decay (8.2).
 
 # %%
 import csv
@@ -41,8 +42,8 @@ rng = np.random.default_rng(0)
 # \end{array}$$
 #
 # With a patience of two we stop after epoch 5 and go back to epoch 3. With a patience of three we would
-# have gone on and found the better epoch 6. So patience costs epochs, and it can find a lower loss behind a
-# small rise.
+# have gone on and found the better epoch 6. So patience costs epochs, and it can find a lower loss behind
+# a small rise.
 
 # %%
 paper_losses = [0.9, 0.7, 0.6, 0.62, 0.61, 0.5, 0.55]
@@ -61,7 +62,8 @@ for epoch, loss in enumerate(paper_losses, start=1):
 # below the last value that counted as progress. A tie is no progress, and neither is a loss that is not a
 # number, because each comparison with NaN is false.
 #
-# A state dict (4.3) refers to the weights themselves, which go on changing, so the stopper has to copy them.
+# A state dict (4.3) refers to the weights themselves, which go on changing, so the stopper has to copy
+# them.
 
 
 # %%
@@ -117,8 +119,8 @@ def stop_epoch(losses, patience, min_change=0.0):
 
 # %% [markdown]
 # We try it on lists for which the answer is plain. In the last list each loss is only a little lower than
-# the one before, by less than the minimum change. The training may still go on, because the small steps add
-# up against the same reference.
+# the one before, by less than the minimum change. The training may still go on, because the small steps
+# add up against the same reference.
 
 # %%
 cases = {  # losses, patience, minimum change, expected (stop, best epoch)
@@ -151,10 +153,10 @@ assert torch.all(layer.weight == 0.3), "the best epoch's weights come back"
 #
 # ## The same in PyTorch
 #
-# PyTorch has no stopper (libraries on top of it have), but its `ReduceLROnPlateau` contains the same counter.
-# It lowers the learning rate if its patience has run out. It allows `patience` bad epochs and acts at the
-# next one, so its number is one less than ours. On random curves its first reduction has to come exactly
-# where we stop.
+# PyTorch has no stopper (libraries on top of it have), but its `ReduceLROnPlateau` contains the same
+# counter. It lowers the learning rate if its patience has run out. It allows `patience` bad epochs and
+# acts at the next one, so its number is one less than ours. On random curves its first reduction has to
+# come exactly where we stop.
 
 # %%
 n_agree = 0
@@ -182,9 +184,9 @@ assert n_agree == 100 and n_stopped > 50, "ReduceLROnPlateau counts as our stopp
 # ## A run to watch
 #
 # What should one write down while a network trains? At least the epoch, the training loss, the validation
-# loss and the learning rate, in a file and at once, so that nothing is lost if the run breaks off at night.
-# A CSV file that any program can plot is enough to start with. Trackers such as TensorBoard, MLflow or
-# Weights & Biases do the same for many runs and show the curves in a browser.
+# loss and the learning rate, in a file and at once, so that nothing is lost if the run breaks off at
+# night. A CSV file that any program can plot is enough to start with. Trackers such as TensorBoard,
+# MLflow or Weights & Biases do the same for many runs and show the curves in a browser.
 
 
 # %%
@@ -303,9 +305,10 @@ with tempfile.TemporaryDirectory() as folder:
 #
 # ## Why the loss can rise alone
 #
-# The loss counts how sure the network was of the right class, and the accuracy only whether that class came
-# first. To see what happens, we split the images kept back, at each epoch, into those that are answered
-# rightly and those that are answered wrongly, and take the mean loss of each part, for clean labels.
+# The loss counts how sure the network was of the right class, and the accuracy only whether that class
+# came first. To see what happens, we split the images kept back, at each epoch, into those that are
+# answered rightly and those that are answered wrongly, and take the mean loss of each part, for clean
+# labels.
 
 # %%
 SHOWN_SEED = 0
@@ -354,10 +357,10 @@ plt.show()
 #
 # ## How much patience?
 #
-# A validation curve is noisy, because the training jitters and because the set is small. What does it cost
-# to be impatient? We replay the four runs with careless labels, each with 100 validation sets of only 100
-# images, drawn from the 3,000 others, and with several patiences. What counts is the loss on all the images
-# not drawn, of the weights that were kept.
+# A validation curve is noisy, because the training jitters and because the set is small. What does it
+# cost to be impatient? We replay the four runs with careless labels, each with 100 validation sets of
+# only 100 images, drawn from the 3,000 others, and with several patiences. What counts is the loss on all
+# the images not drawn, of the weights that were kept.
 
 # %%
 PATIENCES = (1, 2, 4, 8, 16)
@@ -389,10 +392,11 @@ print(f"{'no stopping':20s}{n_epochs:12d}{mean_curves[:, -1].mean():12.3f}")
 #
 # ## What choosing costs
 #
-# Of all epochs we keep the one that looks best on the validation set, and it looks best partly because this
-# set happens to suit it. So its accuracy there should be too good to be true. By how much? We choose the
-# epoch by accuracy on validation sets of several sizes and compare what the set promised with what the same
-# weights do on all other images. As a control we do the same for the last epoch, which nobody has chosen.
+# Of all epochs we keep the one that looks best on the validation set, and it looks best partly because
+# this set happens to suit it. So its accuracy there should be too good to be true. By how much? We choose
+# the epoch by accuracy on validation sets of several sizes and compare what the set promised with what
+# the same weights do on all other images. As a control we do the same for the last epoch, which nobody
+# has chosen.
 
 # %%
 SIZES = (25, 50, 100, 200, 400, 800)
@@ -422,11 +426,11 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# For the chosen epoch a validation set of 25 images promises several points too much, and one of 800 images
-# still about one. For the last epoch the differences scatter around zero. So the choosing does it and not the
-# set. This is why there are three sets: one to learn from, one to choose with, and one for the report that
-# nobody has chosen with (3.1). And if data is too scarce for three, cross-validation (3.4) chooses on all of
-# it in turn.
+# For the chosen epoch a validation set of 25 images promises several points too much, and one of 800
+# images still about one. For the last epoch the differences scatter around zero. So the choosing does it
+# and not the set. This is why there are three sets: one to learn from, one to choose with, and one for
+# the report that nobody has chosen with (3.1). And if data is too scarce for three, cross-validation
+# (3.4) chooses on all of it in turn.
 #
 # ## The claims, checked
 #
@@ -493,13 +497,13 @@ for name in ("constant rate", "cosine over 60", f"cosine over {SHORT}"):
     print(f"{name:24s}{means[0]:18.3f}{means[1]:12.3f}{means[2]:16.3f}{means[3]:16.3f}")
 
 # %% [markdown]
-# At its best epoch the long cosine is about as good as the constant rate, because in its first third its rate
-# has hardly fallen. The difference comes later. With the constant rate the last epoch is much worse than the
-# best one, and with the cosine only a little, because small steps learn less by heart. So with a schedule
-# that falls there is less for a stopper to gain, and a run may go on to its planned end. It does not work to
-# take the length from the best epoch of a run at a constant rate: squeezed into 12 epochs, the run ends with
-# a higher loss. (With clean labels, in a trial on the same four seeds, the last epoch of the long cosine was
-# on each seed as accurate as the best one or more so.)
+# At its best epoch the long cosine is about as good as the constant rate, because in its first third its
+# rate has hardly fallen. The difference comes later. With the constant rate the last epoch is much worse
+# than the best one, and with the cosine only a little, because small steps learn less by heart. So with a
+# schedule that falls there is less for a stopper to gain, and a run may go on to its planned end. It does
+# not work to take the length from the best epoch of a run at a constant rate: squeezed into 12 epochs,
+# the run ends with a higher loss. (With clean labels, in a trial on the same four seeds, the last epoch
+# of the long cosine was on each seed as accurate as the best one or more so.)
 #
 # ### Is one curve lower than the other?
 #
@@ -538,17 +542,18 @@ clear = np.abs(difference) > half_difference
 print(f"epochs at which the two bands overlap although the difference is clear: {np.sum(overlap & clear)}")
 
 # %% [markdown]
-# On the left the two bands overlap at nearly all epochs, and one might think that 1,000 images cannot tell
-# the two runs apart. On the right the interval of the difference is much narrower, because both networks find
-# the same images hard, and in the second half it lies above zero. So compare curves by the band of their
-# difference. (It tells about these two networks and other images. Whether cosine is better in general is a
-# question for several seeds.)
+# On the left the two bands overlap at nearly all epochs, and one might think that 1,000 images cannot
+# tell the two runs apart. On the right the interval of the difference is much narrower, because both
+# networks find the same images hard, and in the second half it lies above zero. So compare curves by the
+# band of their difference. (It tells about these two networks and other images. Whether cosine is better
+# in general is a question for several seeds.)
 #
 # ### A relative of weight decay
 #
-# Why does stopping help? On a quadratic (2.6) with curvature $\alpha$, gradient descent from zero with rate
-# $\eta$ covers in each step the share $\eta\alpha$ of the distance that remains. After $t$ steps it has
-# covered the share on the left. Weight decay of strength $\lambda$ (8.2) keeps the share on the right:
+# Why does stopping help? On a quadratic (2.6) with curvature $\alpha$, gradient descent from zero with
+# rate $\eta$ covers in each step the share $\eta\alpha$ of the distance that remains. After $t$ steps it
+# has covered the share on the left. Weight decay of strength $\lambda$ (8.2) keeps the share on the
+# right:
 #
 # $$1 - (1 - \eta\alpha)^t \approx 1 - e^{-\eta\alpha t}, \qquad \frac{\alpha}{\alpha + \lambda} .$$
 #
@@ -612,13 +617,14 @@ assert 0.15 < np.abs(stopping_formula - decay_formula).max() < 0.21, "the shares
 # %% [markdown]
 # ## What to remember
 #
-# - Watch the validation loss, stop when it has not improved for some epochs, and go back to the best weights.
-#   Copy them, because a state dict only refers to them.
-# - The loss can rise while the accuracy stays, because wrong answers are given with more and more certainty.
+# - Watch the validation loss, stop when it has not improved for some epochs, and go back to the best
+#   weights. Copy them, because a state dict only refers to them.
+# - The loss can rise while the accuracy stays, because wrong answers are given with more and more
+#   certainty.
 # - Too little patience loses something, and too much costs only epochs.
 # - A number that was used for choosing is too good. Report on images with which nothing was chosen.
-# - With a rate that falls to zero the last epoch is nearly as good as the best one, so there is less to stop
-#   for.
+# - With a rate that falls to zero the last epoch is nearly as good as the best one, so there is less to
+#   stop for.
 #
 # ## Try it
 #
@@ -626,18 +632,19 @@ assert 0.15 < np.abs(stopping_formula - decay_formula).max() < 0.21, "the shares
 #
 # 1. Replay the patiences with validation sets of 1,000 images: set `N_DRAWN = 1000`. Which patience is
 #    enough now? Read the table of patiences.
-# 2. Replace half of the labels: in the cell that trains, change `("careless", 0.2)` to `("careless", 0.5)`.
-#    There is more to learn by heart then. Does the best epoch come earlier or later? Read the first table.
+# 2. Replace half of the labels: in the cell that trains, change `("careless", 0.2)` to `("careless",
+#    0.5)`. There is more to learn by heart then. Does the best epoch come earlier or later? Read the
+#    first table.
 # 3. From a blank cell at the end of the file: choose the epoch of `runs["clean", 0]` by validation
-#    _accuracy_, from the first N_VALID columns of its `correct`. After what this lesson says about loss and
-#    accuracy, does it come earlier or later? Compare with `runs["clean", 0][2].best_epoch`.
+#    _accuracy_, from the first N_VALID columns of its `correct`. After what this lesson says about loss
+#    and accuracy, does it come earlier or later? Compare with `runs["clean", 0][2].best_epoch`.
 #
 # ## Sources
 #
-# - L. Prechelt, "Early stopping - but when?", in _Neural Networks: Tricks of the Trade_, 1998. Reproduced:
-#   "a patience of one keeps worse weights".
-# - I. Goodfellow, Y. Bengio, A. Courville, _Deep Learning_, 2016, section 7.8: stopping and L2. Reproduced:
-#   "the shares differ by a fifth at most".
+# - L. Prechelt, "Early stopping - but when?", in _Neural Networks: Tricks of the Trade_, 1998.
+#   Reproduced: "a patience of one keeps worse weights".
+# - I. Goodfellow, Y. Bengio, A. Courville, _Deep Learning_, 2016, section 7.8: stopping and L2.
+#   Reproduced: "the shares differ by a fifth at most".
 # - G. Cawley, N. Talbot, "On over-fitting in model selection", _JMLR_ 11, 2010: the cost of choosing.
 #   Reproduced: "the larger the set, the less it is too kind".
 # - H. Xiao, K. Rasul, R. Vollgraf, _Fashion-MNIST_, 2017; E. Alpaydin, C. Kaynak, _Optical recognition of

@@ -2,12 +2,12 @@
 # # 8.4 Layer norm: mean and spread of one example, whatever its company
 #
 # Some exams are marked on a curve, so what counts is how you did against the others in the room. If you
-# sit such an exam with one other person, your mark says only which of you was better. Batch norm (8.3) has
-# the same weakness: it compares a unit's value for one example with the values for the other examples of
-# the batch, and if these are few, or padding, or not there at all, the comparison means little. *Layer
-# norm* compares the values of one example with each other instead. Large networks can often hold only a few
-# examples at a time, and a program that writes a sentence has only one, which is why practically every
-# language model uses layer norm or its close relative RMS norm (see "Going further").
+# sit such an exam with one other person, your mark says only which of you was better. Batch norm (8.3)
+# has the same weakness: it compares a unit's value for one example with the values for the other examples
+# of the batch, and if these are few, or padding, or not there at all, the comparison means little. *Layer
+# norm* compares the values of one example with each other instead. Large networks can often hold only a
+# few examples at a time, and a program that writes a sentence has only one, which is why practically
+# every language model uses layer norm or its close relative RMS norm (see "Going further").
 #
 # **You will build** layer norm forward and backward, and measure what happens to it and to batch norm when
 # batches become small and when names of different lengths are padded. **You need** batch norm (8.3), its
@@ -39,9 +39,9 @@ rng = np.random.default_rng(0)
 #   \text{second row} \quad & (10, 10, 50, 50): \text{ mean } 30, \text{ spread } 20 \to (-1, -1, 1, 1)
 # \end{aligned}$$
 #
-# After batch norm the first example is $(-1, -1, -1, -1)$ and the second one $(1, 1, 1, 1)$, so what is left
-# is which of the two had more, and the pattern within each example is gone. After layer norm the pattern
-# is left, and how large the values were is gone.
+# After batch norm the first example is $(-1, -1, -1, -1)$ and the second one $(1, 1, 1, 1)$, so what is
+# left is which of the two had more, and the pattern within each example is gone. After layer norm the
+# pattern is left, and how large the values were is gone.
 
 # %%
 two_examples = np.array([[1.0, 1, 5, 5], [10, 10, 50, 50]])  # (2, 4)
@@ -165,17 +165,17 @@ for name, room in rooms.items():
     print(f"{name:16s}layer norm {layer_outputs[name].round(2)}   batch norm {batch_outputs[name].round(2)}")
 
 # %% [markdown]
-# Layer norm gives it the same five numbers in each company. Batch norm gives it other numbers each time, and
-# alone it gives zeros, because a single value minus its own mean is zero.
+# Layer norm gives it the same five numbers in each company. Batch norm gives it other numbers each time,
+# and alone it gives zeros, because a single value minus its own mean is zero.
 #
 # ## Small batches
 #
 # Does that matter for training? We train the same small network on 400 images of clothes with either norm
-# and with batches of 2, 4 and 16, four seeds each. The number of epochs is held fixed. The learning rate is
-# proportional to the batch size (7.8) and falls in a straight line. (At a batch size of 16 we tried rates of
-# 0.03, 0.1 and 0.3 with 600 images, and all of them brought both norms to about the same validation error.)
-# What would you expect at a batch size of 2, after the example on paper? The images fit into memory, and
-# with batches of two a `DataLoader` would cost more than the step, so we index them.
+# and with batches of 2, 4 and 16, four seeds each. The number of epochs is held fixed. The learning rate
+# is proportional to the batch size (7.8) and falls in a straight line. (At a batch size of 16 we tried
+# rates of 0.03, 0.1 and 0.3 with 600 images, and all of them brought both norms to about the same
+# validation error.) What would you expect at a batch size of 2, after the example on paper? The images
+# fit into memory, and with batches of two a `DataLoader` would cost more than the step, so we index them.
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -282,9 +282,9 @@ error_in_pairs = error_rate(broken, pictures[:2000], kinds[:2000], batch_size=BA
 print(f"batch norm trained in pairs, judged in pairs: error {error_in_pairs:.3f}")
 
 # %% [markdown]
-# It is even worse. In a batch of two, all that a unit can pass on is which of the two images had more, as on
-# paper, and that is too little to name the clothes from. (Some of these images belong to the training set,
-# which makes the number too kind rather than too harsh.)
+# It is even worse. In a batch of two, all that a unit can pass on is which of the two images had more, as
+# on paper, and that is too little to name the clothes from. (Some of these images belong to the training
+# set, which makes the number too kind rather than too harsh.)
 #
 # ## Padding
 #
@@ -293,10 +293,11 @@ print(f"batch norm trained in pairs, judged in pairs: error {error_in_pairs:.3f}
 # position into zeros, which gives an array of names × positions × 8. Batch norm takes its means over names
 # and positions, and thus over the padding.
 #
-# For layer norm there are two readings in the literature under the same name. In Transformers it takes its
-# means over the units of one position, as our function does. In networks for images it often takes them over
-# everything that belongs to one example, here over positions and units. How far will each of the three move
-# the letters away from what they are without padding, if one long name in the batch makes all others longer?
+# For layer norm there are two readings in the literature under the same name. In Transformers it takes
+# its means over the units of one position, as our function does. In networks for images it often takes
+# them over everything that belongs to one example, here over positions and units. How far will each of
+# the three move the letters away from what they are without padding, if one long name in the batch makes
+# all others longer?
 
 # %%
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
@@ -458,11 +459,11 @@ for name, (ours, theirs) in family.items():
 # front of $f$, $h + f(\operatorname{norm}(h))$, which is called *pre-norm*. The first Transformer was
 # post-norm and needed a warm-up of the learning rate (7.3). What do the gradients look like at the start?
 #
-# At the start, $f(h)$ is about as large as what it reads and has nothing to do with it. In pre-norm nothing
-# is ever divided along the sum, so its variance grows by one at each block, and after $K$ blocks it is
-# about $K + 1$. The last norm divides by the root of that, and the gradient for the last block with it. So
-# it should fall like $1 / \sqrt{K + 1}$ with the depth. In post-norm each sum is normed at once, and the
-# last block's gradient should not depend on the depth.
+# At the start, $f(h)$ is about as large as what it reads and has nothing to do with it. In pre-norm
+# nothing is ever divided along the sum, so its variance grows by one at each block, and after $K$ blocks
+# it is about $K + 1$. The last norm divides by the root of that, and the gradient for the last block with
+# it. So it should fall like $1 / \sqrt{K + 1}$ with the depth. In post-norm each sum is normed at once,
+# and the last block's gradient should not depend on the depth.
 
 
 # %%
@@ -511,9 +512,9 @@ for name, pre in (("post-norm", False), ("pre-norm", True)):
 
 # %% [markdown]
 # So it is, roughly, in the mean over eight seeds: in pre-norm the last block's gradient shrinks with the
-# depth, and in post-norm it stays. A rate that is right for a deep pre-norm stack is then too large for the
-# last blocks of a post-norm stack, at least at the start, and that is what a warm-up is for. Lesson 12.5
-# trains both.
+# depth, and in post-norm it stays. A rate that is right for a deep pre-norm stack is then too large for
+# the last blocks of a post-norm stack, at least at the start, and that is what a warm-up is for. Lesson
+# 12.5 trains both.
 
 # %%
 assert together[0].sum() == 8 and together[1:].sum() == 0, "group norm stays within one example"
@@ -540,17 +541,17 @@ assert 0.7 < twenty_four / three < 1.5, "post-norm: the last block's gradient do
 #
 # 1. Change the first batch size from 2 to 3 in `BATCH_SIZES`. On paper, what can a unit say about three
 #    examples that it could not say about two? Read batch norm's error in the table.
-# 2. Draw the letters with `loc=0` instead of `loc=1`, so that zero, the padding, is their mean. Which of the
-#    two statistics does padding still change, and in which direction? Look at the figure of the padding.
+# 2. Draw the letters with `loc=0` instead of `loc=1`, so that zero, the padding, is their mean. Which of
+#    the two statistics does padding still change, and in which direction? Look at the figure of the
+#    padding.
 # 3. From a blank cell at the end of the file: give batch norm a mask. Take mean and spread over the real
-#    letters only, apply them to all of `vectors`, and compare the letters with
-#    `without_padding["batch norm"]`. The largest difference should be rounding. On whom does the output of a
-#    name still depend?
+#    letters only, apply them to all of `vectors`, and compare the letters with `without_padding["batch
+#    norm"]`. The largest difference should be rounding. On whom does the output of a name still depend?
 #
 # ## Sources
 #
-# - J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016. Reproduced: "layer norm hardly depends
-#   on the batch size".
+# - J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016. Reproduced: "layer norm hardly
+#   depends on the batch size".
 # - Y. Wu, K. He, "Group normalization", ECCV 2018: the cube, and batch norm's error at small batches.
 #   Reproduced: "at two, batch norm breaks".
 # - R. Xiong et al., "On layer normalization in the Transformer architecture", ICML 2020, section 3.
