@@ -318,7 +318,8 @@ for kind, marker, color in (("plain", "o", "C0"), ("residual", "s", "C1")):
     for depth in DEPTHS:
         right.plot([depth] * len(SEEDS), table[kind, depth], marker, color=color, markersize=3)
 right.set(xscale="log", xlabel="layers", title="Loss at the end, each at its best rate (three seeds)")
-right.set_xticks(DEPTHS, labels=DEPTHS, minor=False)
+right.set_xticks(DEPTHS, labels=DEPTHS)
+right.minorticks_off()
 right.legend(loc="lower right")
 plt.show()
 
