@@ -183,8 +183,7 @@ for n_in, n_out, stride in ((8, 8, 1), (8, 16, 1), (8, 16, 2)):
 # layer, and 6, 10, 18 and 42 layers with weights (one convolution, blocks of two, and the linear layer).
 # Plain and residual networks of one depth have the same parameters. Each trains for 120 steps with
 # batches of 32, drawn at random from 5,000 images, and we compare the mean loss of its last 30 batches.
-# That is less than one pass through the data, so hardly any image is seen twice and the training loss is
-# also a loss on new images.
+# An average image is drawn less than once, so learning by heart plays no part yet.
 #
 # What is a fair learning rate? A plain network of 42 layers might need another than one of 6. So each
 # network first tries three rates, and then goes on with its own best one for two more seeds.
