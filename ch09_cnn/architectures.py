@@ -97,6 +97,7 @@ def run_and_record(model, shape):
     return records
 
 
+# %%
 def survey(model, shape):
     """The bill of `model` for one image of `shape` (C, H, W): a list of dicts, one for each layer, in order.
 
@@ -491,6 +492,7 @@ valid_inputs = all_inputs[4000:]  # the last thousand of the training file
 valid_labels = train_labels[4000:]
 
 
+# %%
 def small_network(activation=nn.ReLU, batch_norm=True, dropout=0.3):
     """(B, 1, 28, 28) to scores (B, 10): a wide filter, three small ones, two linear layers."""
     layers = [nn.Conv2d(1, 8, 5, stride=2, padding=2)]  # (B, 8, 14, 14)
@@ -522,6 +524,7 @@ def augmented(x, generator):
     return x[:, :, row : row + 28, column : column + 28]
 
 
+# %%
 def accuracy(model, x, y):
     """Share of the images that the model names right."""
     model.eval()
@@ -699,6 +702,7 @@ class BasicBlock(nn.Module):
         return F.relu(h + (x if self.downsample is None else self.downsample(x)))
 
 
+# %%
 class Bottleneck(nn.Module):
     """relu(shortcut(x) + 1 × 1, 3 × 3 and 1 × 1 of x), from n_in to 4 · width channels."""
 
@@ -730,6 +734,7 @@ class Bottleneck2015(Bottleneck):
         return stride, 1
 
 
+# %%
 class ResNet(nn.Module):
     """(B, 3, H, W) -> scores (B, n_classes); He et al. 2015, table 1. blocks: how many in each stage."""
 

@@ -142,6 +142,7 @@ def output_size(size, kernel_size, stride=1, padding=0, dilation=1):
     return (size + 2 * padding - span) // stride + 1
 
 
+# %%
 def slide(image, kernel, stride=1, padding=0, dilation=1):
     """`filter_image` with the three settings; image: (H, W), kernel: (kh, kw)."""
     kh, kw = kernel.shape

@@ -100,6 +100,7 @@ def columns(x, kernel_size, stride=1, padding=0):
     return patches.reshape(*patches.shape[:3], x.shape[1] * kh * kw)  # a copy: (N, H_out, W_out, C * kh * kw)
 
 
+# %%
 def conv2d(x, weight, bias=None, stride=1, padding=0):
     """Cross-correlation of x (N, C, H, W) with weight (C_out, C, kh, kw): (N, C_out, H_out, W_out).
 
@@ -408,6 +409,7 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
 
 
+# %%
 def make_pair(dtype, rng):
     """Our layers, and a PyTorch network with the same weights; dtype: torch.float32 or torch.float64."""
     layers = [
@@ -441,6 +443,7 @@ def make_pair(dtype, rng):
     return layers, network
 
 
+# %%
 def torch_step(network, optimizer, x, y):
     """`training_step` in PyTorch."""
     loss = F.cross_entropy(network(x), y)
@@ -618,6 +621,7 @@ def shifted_rows(x, kw, padding):
         yield neighbours
 
 
+# %%
 def conv2d_last(x, weight, padding=0):
     """`conv2d` with stride 1 and channels last: x (N, H, W, C), weight (C_out, C, kh, kw).
 
@@ -685,6 +689,7 @@ def conv2d_last_backward(grad_out, x, weight, padding=0):
     return grad_x, grad_weight, grad_out.sum(axis=(0, 1, 2))
 
 
+# %%
 def milliseconds(f, n_rounds=5):
     """Shortest time of a call of f, which keeps out whatever else the machine is doing."""
     times = []

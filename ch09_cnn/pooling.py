@@ -442,6 +442,7 @@ def accuracy(model, images, labels):
         return (model(standardised(images)).argmax(dim=1) == labels).float().mean().item()
 
 
+# %%
 inputs = standardised(train_images[:n_train])
 labels = train_labels[:n_train]
 valid_images = train_images[n_train:]
@@ -501,9 +502,9 @@ plt.show()
 # %% [markdown]
 # Look at the left end first. On images that are not moved the pooled CNN and the wide strided CNN,
 # which do the same work, are about equally good, so pooling itself gains nothing there. Both MLPs are
-# behind. The narrow one, with as many parameters as the pooled CNN, is clearly behind, and the wide one,
-# with the same work and thirty times the parameters, by little. A convolution finds an edge everywhere
-# with nine shared weights, where an MLP must learn it for each place.
+# behind. The narrow one, with as many parameters as the pooled CNN, is several points behind, and the
+# wide one, with the same work and thirty times the parameters, by little. A convolution finds an edge
+# everywhere with nine shared weights, where an MLP must learn it for each place.
 #
 # Then look at a shift of two pixels. The pooled CNN keeps most of its accuracy, and all others, with
 # equal parameters or equal work, fall well below it. But pooling is no cure: two pools after each other
@@ -581,6 +582,7 @@ def milliseconds(f, n_rounds=5):
     return min(times)
 
 
+# %%
 large_maps = np.maximum(rng.normal(size=(32, 32, 28, 28)), 0).astype(np.float32)
 large_grad = rng.normal(size=(32, 32, 14, 14)).astype(np.float32)
 large_tensor = torch.from_numpy(large_maps).requires_grad_()
