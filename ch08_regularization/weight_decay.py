@@ -293,7 +293,7 @@ print(f"largest difference between the two rules {np.abs(rule_ends['Adam'] - rul
 #
 # Usual strengths look very different, too. What can be compared is how much the decay alone leaves of a
 # weight at the end of training, $(1 - \eta\lambda)^{\text{steps}} \approx e^{-\eta\lambda \cdot
-# \text{steps}}$, so what counts is the product of rate, strength and number of steps. The first two rows
+# \text{steps}}$, so it depends on the product of rate, strength and number of steps. The first two rows
 # are typical of long trainings, and the others are short ones like ours below.
 
 # %%
@@ -577,7 +577,8 @@ assert zeros["L1"] > 5, "L1 sets a weight to exactly zero, over many strengths"
 #   the L2 penalty in the loss, and for Adam it is not, so use AdamW.
 # - Along a direction of curvature $\alpha$ the share $\alpha / (\alpha + \lambda)$ is kept, so what the
 #   data says least about goes first.
-# - What counts is rate times strength times steps. In a short training the default of AdamW does nothing.
+# - What decay alone leaves of a weight depends on the product of rate, strength and steps. In a short
+#   training the default of AdamW does nearly nothing.
 # - Biases and the scales of norms do not decay. The strength is chosen on validation data, and test data
 #   is looked at once, for the chosen one.
 #
@@ -587,8 +588,9 @@ assert zeros["L1"] > 5, "L1 sets a weight to exactly zero, over many strengths"
 #
 # 1. Set `SHARE_WRONG = 0.0`, so that all labels are right. How much is there left to gain? Compare the
 #    validation accuracies in the table, and the gains in the last one.
-# 2. Train four times as long: write `n_steps=1000` in `train_noisy`. If the product of rate, strength and
-#    steps is what counts, where should the best strength move? Look at the table.
+# 2. Train four times as long: write `n_steps=1000` in `train_noisy`. If only the product of rate,
+#    strength and steps counted, the best strength would move to about a quarter. Does it move that far,
+#    by validation loss and by validation accuracy? Look at the table.
 # 3. From a blank cell after the one that defines `decayed_step`: let a weight of 1 take 250 steps with a
 #    gradient of zero, a rate of 0.01 and a strength of 3, and compare what is left with
 #    $e^{-\eta\lambda \cdot \text{steps}}$.
