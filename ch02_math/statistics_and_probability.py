@@ -535,7 +535,7 @@ assert 0.35 < entropy_on_islands / species_entropy < 0.65, "the island removes a
 # %% [markdown]
 # ## Going further
 #
-# This can be skipped at first. It holds a trap of rounding, the covariance matrix that lesson 10.2 needs,
+# This can be skipped at first. It holds a trap of rounding, the covariance matrix that lesson 10.3 needs,
 # and sampling without repeats, which lesson 3.1 needs.
 #
 # ### A shortcut that fails
@@ -581,7 +581,7 @@ plt.show()
 
 # %% [markdown]
 # They are the axes of the cloud, and each eigenvalue is the variance along its axis. In high dimensions
-# the axes with the largest variances tell most about the data, which is used in lesson 10.2.
+# the axes with the largest variances tell most about the data, which is used in lesson 10.3.
 #
 # ### Drawing without repeats
 #
