@@ -77,8 +77,8 @@ def draw_cell(ax, with_reset):
     for x, y, sign in ((2, 5, "×"), (7.5, 5, "+"), (7.5, 3.2, "×")):
         ax.text(x, y, sign, ha="center", va="center", bbox=round_box)
     if with_reset:
-        ax.plot([4.8, 4.8, 7.5], [0.4, 0.9, 0.9], color="0.4", linewidth=1, zorder=0)
-        ax.plot([6.3, 6.3], [0.4, 0.9], color="0.4", linewidth=1, zorder=0)
+        ax.plot([4.8, 4.8, 6.3, 6.3], [0.4, 1.7, 1.7, 0.4], color="0.4", linewidth=1, zorder=0)
+        ax.plot([6.3, 7.5], [0.9, 0.9], color="0.4", linewidth=1, zorder=0)
         ax.text(6.3, 0.2, "$h_{t-1}$", ha="center", va="top")
         ax.text(7.6, 0.3, "$x_t$", va="top")
         ax.text(4.8, 1.7, "σ\nreset", ha="center", va="center", bbox=square_box)
