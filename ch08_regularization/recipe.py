@@ -210,10 +210,10 @@ print(f"training: loss {last[0]:.4f}, accuracy {last[2]:.3f}; validation: loss {
 print(f", accuracy {last[3]:.3f}")
 
 # %% [markdown]
-# The training images are learned by heart: practically all of them are answered rightly and the loss is close to
-# zero. On the validation images nearly one answer in five is wrong and the loss is many times higher. So
-# the network is large enough, the loop works, and what remains is to make the second pair of numbers
-# better.
+# The training images are learned by heart: practically all of them are answered rightly and the loss is
+# close to zero. On the validation images nearly one answer in five is wrong and the loss is many times
+# higher. So the network is large enough, the loop works, and what remains is to make the second pair of
+# numbers better.
 #
 # ## Steps 1 to 6: one thing at a time
 #
@@ -263,12 +263,13 @@ plt.show()
 # %% [markdown]
 # Compare the dashed curves first, then the distance between the two curves of a panel. Without a
 # regularizer the validation loss turns early and rises to the end. Augmentation stops that: the training
-# images are no longer learned by heart, the validation loss stays low, and the accuracy rises on each seed. Batch norm learns the training images faster and better, nearly by heart again, and
-# the accuracy falls on each seed, so here it is no regularizer. Dropout and weight decay bring the two
-# curves a little closer together and lower the validation loss, but by our rule, which asks for accuracy,
-# neither of them passes. (If the probabilities mattered, the rule should have asked for the loss.) Label
-# smoothing passes narrowly, so with other seeds it might not. Twice the epochs make the training accuracy
-# higher and the validation accuracy not.
+# images are no longer learned by heart, the validation loss stays low, and the accuracy rises on each
+# seed. Batch norm learns the training images faster and better, nearly by heart again, and the accuracy
+# falls on each seed, so here it is no regularizer. Dropout and weight decay bring the two curves a little
+# closer together and lower the validation loss, but by our rule, which asks for accuracy, neither of them
+# passes. (If the probabilities mattered, the rule should have asked for the loss.) Label smoothing passes
+# narrowly, so with other seeds it might not. Twice the epochs make the training accuracy higher and the
+# validation accuracy not.
 #
 # So few of the six were kept. This says nothing against the others in general: each was tried with one
 # value and after those before it, for one small network on 1,000 images, and another order might have

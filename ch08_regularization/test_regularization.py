@@ -76,7 +76,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
         },
     ],
     "early_stopping": [
-        {"change": {"N_DRAWN = 100": "N_DRAWN = 1000"}, "prints": "no stopping"},
+        {"change": {"N_DRAWN = 100\nepochs": "N_DRAWN = 1000\nepochs"}, "prints": "no stopping"},
         {"change": {'("careless", 0.2))': '("careless", 0.5))'}, "prints": "careless       3"},
         {
             "add": "correct = runs['clean', 0][1]['correct'][:, :N_VALID].mean(axis=1)\n"
