@@ -47,7 +47,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
             },
             "prints": "largest difference between the unbroken and the resumed run",
         },
-        {"change": {"(1, 1, 1), (2, 2, 2)": "(7, 7, 7), (2, 2, 2)"}, "prints": "1,4"},
+        {"change": {"(1, 1, 1), (2, 2, 2)": "(7, 7, 7), (2, 2, 2)"}, "prints": "1,482,858 parameters"},
         {
             "after": "def new_network(",
             "add": "class PlainBlock(BasicBlock):\n"
