@@ -450,6 +450,7 @@ model = model.to(memory_format=torch.contiguous_format)
 # entry has a name, a start and a duration in microseconds.
 
 # %%
+# a recording can be saved only once: to save it again, run from the top
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "trace.json"
     prof.export_chrome_trace(path.as_posix())  # the path is written into the file: no backslashes
