@@ -285,10 +285,10 @@ ax.set_title("Answers kept when a digit is mirrored")
 plt.show()
 
 # %% [markdown]
-# On each seed the flips make the network worse. A mirrored 0 or 8 is nearly always still a 0 or often an
-# 8, but a mirrored 3 or 7 is nothing that occurs. Training with flips spends part of the network on such
-# shapes, and some of them look like other digits. What may be changed has to be decided for each task,
-# and by somebody who knows what the images show.
+# On each seed the flips make the network worse, by several points. A mirrored 0 nearly always keeps its
+# answer and a mirrored 8 mostly, but a mirrored 3 or 7 hardly ever, because it is nothing that occurs.
+# Training with flips spends part of the network on such shapes, and some of them look like other digits.
+# What may be changed has to be decided for each task, by somebody who knows what the images show.
 #
 # ## What is it worth?
 #
@@ -411,7 +411,7 @@ assert n_different["as a batch"] == 1, "on a whole batch, v2 draws only once"
 assert n_different["one by one"] > 1, "image by image, v2 draws for each"
 for seed in range(N_SEEDS):
     without, with_flips = (digit_accuracy[share, seed] for share in FLIP_SHARES)
-    assert with_flips < without, "flips make the digits worse on each seed"
+    assert with_flips < without - 0.01, "flips make the digits worse on each seed"
 assert answers_kept[0] > 0.7, "a mirrored 0 is nearly always still a 0"
 assert max(answers_kept[[3, 7]]) < 0.25, "a mirrored 3 or 7 is nothing"
 gains = {name: results[name] - results["nothing"] for name in results}
