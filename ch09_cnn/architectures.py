@@ -458,8 +458,8 @@ fig.suptitle("Published accuracy on ImageNet, and what one image costs")
 plt.show()
 
 # %% [markdown]
-# VGG-16 is on the far right of every panel, and two networks that cost much less come close to it or
-# are better. So size is not what made the later networks better. What was it?
+# VGG-16 is on the far right of every panel. The two ResNets, with far fewer parameters and less work,
+# come close to it or are better, so size is not what made the later networks better. What was it?
 #
 # ## What each change bought
 #

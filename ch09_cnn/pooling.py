@@ -500,10 +500,10 @@ ax.legend(title="mean and range of 3 seeds")
 plt.show()
 
 # %% [markdown]
-# Look at the left end first. On images that are not moved the pooled CNN and the wide strided CNN,
-# which do the same work, are about equally good, so pooling itself gains nothing there. Both MLPs are
-# behind. The narrow one, with as many parameters as the pooled CNN, is several points behind, and the
-# wide one, with the same work and thirty times the parameters, by little. A convolution finds an edge
+# Look at the left end first. On images that are not moved the pooled CNN and the wide strided CNN, which
+# do the same work, are within about a point of each other, so pooling itself gains little there. Both
+# MLPs are behind: the narrow one, with as many parameters as the pooled CNN, by several points, and the
+# wide one, with the same work and thirty times the parameters, by one or two. A convolution finds an edge
 # everywhere with nine shared weights, where an MLP must learn it for each place.
 #
 # Then look at a shift of two pixels. The pooled CNN keeps most of its accuracy, and all others, with
