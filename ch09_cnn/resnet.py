@@ -42,7 +42,7 @@ device = torch.accelerator.current_accelerator(check_available=True) or torch.de
 # \end{aligned}$$
 #
 # A quarter of the pixels, four times the weights: every layer costs the same, and the description of the
-# image turns step by step from _where_ into _what_. At the end, *global average pooling* takes the mean
+# image turns step by step from _where_ into _what_. At the end, global average pooling (9.2) takes the mean
 # of each map, so that one linear layer with few weights suffices, whatever the size of the image.
 
 # %%
