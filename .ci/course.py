@@ -11,12 +11,7 @@ from typing import NamedTuple
 
 COURSE = Path(__file__).parents[1]
 APART = ("exercises.py", "solutions.py", "capstone.py")  # percent scripts of another form
-FIRST_EDITION = [  # chapters that the checks of the second edition do not look at yet
-    "ch08_regularization",
-    "ch09_cnn",
-    "ch10_interpretation",
-    "ch11_rnn",
-]
+FIRST_EDITION = []  # chapters that the checks of the second edition do not look at yet
 
 # ---- files and cells ------------------------------------------------------------------------------------
 

@@ -132,7 +132,7 @@ def lessons_part(folder: Path) -> str:
 
 
 def exercises_part(folder: Path) -> str:
-    """The headings of the exercises, with the name of the function to fill in."""
+    """The headings of the exercises, with the names of the functions to fill in."""
     path = folder / "exercises.py"
     if not path.exists():
         return "\nNone yet.\n\n"
@@ -141,8 +141,8 @@ def exercises_part(folder: Path) -> str:
     for cell in cells(path):
         if found := re.match(r"## (\d+) (.+)", cell.text):
             heading = found.groups()
-        elif heading and (name := re.search(r"^def check_(\w+)\(", cell.text, flags=re.MULTILINE)):
-            lines.append(f"| {heading[0]} | {heading[1]} | `{name[1]}` |")
+        elif heading and (names := re.findall(r"^def check_(\w+)\(", cell.text, flags=re.MULTILINE)):
+            lines.append(f"| {heading[0]} | {heading[1]} | {' and '.join(f'`{name}`' for name in names)} |")
     return "\n".join([*lines, "", ""])
 
 

@@ -29,11 +29,11 @@ rng = np.random.default_rng(0)
 
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
 pixels = torch.from_numpy(digits[:, :64] / 16).float()  # (1797, 64): 0 is paper, 1 is ink
-labels = torch.from_numpy(digits[:, 64]).long()  # (1797,)
+labels = digits[:, 64].astype(np.int64)  # (1797,)
 train_x = pixels[:1000]
-train_y = labels[:1000]
+train_y = torch.from_numpy(labels[:1000])
 valid_x = pixels[1000:]
-valid_y = labels[1000:]
+valid_y = torch.from_numpy(labels[1000:])
 
 # %% [markdown]
 # ## On paper first
