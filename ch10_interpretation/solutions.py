@@ -100,12 +100,10 @@ def integrated(f, image, baseline, n_steps):
 def sign_step(model, images, labels, eps, targets=None):
     """Changed images (B, …) in [0, 1]: away from labels (B,), or, if targets (B,) are given, towards them."""
     leaf = images.detach().clone().requires_grad_()
-    if targets is None:
-        loss = F.cross_entropy(model(leaf), labels)
-    else:
-        loss = -F.cross_entropy(model(leaf), targets)
+    direction = 1 if targets is None else -1
+    loss = F.cross_entropy(model(leaf), labels if targets is None else targets)
     (gradient,) = torch.autograd.grad(loss, leaf)
-    return (images + eps * gradient.sign()).clamp(0, 1)
+    return (images + direction * eps * gradient.sign()).clamp(0, 1)
 
 
 # %% [markdown]

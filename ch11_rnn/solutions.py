@@ -120,10 +120,9 @@ def gru_step(x, h, weight_ih, weight_hh, bias_ih, bias_hh, as_in_paper):
     from_h = h @ weight_hh.T + bias_hh  # (B, H) @ (H, 3H) -> (B, 3H)
     r = 1 / (1 + np.exp(-(from_x[:, :n] + from_h[:, :n])))
     z = 1 / (1 + np.exp(-(from_x[:, n : 2 * n] + from_h[:, n : 2 * n])))
+    inner = r * from_h[:, 2 * n :]
     if as_in_paper:
         inner = (r * h) @ weight_hh[2 * n :].T + bias_hh[2 * n :]  # (B, H) @ (H, H) -> (B, H)
-    else:
-        inner = r * from_h[:, 2 * n :]
     new = np.tanh(from_x[:, 2 * n :] + inner)
     return (1 - z) * new + z * h
 
