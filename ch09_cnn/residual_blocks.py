@@ -190,9 +190,9 @@ for n_in, n_out, stride in ((8, 8, 1), (8, 16, 1), (8, 16, 2)):
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
-    images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
-    labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
-inputs = F.avg_pool2d(images[:, None], 4)  # (5000, 28, 28) -> (5000, 1, 7, 7)
+    train_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
+    train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
+inputs = F.avg_pool2d(train_images[:, None], 4)  # (5000, 28, 28) -> (5000, 1, 7, 7)
 inputs = (inputs - inputs.mean()) / inputs.std()
 
 DEPTHS = (6, 10, 18, 42)
@@ -230,7 +230,7 @@ def train(model, rate, seed):
     losses = []
     for _ in range(N_STEPS):
         batch = torch.randint(len(inputs), (BATCH_SIZE,), generator=generator)  # no epochs: under one pass
-        loss = F.cross_entropy(model(inputs[batch]), labels[batch])
+        loss = F.cross_entropy(model(inputs[batch]), train_labels[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -242,7 +242,7 @@ def gradient_norms(model):
     """The norm of the loss's gradient for each convolution's weights, from input to output: (n_layers,)."""
     model = copy.deepcopy(model)  # so that neither its gradients nor its running statistics change
     model.zero_grad()
-    F.cross_entropy(model(inputs[:64]), labels[:64]).backward()
+    F.cross_entropy(model(inputs[:64]), train_labels[:64]).backward()
     return np.array([m.weight.grad.norm().item() for m in model.modules() if isinstance(m, nn.Conv2d)])
 
 
@@ -396,7 +396,7 @@ def accuracy_without(model, block=None):
     model = copy.deepcopy(model).train()  # a copy, because the running statistics change
     layers = [layer for i, layer in enumerate(model) if i != block]
     scores = nn.Sequential(*layers)(inputs[:500])  # (500, 1, 7, 7) -> (500, 10)
-    return (scores.argmax(dim=1) == labels[:500]).double().mean().item()
+    return (scores.argmax(dim=1) == train_labels[:500]).double().mean().item()
 
 
 whole = {}
@@ -557,7 +557,7 @@ with torch.no_grad():
 n_awake = []
 for step in range(2):
     model.zero_grad()
-    F.cross_entropy(model(x), labels[:32]).backward()
+    F.cross_entropy(model(x), train_labels[:32]).backward()
     blocks = [layer for layer in model if isinstance(layer, BasicBlock)]
     n_awake.append(sum(bool(block.conv1.weight.grad.any()) for block in blocks))
     n_scales = sum(bool(block.bn2.weight.grad.any()) for block in blocks)

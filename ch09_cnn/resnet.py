@@ -185,7 +185,7 @@ print(f"{n_parameters:,} parameters")
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     pixels = torch.from_numpy(archive["train_images"]).float()[:, None] / 255  # (5000, 1, 28, 28)
-    labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
+    train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
     test_pixels = torch.from_numpy(archive["test_images"]).float()[:, None] / 255  # (1000, 1, 28, 28)
     test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
 mean = pixels[:4000].mean()  # measured on training pictures only
@@ -215,9 +215,9 @@ class Augmented(Dataset):
 
 
 train_pictures = (pixels[:4000] - mean) / spread
-validation = DataLoader(TensorDataset((pixels[4000:] - mean) / spread, labels[4000:]), batch_size=250)
+validation = DataLoader(TensorDataset((pixels[4000:] - mean) / spread, train_labels[4000:]), batch_size=250)
 
-shown = Augmented(train_pictures, labels[:4000], torch.Generator().manual_seed(0))
+shown = Augmented(train_pictures, train_labels[:4000], torch.Generator().manual_seed(0))
 fig, axes = plt.subplots(2, 8, figsize=(10, 2.8), layout="constrained")
 for row, index in zip(axes, (0, 3)):
     for ax in row:
@@ -254,7 +254,7 @@ class Run:
         self.model = new_network(seed)
         self.order = torch.Generator().manual_seed(seed)
         self.changes = torch.Generator().manual_seed(1000 + seed)
-        dataset = Augmented(train_pictures[:n_pictures], labels[:n_pictures], self.changes)
+        dataset = Augmented(train_pictures[:n_pictures], train_labels[:n_pictures], self.changes)
         self.batches = DataLoader(dataset, batch_size=64, shuffle=True, generator=self.order, drop_last=True)
         self.optimizer = torch.optim.SGD(parameter_groups(self.model), lr=rate, momentum=0.9, nesterov=True)
         self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
@@ -329,7 +329,7 @@ def fit(run, path, until=None):
     for epoch in range(len(run.history), until or run.n_epochs):
         train_loss = train_epoch(run)
         valid_loss, scores = evaluate(run.model, validation)
-        valid_accuracy = share_right(scores, labels[4000:])
+        valid_accuracy = share_right(scores, train_labels[4000:])
         if valid_loss < min((row[1] for row in run.history), default=float("inf")):
             torch.save(run.model.state_dict(), path.with_name("best.pt"))
         run.history.append((train_loss, valid_loss, valid_accuracy))
@@ -453,7 +453,7 @@ for ax, out, name in zip(axes, outputs, ("stem", "stage 1", "stage 2", "stage 3"
     grid = maps.reshape(4, 4, height, width).transpose(0, 2, 1, 3).reshape(4 * height, 4 * width)
     ax.imshow(grid, cmap="viridis")  # (16, H, W) -> (4, H, 4, W) -> (4 H, 4 W): a square of maps
     ax.set(xticks=[], yticks=[], title=f"{name}: {out.shape[1]} maps of {height} × {width}")
-fig.suptitle(f"The first sixteen maps of one picture ({CLASSES[labels[4000]]})")
+fig.suptitle(f"The first sixteen maps of one picture ({CLASSES[train_labels[4000]]})")
 plt.show()
 
 # %% [markdown]

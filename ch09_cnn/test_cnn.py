@@ -813,7 +813,7 @@ def test_gradient_norms_leave_the_model_as_it_was(residual_blocks):
     assert norms.shape == (5,) and all(p.grad is None for p in model.parameters())
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name])
-    F.cross_entropy(model(residual_blocks.inputs[:64]), residual_blocks.labels[:64]).backward()
+    F.cross_entropy(model(residual_blocks.inputs[:64]), residual_blocks.train_labels[:64]).backward()
     assert norms[0] == pytest.approx(model[0].weight.grad.norm().item(), rel=1e-4)
     torch.testing.assert_close(norms, residual_blocks.gradient_norms(model))  # old gradients do not add up
 
@@ -834,7 +834,7 @@ def test_accuracy_without_takes_out_that_module_and_changes_nothing(residual_blo
         assert torch.equal(tensor, before[name])
     shorter = nn.Sequential(*model[:3], *model[4:])
     scores = shorter(residual_blocks.inputs[:500])
-    expected = (scores.argmax(dim=1) == residual_blocks.labels[:500]).double().mean().item()
+    expected = (scores.argmax(dim=1) == residual_blocks.train_labels[:500]).double().mean().item()
     assert found == pytest.approx(expected, abs=0.005)
 
 
@@ -1328,7 +1328,7 @@ def test_evaluate_is_the_mean_loss_in_evaluation_mode(resnet):
     loss, scores = resnet.evaluate(model, resnet.validation)
     assert not model.training and scores.shape == (1000, 10)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert loss == pytest.approx(F.cross_entropy(scores, resnet.labels[4000:]).item())
+    assert loss == pytest.approx(F.cross_entropy(scores, resnet.train_labels[4000:]).item())
     assert resnet.share_right(torch.eye(10)[:4], torch.tensor([0, 1, 2, 4])) == 0.75
 
 

@@ -159,12 +159,12 @@ plt.show()
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
-    images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
-    labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
+    all_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
+    all_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
     test_images = torch.from_numpy(archive["test_images"]).float() / 255  # (1000, 28, 28)
     test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
-train_images, valid_images = images[:4000], images[4000:]
-train_labels, valid_labels = labels[:4000], labels[4000:]
+train_images, valid_images = all_images[:4000], all_images[4000:]
+train_labels, valid_labels = all_labels[:4000], all_labels[4000:]
 DEPTHS = (6, 8, 11, 13)
 PIXELS = 64
 mean = torch.tensor(preprocess.mean)[:, None, None]  # (3,) -> (3, 1, 1)
