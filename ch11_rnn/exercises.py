@@ -98,13 +98,13 @@ def summary():
 #
 # $$h_t = w\, h_{t-1} + u\, x_t, \qquad h_0 = 0, \qquad L = h_3 .$$
 #
-# Unroll it into a graph. With $w = 2$, $u = 3$ and $x = (1, -1, 2)$, fill in the states and the gradients.
+# Unroll it into a graph. With $w = 3$, $u = 2$ and $x = (2, -1, 1)$, fill in the states and the gradients.
 # The weights $w$ and $u$ are used in every step.
 
 
 # %%
 def three_steps():
-    """States and gradients of L = h_3 at w = 2, u = 3, x = (1, -1, 2)."""
+    """States and gradients of L = h_3 at w = 3, u = 2, x = (2, -1, 1)."""
     return {
         "h_1": ...,
         "h_2": ...,
@@ -118,7 +118,7 @@ def three_steps():
 
 
 # %%
-def last_state(w=2.0, u=3.0, x=(1.0, -1.0, 2.0), nudges=(0.0, 0.0, 0.0)):
+def last_state(w=3.0, u=2.0, x=(2.0, -1.0, 1.0), nudges=(0.0, 0.0, 0.0)):
     """h_3, if the states come out a little larger by `nudges`."""
     h = 0.0
     for value, nudge in zip(x, nudges):
@@ -134,7 +134,7 @@ def slope(f, h=1e-4):
 @exercise
 def check_three_steps(answer):
     got = answer()
-    w, u, x = 2.0, 3.0, (1.0, -1.0, 2.0)
+    w, u, x = 3.0, 2.0, (2.0, -1.0, 1.0)
     states = [u * x[0]]
     states.append(w * states[0] + u * x[1])
     states.append(w * states[1] + u * x[2])
@@ -146,15 +146,15 @@ def check_three_steps(answer):
         slope(lambda h: last_state(nudges=(0, h, 0))),
         [
             ("grad_h_2: one step lies between h_2 and h_3, so one factor w", 1),
-            ("grad_h_2: that is two steps", 4),
+            ("grad_h_2: that is two steps", w * w),
         ],
     )
     compare(
         got["grad_h_1"],
         slope(lambda h: last_state(nudges=(h, 0, 0))),
         [
-            ("grad_h_1: two steps lie between, and slopes along a chain multiply", w),
-            ("multiply, do not add", 2 * w + 1),
+            ("grad_h_1: two steps lie between, so two factors w", w),
+            ("grad_h_1: the slopes along a chain multiply, they do not add", 2 * w),
         ],
     )
     slips = [
@@ -178,8 +178,12 @@ def check_three_steps(answer):
         ),
     ]
     compare(got["grad_w"], slope(lambda h: last_state(w=w + h)), slips)
-    slips = [("grad_x_1: two steps lie between h_1 and L", u), ("grad_x_1: x_1 comes in through u", w * w)]
-    compare(got["grad_x_1"], slope(lambda h: last_state(x=(1 + h, -1.0, 2.0))), slips)
+    slips = [
+        ("grad_x_1: two steps lie between h_1 and L", u),
+        ("grad_x_1: x_1 comes in through u", w * w),
+        ("grad_x_1: that is the gradient of u", slope(lambda h: last_state(u=u + h))),
+    ]
+    compare(got["grad_x_1"], slope(lambda h: last_state(x=(x[0] + h, *x[1:]))), slips)
 
 
 # %% [markdown]
@@ -189,9 +193,9 @@ def check_three_steps(answer):
 #
 # $$h_t = \tanh(W_{ih} x_t + W_{hh} h_{t-1} + b), \qquad h_0 = 0 .$$
 #
-# Given the inputs, all states and the gradient that reaches each state from outside (from a loss at that
-# step), return the gradients of the three parameters. Each state has a second way to the loss, through the
-# next state.
+# Given the inputs, the states $h_1, \dots, h_T$ and the gradient that reaches each state from outside
+# (from a loss at that step), return the gradients of the three parameters. Each state has a second way to
+# the loss, through the next state.
 
 
 # %%
@@ -201,9 +205,10 @@ def rnn_gradients(x, states, weight_hh, grad_states):
 
 
 # %%
-def through_time(x, states, weight_hh, grad_states, carry=1.0, slopes=True, shift=1, turn=False):
-    """The gradients of exercise 2, right or with a slip in one of four places."""
-    before = np.vstack([np.zeros_like(states[:1]), states])  # (T + 1, H)
+def through_time(x, states, weight_hh, grad_states, carry=1.0, slopes=True, shift=1, turn=False, wrap=False):
+    """The gradients of exercise 2, right or with a slip in one of five places."""
+    first = states[-1:] if wrap else np.zeros_like(states[:1])  # (1, H)
+    before = np.vstack([first, states])  # (T + 1, H)
     grad_ih, grad_hh, grad_b = np.zeros((states.shape[1], x.shape[1])), np.zeros_like(weight_hh), 0.0
     grad_h = np.zeros(states.shape[1])
     for t in reversed(range(len(x))):
@@ -244,6 +249,12 @@ def check_rnn_gradients(answer):
                     through_time(*numbers, shift=0)[i],
                 )
             )
+            slips.append(
+                (
+                    "before the first step comes h_0 = 0, but states[-1] is the last state",
+                    through_time(*numbers, wrap=True)[i],
+                )
+            )
         compare(got[i], right[i], [(f"{name}: {what}", wrong) for what, wrong in slips])
 
 
@@ -253,7 +264,8 @@ def check_rnn_gradients(answer):
 # About twenty minutes. A long sequence is read in chunks; the optimizer steps after each chunk, and the
 # state goes on into the next one. A colleague's version stops in the second chunk with "Trying to backward
 # through the graph a second time". Somebody advised `retain_graph=True`, somebody else a state of zeros for
-# each chunk. Both make it run, and both are wrong. Write it so that each chunk's gradient stays in its chunk.
+# each chunk. Neither is right. Write it so that each chunk's gradient stays in its chunk, and so that it
+# works for an `nn.RNN` and for an `nn.LSTM`, whose state is a pair.
 #
 # ```python
 # state, losses = None, []
@@ -318,8 +330,9 @@ def check_train_in_chunks(answer):
                 f"{name}: with retain_graph the gradient meets weights that have changed: cut the graph"
             )
             raise
-        except AttributeError:
-            raise AssertionError(f"{name}: an LSTM's state is a pair, detach both of its parts") from None
+        except AttributeError as error:
+            assert "'tuple'" not in str(error), f"{name}: an LSTM's state is a pair, detach both of its parts"
+            raise
         assert len(losses) == 3, (
             f"{name}: 8 steps in chunks of 3 are three chunks, you have {len(losses)} losses"
         )
@@ -334,14 +347,14 @@ def check_train_in_chunks(answer):
 # ## 4 The end of a sentence
 #
 # About twenty minutes. Sentences of different lengths lie padded in `x` (B, T, C), the padding at the end.
-# A bidirectional LSTM reads them. Return for each sentence the forward direction's state after its _own_
-# last word, and beside it the backward direction's state after it has read from the sentence's own last
-# word to its first. What stands in the padding must not matter, and the batch is not sorted.
+# A bidirectional LSTM reads them. Return for each sentence the forward direction's hidden state $h$ after
+# its _own_ last word, and beside it the backward direction's after it has read from the sentence's own
+# last word to its first. What stands in the padding must not matter, and the batch is not sorted.
 
 
 # %%
 def end_states(lstm, x, lengths):
-    """The states (B, 2H) at each sentence's end, forward then backward; lstm: batch first, bidirectional."""
+    """The hidden states (B, 2H) at each end, forward then backward; lstm: batch first, bidirectional."""
     return ...
 
 
@@ -588,10 +601,10 @@ def check_draw(answer):
 # %% [markdown]
 # ## 8 A loss that does not see the padding
 #
-# About fifteen minutes. Return the mean cross-entropy of the real characters of a padded batch. Every
-# character counts the same, whatever sentence it is in. In the padding stand numbers that mean nothing:
-# targets that are no class, logits that may even be NaN. Nothing of that may reach the loss or its
-# gradient. A batch without a real character has a loss of zero.
+# About fifteen minutes. Return the mean cross-entropy of the real characters of a padded batch, which are
+# the first `lengths[i]` of sentence i. Each of them counts the same, whatever sentence it is in. In the
+# padding stand numbers that mean nothing: targets that are no class, logits that may even be NaN. Nothing
+# of that may reach the loss or its gradient. A batch without a real character has a loss of zero.
 
 
 # %%

@@ -15,24 +15,25 @@ from torch.nn import functional as F
 # %% [markdown]
 # ## 1 Three steps on paper
 #
-# The states are $3$, $2 \cdot 3 - 3 = 3$ and $2 \cdot 3 + 6 = 12$. Each step back multiplies by $w = 2$, so
-# $\partial L / \partial h_2 = 2$ and $\partial L / \partial h_1 = 4$. The weights are used in every step,
-# and the paths add up: $\partial L / \partial u = 4 \cdot 1 + 2 \cdot (-1) + 1 \cdot 2 = 4$ and $\partial L
-# / \partial w = 4 \cdot h_0 + 2 \cdot h_1 + 1 \cdot h_2 = 9$.
+# The states are $2 \cdot 2 = 4$, $3 \cdot 4 - 2 = 10$ and $3 \cdot 10 + 2 = 32$. Each step back multiplies
+# by $w = 3$, so $\partial L / \partial h_2 = 3$ and $\partial L / \partial h_1 = 9$. The weights are used
+# in every step, and the paths add up: $\partial L / \partial u = 9 \cdot 2 + 3 \cdot (-1) + 1 \cdot 1 =
+# 16$ and $\partial L / \partial w = 9 \cdot h_0 + 3 \cdot h_1 + 1 \cdot h_2 = 22$. The input $x_1$ comes
+# in through $u$, so $\partial L / \partial x_1 = 9 \cdot 2 = 18$.
 
 
 # %%
 def three_steps():
-    """States and gradients of L = h_3 at w = 2, u = 3, x = (1, -1, 2)."""
+    """States and gradients of L = h_3 at w = 3, u = 2, x = (2, -1, 1)."""
     return {
-        "h_1": 3,
-        "h_2": 3,
-        "h_3": 12,
-        "grad_h_2": 2,
-        "grad_h_1": 4,
-        "grad_u": 4,
-        "grad_w": 9,
-        "grad_x_1": 12,
+        "h_1": 4,
+        "h_2": 10,
+        "h_3": 32,
+        "grad_h_2": 3,
+        "grad_h_1": 9,
+        "grad_u": 16,
+        "grad_w": 22,
+        "grad_x_1": 18,
     }
 
 
@@ -99,7 +100,7 @@ def train_in_chunks(rnn, read_out, x, y, chunk, optimizer):
 
 # %%
 def end_states(lstm, x, lengths):
-    """The states (B, 2H) at each sentence's end, forward then backward; lstm: batch first, bidirectional."""
+    """The hidden states (B, 2H) at each end, forward then backward; lstm: batch first, bidirectional."""
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     _, (h, _) = lstm(packed)  # h: (2, B, H)
     return torch.cat([h[0], h[1]], dim=1)

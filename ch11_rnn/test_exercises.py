@@ -11,14 +11,14 @@ from torch.nn import functional as F
 # 1
 
 BY_HAND = {
-    "h_1": 3,
-    "h_2": 3,
-    "h_3": 12,
-    "grad_h_2": 2,
-    "grad_h_1": 4,
-    "grad_u": 4,
-    "grad_w": 9,
-    "grad_x_1": 12,
+    "h_1": 4,
+    "h_2": 10,
+    "h_3": 32,
+    "grad_h_2": 3,
+    "grad_h_1": 9,
+    "grad_u": 16,
+    "grad_w": 22,
+    "grad_x_1": 18,
 }
 
 
@@ -30,11 +30,11 @@ def by_hand(**wrong):
 # 2
 
 
-def through_time(carry=1.0, slopes=True, shift=1, turn=False, flat=False):
+def through_time(carry=1.0, slopes=True, shift=1, turn=False, flat=False, wrap=False):
     """An answer to exercise 2."""
 
     def answer(x, states, weight_hh, grad_states):
-        before = np.vstack([np.zeros_like(states[:1]), states])
+        before = np.vstack([states[-1:] if wrap else np.zeros_like(states[:1]), states])
         grad_ih, grad_hh = np.zeros((states.shape[1], x.shape[1])), np.zeros_like(weight_hh)
         grad_b, grad_h = np.zeros(states.shape[1]), np.zeros(states.shape[1])
         for t in reversed(range(len(x))):
@@ -235,15 +235,21 @@ def plain_bias(lag, least=0.01):
 # name of the exercise -> [(a wrong answer, what the verdict must say of it)]
 WRONG = {
     "three_steps": [
-        (by_hand(h_2=-3), "h_2: the old state comes in"),
+        (by_hand(h_2=-2), "h_2: the old state comes in"),
+        (by_hand(h_3=2), "h_3: the old state comes in"),
         (by_hand(grad_h_2=1), "one step lies between"),
-        (by_hand(grad_h_1=2), "two steps lie between"),
-        (by_hand(grad_u=2), "grad_u"),
-        (by_hand(grad_u=7), "grad_u: the slopes are in the wrong order"),
-        (by_hand(grad_w=3), "only the last step's use of w"),
-        (by_hand(grad_w=6), "each weighed by the slopes"),
-        (by_hand(grad_x_1=3), "two steps lie between h_1 and L"),
-        (by_hand(grad_x_1=4), "x_1 comes in through u"),
+        (by_hand(grad_h_2=9), "that is two steps"),
+        (by_hand(grad_h_1=3), "two steps lie between, so two factors"),
+        (by_hand(grad_h_1=6), "they do not add"),
+        (by_hand(grad_u=1), "only the last step's use of u"),
+        (by_hand(grad_u=2), "counts by the slopes that lie after it"),
+        (by_hand(grad_u=8), "grad_u: the slopes are in the wrong order"),
+        (by_hand(grad_w=10), "only the last step's use of w"),
+        (by_hand(grad_w=14), "each weighed by the slopes"),
+        (by_hand(grad_w=98), "not those after it"),
+        (by_hand(grad_x_1=2), "two steps lie between h_1 and L"),
+        (by_hand(grad_x_1=9), "x_1 comes in through u"),
+        (by_hand(grad_x_1=16), "that is the gradient of u"),
     ],
     "rnn_gradients": [
         (through_time(carry=0.0), "nothing comes back from the next state"),
@@ -251,6 +257,7 @@ WRONG = {
         (through_time(turn=True), "not transposed on the way back"),
         (through_time(shift=0), "multiplied by the one before"),
         (through_time(flat=True), "dL/dW_ih: it is transposed"),
+        (through_time(wrap=True), "before the first step comes h_0 = 0"),
     ],
     "train_in_chunks": [
         (chunks(lambda state: state), "still holds the graph"),
@@ -258,6 +265,7 @@ WRONG = {
         (chunks(lambda state: None), "starts from zero in each chunk"),
         (chunks(lambda state: state.detach()), "an LSTM's state is a pair"),
         (full_chunks_only, "are three chunks"),
+        (chunks(lambda state: state.detached()), "has no attribute 'detached'"),
     ],
     "end_states": [
         (ends(lambda out, padded, packed, n, rows: beside(padded[0])), "after the padding"),
