@@ -56,6 +56,13 @@ def exchanged(x, w, stride, dilation):
     return dilated()(x, w, dilation, stride)
 
 
+def only_high_enough(x, w, stride, dilation):
+    """Looks whether the kernel fits into the height, and lets the width go."""
+    if dilation * (w.shape[2] - 1) + 1 > x.shape[1]:
+        raise ValueError("too large")
+    return dilated(check=False)(x, w, stride, dilation)
+
+
 # 3
 
 
@@ -170,6 +177,11 @@ def last_only(windows):
     return np.eye(4)[3 - windows[..., ::-1].argmax(axis=-1)]
 
 
+def no_winner(windows):
+    """The first of the largest, but none where nothing exceeds -inf."""
+    return np.eye(4)[windows.argmax(axis=-1)] * np.isfinite(windows)
+
+
 def even_only(x, grad_y):
     wide = grad_y.repeat(2, axis=2).repeat(2, axis=3)
     assert wide.shape == x.shape, "the shapes do not fit"
@@ -203,7 +215,11 @@ class Block(nn.Module):
         inner = inner if self.change == "no inner ReLU" else F.relu(inner)
         body = self.norm2(self.conv2(inner))
         if self.change == "early ReLU":
+            return F.relu(body) + self.shortcut(x)
+        if self.change == "two ReLUs":
             return F.relu(body) + F.relu(self.shortcut(x))
+        if self.change == "norm last":
+            return F.relu(self.norm2(self.conv2(inner) + self.shortcut(x)))
         if self.change == "no sum":
             return F.relu(body + 0 * self.shortcut(x))
         return body + self.shortcut(x) if self.change == "no last ReLU" else F.relu(body + self.shortcut(x))
@@ -212,6 +228,16 @@ class Block(nn.Module):
 def block(change):
     """An answer to exercise 7 with one thing changed."""
     return lambda n_in, n_out, stride=1: Block(n_in, n_out, stride, change)
+
+
+def shortcut_first(n_in, n_out, stride=1):
+    """The stride in the second convolution, and the shortcut the first of the modules."""
+    made = Block(n_in, n_out, stride, "late stride")
+    shortcut = made.shortcut
+    del made.shortcut
+    layers = {name: made._modules.pop(name) for name in list(made._modules)}
+    made._modules.update({"shortcut": shortcut} | layers)
+    return made
 
 
 def never_projects(n_in, n_out, stride=1):
@@ -278,6 +304,8 @@ WRONG = {
         (by_hand(multiplications_3=14112), "over all input channels"),
         (by_hand(receptive_field=10), "strides widen what later layers see"),
         (by_hand(receptive_field=17), "pooling has a kernel, too"),
+        (by_hand(receptive_field=22), "counts for layer 4, not for itself"),
+        (by_hand(receptive_field=23), "does not widen its own field"),
     ],
     "dilated_loops": [
         (dilated(flip=True), "the kernel is turned round"),
@@ -288,11 +316,12 @@ WRONG = {
         (dilated(check=False), "raise a ValueError"),
         (dilated(whole=True), "whole numbers come out whole"),
         (exchanged, "stride and dilation are exchanged"),
+        (only_high_enough, "the image has 9 × 8"),
     ],
     "conv_as_product": [
         (turned_table, "the table is transposed"),
         (as_table((1, 2, 3, 4, 0)), "the channels stand inside"),
-        (as_table((2, 1, 0, 3, 4)), "go along the columns first"),
+        (as_table((2, 1, 0, 3, 4)), "in reading order"),
         (as_table((1, 2, 0, 4, 3)), "of each window are exchanged"),
         (flat_map, "has to be turned"),
         (mixed_map, "reshape alone mixes"),
@@ -322,18 +351,22 @@ WRONG = {
         (pooled_back(last_only), "it should be the first"),
         (pooled_back(lambda w: np.ones(w.shape)), "every number of a window"),
         (pooled_back(lambda w: np.full(w.shape, 0.25)), "average pooling"),
+        (pooled_back(no_winner), "the window of -inf has a largest number"),
         (even_only, "the shapes do not fit"),
     ],
     "residual_block": [
         (block("bias"), "bias=False"),
         (block("no norm"), "each convolution has a batch norm"),
         (block("bare projection"), "each convolution has a batch norm"),
-        (block("no last ReLU"), "not ReLU(norm(conv"),
+        (block("no last ReLU"), "no ReLU after the sum"),
+        (block("norm last"), "not ReLU(norm(conv"),
         (block("early ReLU"), "added after the last ReLU"),
+        (block("two ReLUs"), "added after the last ReLU"),
         (block("no inner ReLU"), "no ReLU between the convolutions"),
         (block("no sum"), "the shortcut is missing"),
         (block("always projects"), "the shortcut needs no convolution"),
         (block("late stride"), "the first convolution carries the stride"),
+        (shortcut_first, "the first convolution carries the stride"),
         (lambda n_in, n_out, stride=1: nn.Conv2d(n_in, n_out, 3, stride, 1), "two convolutions 3 × 3"),
         (lambda n_in, n_out, stride=1: lambda x: x, "should be an nn.Module"),
     ],
@@ -351,13 +384,18 @@ WRONG = {
         (named(Cleo="weights all zero"), "Cleo: that would mean"),
         (named(Cleo="labels shuffled"), "in the order of the images"),
         (named(Cleo="bad luck"), "is not in FAULTS"),
+        (named(Dora="softmax twice"), "'Dora' is none of"),
+        (lambda: {"Ada": "softmax twice"}, "no answer for Ben, Cleo"),
     ],
     "how_to_start": [
-        (started(mushrooms="tune"), "mushrooms: 300 photos"),
+        (started(mushrooms="tune"), "mushrooms: 100 photos"),
+        (started(mushrooms="scratch"), "mushrooms: 100 photos are few"),
         (started(x_rays="extract"), "x-rays: the features"),
-        (started(shelves="scratch"), "shelves: 8,000 photos"),
+        (started(shelves="scratch"), "shelves: these photos resemble"),
+        (started(shelves="extract"), "shelves: 8,000 labels"),
         (started(search="tune"), "no labels to tune with"),
         (started(search="guess"), "none of the three"),
+        (lambda: {"mushrooms": "extract"}, "no answer for x-rays, shelves, search"),
     ],
 }
 
@@ -365,6 +403,10 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_the_solution_is_done(exercises, name):
     assert exercises.verdict_on(name, exercises.solutions[name]) == "done"
+
+
+def test_either_start_is_accepted_for_the_x_rays(exercises):
+    assert exercises.verdict_on("how_to_start", started(x_rays="scratch")) == "done"
 
 
 @pytest.mark.parametrize("name", WRONG)
