@@ -246,10 +246,10 @@ def check_dilated_loops(answer):
 # ## 3 A convolution as one product
 #
 # About twenty minutes. Libraries often write the windows of an image into the rows of a table, so that
-# the convolution becomes one matrix product. Return the table and the map. The table has one row for each
-# place of the output, in reading order (from left to right, then the line below). In a row the window's numbers
-# stand in the order $c, a, b$: channel, row in the window, column in it. There is no padding and no
-# dilation.
+# the convolution becomes one matrix product. Return the table and the map. The table has one row for
+# each place of the output, in reading order (from left to right, then the line below). In a row the
+# window's numbers stand in the order $c, a, b$: channel, row in the window, column in it. There is no
+# padding and no dilation.
 
 
 # %%
@@ -437,9 +437,9 @@ if verdicts["edges"] == "done":
 # ## 6 Back through max pooling
 #
 # About twenty minutes. Windows of 2 × 2 do not overlap, and an odd last row or column belongs to no
-# window (9.2). On the way back each window's gradient goes to its largest number, and if several are equally
-# large, to the _first_ of them alone, in reading order. Some windows consist of $-\infty$ only, so in them
-# all four are equally large. The batch may be empty.
+# window (9.2). On the way back each window's gradient goes to its largest number, and if several are
+# equally large, to the _first_ of them alone, in reading order. Some windows consist of $-\infty$ only,
+# so in them all four are equally large. The batch may be empty.
 
 
 # %%
