@@ -400,16 +400,17 @@ def check_end_states(answer):
 # %% [markdown]
 # ## 5 The two GRUs
 #
-# About thirty minutes. There are two GRUs in use. In the paper's the reset gate multiplies the state before
+# About twenty minutes. There are two GRUs in use. In the paper's the reset gate multiplies the state before
 # the matrix, in PyTorch's it multiplies the product. With $r$ and $z$ as in lesson 11.5,
 #
 # $$\begin{aligned}
-#   \text{paper:} \quad n &= \tanh(W_n x + b_n + U_n (r \odot h) + c_n) \\
-#   \text{PyTorch:} \quad n &= \tanh(W_n x + b_n + r \odot (U_n h + c_n)) \\
+#   \text{paper:} \quad n &= \tanh(W_n x + b_n + U_n (r \odot h) + d_n) \\
+#   \text{PyTorch:} \quad n &= \tanh(W_n x + b_n + r \odot (U_n h + d_n)) \\
 #   h' &= (1 - z) \odot n + z \odot h
 # \end{aligned}$$
 #
-# The parameters are laid out as PyTorch lays them out: the gates $r$, $z$, $n$ one under the other.
+# Here $b$ is the bias beside the input and $d$ the one beside the state. The parameters are laid out as
+# PyTorch lays them out: the blocks of $r$, $z$ and $n$ one under the other.
 
 
 # %%
@@ -455,9 +456,9 @@ def check_gru_step(answer):
 #
 # About fifteen minutes. Before an optimizer's step the gradients of a recurrent network are clipped (11.2):
 # if the length of _all_ of them together, as one vector, is above `limit`, all are multiplied by the same
-# factor so that it becomes `limit`. Return the new gradients in new arrays, and the length before, which is
-# what one logs. If that length is not a finite number, no factor can help: return zeros, so that the step
-# does nothing.
+# factor so that it becomes `limit`. Return the new gradients, always in new arrays, and the length before,
+# which is what one logs. If that length is not a finite number, no factor can help: return zeros, so that
+# the step does nothing.
 
 
 # %%
@@ -498,6 +499,9 @@ def check_clip_together(answer):
     clipped, length = answer(grads, 20.0)
     slips = [("short gradients are left as they are, not stretched to the limit", grads["b"] * 20 / 13)]
     compare(clipped["b"], grads["b"], slips)
+    assert not any(np.shares_memory(clipped[name], grads[name]) for name in grads), (
+        "short gradients come back as the arrays that were given: return new ones"
+    )
     compare(answer({"w": np.zeros(2)}, 1.0)[0]["w"], [0.0, 0.0])
     for bad in (np.inf, np.nan):
         with np.errstate(all="ignore"):
@@ -517,7 +521,8 @@ def check_clip_together(answer):
 # temperature, but only the `k` most probable characters may be drawn (if several have equal logits, those
 # that come first). Return the probabilities; a temperature of zero means that the most probable character
 # has all. Then draw one: `u` is a random number from 0 to 1 (1 excluded), and the answer is the first
-# character up to which the probabilities add up to _more_ than `u`.
+# character up to which the probabilities add up to _more_ than `u`. Rounding can leave the sum of all
+# slightly below one. If therefore no character is found, take the last one that has a probability.
 
 
 # %%
@@ -662,7 +667,8 @@ def check_loss_of_batch(answer):
 # About fifteen minutes. At the start an LSTM's forget gate is about $f = \sigma(b)$ whatever it reads, and a
 # gradient that goes back $k$ steps through the memory is multiplied by $f^k$. Return the longest lag at
 # which more than `least` of it is left, for a given bias; then the smallest bias with which at least `least`
-# is left after a given lag. Predict first: a bias of one leaves more than a hundredth for how many steps?
+# is left after a given lag, which may be very long. Predict first: a bias of one leaves more than a
+# hundredth for how many steps?
 
 
 # %%

@@ -190,11 +190,11 @@ def loss_of_batch(logits, targets, lengths):
 # %% [markdown]
 # ## 9 Which lag can it learn?
 #
-# $f^k > \ell$ means $k < \ln \ell / \ln f$. With a bias of one $f$ is $0.73$, and after 14 steps less than
-# a hundredth is left. The other way round, $f = \ell^{1/k}$, and the bias is $\ln(f / (1 - f)) = -\ln(1/f -
-# 1)$. For long lags $f$ is so close to one that $1/f - 1$ has to be computed by `expm1`. For $\ell = 1/e$
-# the bias is $-\ln(e^{1/k} - 1)$, which for long lags is about $\ln k$: the rule of Tallec and Ollivier
-# (11.4).
+# $f^k > \ell$ means $k < \ln \ell / \ln f$. With a bias of one $f$ is $0.73$. After 14 steps a little more
+# than a hundredth is left, and after 15 steps less. The other way round, $f = \ell^{1/k}$, and the bias is
+# $\ln(f / (1 - f)) = -\ln(1/f - 1)$. For long lags $f$ is so close to one that $1/f - 1$ has to be computed
+# by `expm1`. For $\ell = 1/e$ the bias is $-\ln(e^{1/k} - 1)$, which for long lags is about $\ln k$: the
+# rule of Tallec and Ollivier (11.4).
 
 
 # %%
