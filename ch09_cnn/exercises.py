@@ -630,7 +630,7 @@ def check_train_new_head(answer):
     assert not moved, f"running statistics have moved ({moved[0]}): in train mode batch norm goes on learning"
     assert not trained.training, "the model is returned in training mode"
     assert len(losses) == 30, f"there should be a loss for each of 30 steps, there are {len(losses)}"
-    losses = [float(loss) for loss in losses]
+    losses = [torch.as_tensor(loss).detach().item() for loss in losses]  # numbers, or tensors with a history
     assert losses[-1] < 0.9 * losses[0], (
         f"the loss goes from {losses[0]:.2f} to {losses[-1]:.2f}: does fc learn?"
     )
