@@ -787,16 +787,16 @@ AGAINST = {
         "features on every draw"
     ),
     ("mushrooms", "scratch"): (
-        "100 photos are few for learning what an edge or a texture is. In lesson 9.5, the network from scratch "
-        "stayed behind frozen features with 100 labels, and even with 1,000"
+        "100 photos are few for learning what an edge or a texture is. In lesson 9.5, the network from "
+        "scratch stayed behind frozen features with 100 labels, and even with 1,000"
     ),
     ("x-rays", "extract"): (
         "the features were learned from photos of another kind (in lesson 9.5 the frozen network was last on "
         "noisy images), and there are labels and machines enough to change them"
     ),
     ("shelves", "extract"): (
-        "8,000 labels can move the weights without spoiling them. In lesson 9.5, 1,000 labels were enough for "
-        "a small gain"
+        "8,000 labels can move the weights without spoiling them. In lesson 9.5, 1,000 labels were enough "
+        "for a small gain"
     ),
     ("shelves", "scratch"): (
         "these photos resemble those of ImageNet, and 8,000 are few beside its million. In lesson 9.5, the "
