@@ -366,6 +366,10 @@ def check_sign_step(answer):
     slips = [
         ("targeted: the targets are not used", (images + 0.1 * up).clamp(0, 1)),
         ("targeted: this moves away from the targets", (images + 0.1 * down).clamp(0, 1)),
+        (
+            "targeted: this is a step down the true label's loss, not the target's",
+            (images - 0.1 * up).clamp(0, 1),
+        ),
         ("targeted: pixels leave the range from 0 to 1", images - 0.1 * down),
     ]
     compare(got, (images - 0.1 * down).clamp(0, 1), slips)
@@ -374,10 +378,11 @@ def check_sign_step(answer):
 # %% [markdown]
 # ## 5 Count the multiplications
 #
-# About twenty minutes. For each `nn.Conv2d` and `nn.Linear` of a model, count its multiplications for one
-# batch: every output number of a layer needs as many as it has weights. Mind `groups`, with which a filter
-# sees only a part of the channels, and linear layers that are applied at many places. You learn the sizes
-# of the outputs by running the model, with hooks that you remove.
+# About twenty minutes. For each `nn.Conv2d` and `nn.Linear` of a model, count its multiplications with
+# weights for one batch (10.7): every output number needs one for each weight of the filter, or of the row
+# of the matrix, that makes it. Mind `groups`, with which a filter sees only a part of the channels, and
+# linear layers that are applied at many places. You learn the sizes of the outputs by running the model,
+# with hooks that you remove.
 
 
 # %%
@@ -419,6 +424,7 @@ def check_multiplications(answer):
             ("one image; the batch has two", 5 * 6 * 8 * 75),
             ("each filter has a kernel for every input channel", 2 * 5 * 6 * 8 * 25),
             ("that is the number of weights: each is used at every place", 8 * 75),
+            ("an output number uses the weights of its own filter alone", 2 * 5 * 6 * 8 * 600),
             ("the bias is added, not multiplied", 2 * 5 * 6 * 8 * 76),
             ("multiplications alone: do not count the additions", 2 * right["wide"]),
         ],
@@ -437,10 +443,10 @@ def check_multiplications(answer):
 # ## 6 Find the shortcut
 #
 # About thirty minutes. The network below was trained on Fashion-MNIST, and its accuracy on the training
-# images is excellent. But somebody's camera left a mark, a bright square of 3 × 3 pixels, always in the
-# same place, on the training photos of _one_ class. Which class, and where? You have the network and clean
-# test images, not the training images. Use whatever the chapter has taught: gradients, Grad-CAM, painting
-# pixels and looking at the answers.
+# images is excellent. But somebody's camera left a mark, a square of 3 × 3 pixels that are all 1, always in
+# the same place, on the training photos of _one_ class. Which class, and where? You have the network and
+# clean test images, not the training images. Use whatever the chapter has taught: gradients, Grad-CAM,
+# painting pixels and looking at the answers.
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -539,8 +545,9 @@ def check_the_shortcut(answer):
 # About twenty minutes. An explanation that looks the same for a network that has learned nothing is not
 # about the network (10.5). Write the test: the mean over the images of the correlation between the map for
 # the model and the map for a _copy_ of it all of whose layers have new random weights
-# (`reset_parameters`). A correlation near one means that the explanation fails. If a map is constant, count
-# its correlation as zero.
+# (`reset_parameters`), drawn after `torch.manual_seed(seed)`. Take the correlation of the values (2.8) or of
+# their ranks, with its sign. If it is near one, the explanation fails. If a map is constant, count its
+# correlation as zero.
 
 
 # %%
@@ -588,6 +595,9 @@ def check_model_dependence(answer):
     assert abs(got) < 0.5, (
         f"the gradient of a random copy has little in common with the model's; you have {got:.3f}"
     )
+    again = [float(answer(gradient, model, images, seed)) for seed in (3, 3, 4)]
+    assert again[0] == again[1], "one seed gives two results: draw the weights after torch.manual_seed(seed)"
+    assert again[0] != again[2], "two seeds give one result: draw the weights after torch.manual_seed(seed)"
     got = float(answer(inverted, model, images))
     assert abs(got - 1) > 1e-6, "the sign of a correlation counts: maps that are opposite have -1, not 1"
     compare(got, -1.0)

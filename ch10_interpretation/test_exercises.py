@@ -99,7 +99,14 @@ def path(
 
 
 def stepped(
-    step=lambda g: g.sign(), direction=1, targeted=True, clamp=True, away=False, backward=False, keep=False
+    step=lambda g: g.sign(),
+    direction=1,
+    targeted=True,
+    down=False,
+    clamp=True,
+    away=False,
+    backward=False,
+    keep=False,
 ):
     """An answer to exercise 4."""
 
@@ -110,7 +117,8 @@ def stepped(
         if backward:
             loss.backward()
         gradient = torch.autograd.grad(F.cross_entropy(model(leaf), targets if towards else labels), leaf)[0]
-        sign = direction * (-1 if towards and not away else 1)
+        back = (towards and not away) or (down and targets is not None)
+        sign = direction * (-1 if back else 1)
         moved = (leaf if keep else images) + sign * eps * step(gradient)
         return moved.clamp(0, 1) if clamp else moved
 
@@ -172,14 +180,18 @@ def found(**wrong):
 
 
 def dependence(
-    new=copy.deepcopy, which=lambda layers: layers, average=lambda values: np.mean(values), safe=True
+    new=copy.deepcopy,
+    which=lambda layers: layers,
+    average=lambda values: np.mean(values),
+    safe=True,
+    seeding=torch.manual_seed,
 ):
     """An answer to exercise 7."""
 
     def answer(explain, model, images, seed=0):
         trained = [np.asarray(explain(model, image)).ravel() for image in images]
         random = new(model)
-        torch.manual_seed(seed)
+        seeding(seed)
         for layer in which([m for m in random.modules() if hasattr(m, "reset_parameters")]):
             layer.reset_parameters()
         values = []
@@ -239,6 +251,7 @@ WRONG = {
         (stepped(step=lambda g: g / g.abs().max()), "divided by its largest entry"),
         (stepped(targeted=False), "the targets are not used"),
         (stepped(away=True), "away from the targets"),
+        (stepped(targeted=False, down=True), "down the true label's loss"),
         (stepped(backward=True), "have collected gradients"),
         (stepped(keep=True), "still holds the graph"),
     ],
@@ -247,6 +260,7 @@ WRONG = {
         (counted(lambda layer, inp, out: out[0].numel() * layer.weight[0].numel()), "one image"),
         (counted(one_kernel), "for every input channel"),
         (counted(lambda layer, inp, out: layer.weight.numel()), "used at every place"),
+        (counted(lambda layer, inp, out: out.numel() * layer.weight.numel()), "of its own filter alone"),
         (
             counted(lambda layer, inp, out: out.numel() * (layer.weight[0].numel() + 1)),
             "added, not multiplied",
@@ -272,6 +286,8 @@ WRONG = {
         (dependence(which=lambda layers: []), "reset every layer"),
         (dependence(average=lambda values: np.mean(np.abs(values))), "the sign of a correlation counts"),
         (dependence(safe=False), "a constant map has no correlation"),
+        (dependence(seeding=lambda seed: None), "one seed gives two results"),
+        (dependence(seeding=lambda seed: torch.manual_seed(0)), "two seeds give one result"),
     ],
 }
 
