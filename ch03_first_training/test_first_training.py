@@ -1173,7 +1173,7 @@ SCORES = [3.0, 0, 1, 4, 2, 0]
     "stem, call, arrays",
     [
         ("dataset", lambda m, x: m.fit_scale(x), [X]),
-        ("dataset", lambda m, x, new: m.nearest_mean(x, CLASSES, new).astype(float), [X, MORE]),
+        ("dataset", lambda m, x, new: m.nearest_mean(x, CLASSES, new), [X, MORE]),
         ("measuring_loss", lambda m, z: m.sigmoid(z), [SCORES]),
         ("measuring_loss", lambda m, z: m.squared_error(z, ZERO_ONE), [SCORES]),
         ("measuring_loss", lambda m, z: m.logistic_loss(z, ZERO_ONE), [SCORES]),
