@@ -196,18 +196,20 @@ np.testing.assert_allclose(dilated, filter_image(small, with_holes), rtol=1e-10,
 
 
 # %%
-def check_channels(x, weight, groups):
-    """Raise ValueError if x (N, C, H, W) and weight (C_out, C / groups, kh, kw) do not match."""
+def check_channels(x, weight, bias, groups):
+    """Raise ValueError if x (N, C, H, W), weight (C_out, C / groups, kh, kw), bias (C_out,) do not match."""
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1] * groups or len(weight) % groups:
         raise ValueError(f"x has shape {x.shape} but the weight {weight.shape}, with groups={groups}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"the weight has shape {weight.shape} but the bias {bias.shape}")
 
 
 def conv2d_loops(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """What F.conv2d computes, one image, filter and channel at a time: (N, C_out, H_out, W_out).
 
-    Raises ValueError if the channels do not match or a filter does not fit.
+    Raises ValueError if channels or bias do not match or a filter does not fit.
     """
-    check_channels(x, weight, groups)
+    check_channels(x, weight, bias, groups)
     c_out, c_in, kh, kw = weight.shape  # c_in: the channels that one filter sees
     settings = zip(pair(stride), pair(padding), pair(dilation))  # for rows, then for columns
     sizes = [output_size(n, k, *setting) for n, k, setting in zip(x.shape[2:], (kh, kw), settings)]
@@ -260,10 +262,10 @@ plt.show()
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Cross-correlate x (N, C, H, W) with weight (C_out, C / groups, kh, kw), add bias (C_out,).
 
-    Returns (N, C_out, H_out, W_out), as F.conv2d does. Raises ValueError if the channels do not match
+    Returns (N, C_out, H_out, W_out), as F.conv2d does. Raises ValueError if channels or bias do not match
     or a filter does not fit into the padded image.
     """
-    check_channels(x, weight, groups)
+    check_channels(x, weight, bias, groups)
     kh, kw = weight.shape[2:]
     row_stride, column_stride = pair(stride)
     rows, cols = pair(padding)
@@ -431,8 +433,8 @@ plt.show()
 # %% [markdown]
 # In the first panel the map has moved exactly with the image, but for a thin line at the left border,
 # where the filter takes the zeros of the padding for an edge. The second panel shows no difference at
-# all. In the third panel the differences follow the bright area of the photo: if the stride does not
-# divide the shift, the filter really sees other pixels.
+# all, because the stride of two skips just this line. In the third panel the differences follow the
+# bright area of the photo: if the stride does not divide the shift, the filter really sees other pixels.
 #
 # ## How much does one output see?
 #
@@ -541,6 +543,7 @@ assert counts["linear layer"] > 50_000 * counts["convolution"], "sharing saves n
 for name in ("stride 1, by 2 pixels", "stride 2, by 2 pixels"):
     assert inside[name] < 1e-12, f"the map moves with the image: {name}"
 assert border["stride 1, by 2 pixels"] > 0.1, "but not at the border, where the padding looks like an edge"
+assert border["stride 2, by 2 pixels"] < 1e-12, "with a stride of two it moves exactly at the border, too"
 assert inside["stride 2, by 1 pixel"] > 0.1, "a shift that the stride does not divide changes the map"
 assert field == 1 + 2 + 2 + 2 + 2 + 4, "the five layers see 13 pixels in each direction"
 assert seen[:field, :field].all(), "one output depends on every pixel of its receptive field"

@@ -316,6 +316,9 @@ def test_conv2d_names_the_shapes(convolution, x, weight, groups):
         with pytest.raises(ValueError) as caught:
             conv(np.ones(x), np.ones(weight), groups=groups)
         assert str(x) in str(caught.value) and str(weight) in str(caught.value)
+        for bias in ((1,), (7,), (4, 1)):
+            with pytest.raises(ValueError, match=r"\(4, 2, 3, 3\) but the bias \("):
+                conv(np.ones((1, 2, 5, 5)), np.ones((4, 2, 3, 3)), np.ones(bias))
 
 
 @pytest.mark.parametrize("height, width", [(5, 5), (4, 7)])
@@ -1312,7 +1315,7 @@ def test_resumed_run_needs_both_generators(resnet, tmp_path):
     resnet.fit(unbroken, tmp_path / "last.pt")
     broken = resnet.Run(0.05, n_epochs=2, seed=1, n_pictures=128)
     resnet.fit(broken, tmp_path / "last.pt", until=1)
-    assert len(broken.history) == 1 and (tmp_path / "best.pt").exists()
+    assert len(broken.history) == 1 and (tmp_path / "last.best").exists()
     state = torch.load(tmp_path / "last.pt", weights_only=True)
     for left_out in (None, "order", "changes", "optimizer", "scheduler", "model"):
         resumed = resnet.Run(0.05, n_epochs=2, seed=7, n_pictures=128)

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 9.5 Transfer learning: what to keep of another network, and what to train again
 #
-# You have a thousand labelled photos, and a network of your own would need a hundred times as many. But
-# somebody has trained a network on a million other photos, and its weights can be had for nothing.
-# *Transfer learning* starts from them. Most image recognition outside research is done in this way: in
-# medicine, in factories, on phones. How much of the old network should stay as it is, and when is it
+# You have a thousand labelled photos, and a large network of your own would need a hundred times as many.
+# But somebody has trained one on a million other photos, and its weights can be had for nothing.
+# *Transfer learning* starts from them. Much of the image recognition outside research is done in this
+# way: in medicine, in factories, on phones. How much of the old network should stay as it is, and when is it
 # better to train some of it again, or to start from nothing?
 #
 # **You will build** a classifier on top of a network trained on ImageNet, first with that network
@@ -299,7 +299,7 @@ def with_head(blocks, head):
 
 
 def ramp(step, n_steps):
-    """The share of the rate at a step: up over the first tenth, then down to zero, both in straight lines."""
+    """The share of the rate at a step: it rises over the first tenth of the steps, then falls to zero."""
     return min((step + 1) / (0.1 * n_steps), 1.0) * (1 - step / n_steps)
 
 
@@ -417,9 +417,7 @@ def from_scratch(images, labels, n_steps, seed):
     scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=n_steps)
     model.train()
     for _ in range(n_steps):
-        batch = torch.randint(
-            len(images), (32,)
-        )  # any 32 of so few images: an epoch would be too short a unit
+        batch = torch.randint(len(images), (32,))  # any 32: an epoch of so few images is a short unit
         loss = F.cross_entropy(model(images[batch, None].to(device)), labels[batch].to(device))
         optimizer.zero_grad()
         loss.backward()

@@ -73,12 +73,6 @@ np.testing.assert_allclose(corner_scores.min(), -0.1)
 
 
 # %%
-def cross_entropy(logits, target):
-    """Loss in nats of logits (..., K) where class `target` is right."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return np.log(np.exp(shifted).sum(axis=-1)) - shifted[..., target]
-
-
 def linear_fgsm(weight, bias, x, target, epsilon):
     """FGSM on the logits weight @ x + bias, for x (D,) from 0 to 1 and weight (K, D): (D,).
 
@@ -96,42 +90,24 @@ def linear_fgsm(weight, bias, x, target, epsilon):
     return (x + epsilon * np.sign(grad_x)).clip(0, 1)
 
 
-def shortfall(weight, bias, x, target, epsilon):
-    """Loss in the worst corner of the box, less the loss that FGSM reaches."""
-    worst = cross_entropy(corners(x, epsilon) @ weight.T + bias, target).max()  # (2^D, D) @ (D, K)
-    return worst - cross_entropy(weight @ linear_fgsm(weight, bias, x, target, epsilon) + bias, target)
-
-
-# %% [markdown]
-# With two classes the loss grows with a single linear score, $(w_2 - w_1) \cdot x$, so FGSM should find
-# the worst point exactly. With three classes two wrong answers compete. We try 500 random models of
-# each kind and compare with every corner of the box. (The loss is convex in $x$, lesson 3.2, so its
-# maximum lies in a corner.)
-
-# %%
-gaps = {}
-for n_classes in (2, 3):
-    found = []
-    for _ in range(500):
-        weight = rng.normal(size=(n_classes, 4))
-        bias = rng.normal(size=n_classes)
-        found.append(shortfall(weight, bias, rng.random(4), rng.integers(n_classes), epsilon=0.3))
-    gaps[n_classes] = np.array(found)
-    share = np.mean(gaps[n_classes] > 1e-9)
-    print(f"{n_classes} classes: FGSM misses the worst in {share:.1%}, by up to {max(found):.3f} nats")
+no_and_yes = np.array([np.zeros(3), w_on_paper])  # "no" always scores 0, so "yes" wins with a positive score
+moved_on_paper = linear_fgsm(no_and_yes, np.array([0.0, -0.5]), x_on_paper, target=1, epsilon=0.1)
+print("the step on paper leads to", moved_on_paper)
+np.testing.assert_allclose(moved_on_paper, [0.4, 0.6, 0.4])
 
 # %% [markdown]
-# With two classes nothing is missed but rounding. With three, one step misses the worst point in some of
-# the models, because the gradient points to where the wrong answer gains that is likeliest at $x$, while
-# another may gain more by the edge of the box. So FGSM is a first guess, and we shall improve on it.
+# With two classes the loss grows with a single linear score, so on a linear model FGSM finds the worst
+# point that the attacker can reach. With more classes several wrong answers compete, and one step may
+# miss it, as _Going further_ shows. So FGSM is a first guess, and we shall improve on it.
 #
 # ## Why small steps add up
 #
 # If every pixel moves by $\pm\epsilon$ at random, the moves of the score cancel for the most part, and
 # what is left is about $\epsilon \|w\|_2$, as for any sum of independent steps (2.8). If all move in
-# the worst direction they add up to $\epsilon \|w\|_1$. If all weights are of one size, that is $\sqrt
-# D$ times as much for $D$ pixels. How large is the advantage for a linear classifier of trousers
-# against dresses, at three sizes of the same images?
+# the worst direction they add up to $\epsilon \|w\|_1$. If all weights are of one size, the ratio of
+# the two norms is $\sqrt D$ for $D$ pixels, otherwise it is less. How large is the advantage for a
+# linear classifier of trousers against dresses, at three sizes of the same images? We compare the root
+# of the mean square (rms) of the moves.
 
 # %%
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -162,44 +138,32 @@ def fit_linear(x, y, n_steps=300):
     return weight.detach(), bias.detach()
 
 
+def coin_noise(x, epsilon):
+    """The control: each pixel of x (B, ...) moved by epsilon up or down at random, from 0 to 1."""
+    return (x + epsilon * torch.randn_like(x).sign()).clamp(0, 1)
+
+
 torch.manual_seed(0)
 EPSILON = 0.1
 ratios = {}
-print(f"{'mean move of a score':20s}{'by noise':>12s}{'by FGSM':>12s}{'ratio':>12s}{'√D':>12s}")
+names = ("by noise", "by FGSM", "ratio", "of norms", "√D")
+print(f"{'rms move of a score':20s}" + "".join(f"{name:>12s}" for name in names))
 for size in (7, 14, 28):
     weight, bias = fit_linear(*two_classes(train_images, train_labels, size))
     x, y = two_classes(test_images, test_labels, size)
-    direction = weight.sign() * (1 - 2 * y[:, None])  # (n, D): away from the right side
-    moved = {
-        "as they are": x,
-        "noise": (x + EPSILON * torch.randn_like(x).sign()).clamp(0, 1),
-        "FGSM": (x + EPSILON * direction).clamp(0, 1),
-    }
-    scores = {name: inputs @ weight + bias for name, inputs in moved.items()}  # (n, D) @ (D,) -> (n,)
-    by_noise = (scores["noise"] - scores["as they are"]).abs().mean().item()
-    by_fgsm = (scores["FGSM"] - scores["as they are"]).abs().mean().item()
-    ratios[size] = by_fgsm / by_noise
-    print(f"{f'{size} × {size}':20s}{by_noise:12.2f}{by_fgsm:12.2f}{ratios[size]:12.1f}{size:12d}")
-
-fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained", sharey=True)
-bins = np.linspace(-15, 15, 41)
-right_share = {}
-for ax, (name, values) in zip(axes, scores.items()):
-    for label, kind, hatch in ((0, "trouser", "//"), (1, "dress", "")):
-        ax.hist(values[y == label].clamp(-14.9, 14.9).numpy(), bins, alpha=0.6, hatch=hatch, label=kind)
-    right_share[name] = ((values > 0) == (y == 1)).double().mean().item()
-    ax.axvline(0, color="0.7", linewidth=0.8, zorder=0)
-    ax.set(xlabel="score", title=f"{name}: {right_share[name]:.0%} right")
-axes[0].set(ylabel="test images")
-axes[0].legend()
-fig.suptitle(f"Scores of a linear classifier, 28 × 28, each pixel moved by at most {EPSILON}")
-plt.show()
+    away = weight.sign() * (1 - 2 * y[:, None])  # (n, D): away from the right side
+    by_noise = (coin_noise(x, EPSILON) - x) @ weight  # (n, D) @ (D,) -> (n,)
+    by_fgsm = ((x + EPSILON * away).clamp(0, 1) - x) @ weight  # (n, D) @ (D,) -> (n,)
+    rms = [move.square().mean().sqrt().item() for move in (by_noise, by_fgsm)]
+    ratios[size] = rms[1] / rms[0]
+    norms = (weight.norm(p=1) / weight.norm()).item()
+    print(f"{f'{size} × {size}':20s}{rms[0]:12.2f}{rms[1]:12.2f}{ratios[size]:12.1f}{norms:12.1f}{size:12d}")
 
 # %% [markdown]
-# With more pixels the attack's lead over noise of the same size grows, though not as fast as $\sqrt D$,
-# since the weights are of unlike sizes and pixels at the edge of the range can only move one way. In the
-# middle panel the noise has hardly moved the two hills. In the right one the same size of change, in one
-# direction, has carried many scores across zero.
+# With more pixels the attack's lead over noise of the same size grows, though more slowly than $\sqrt D$,
+# because the weights are of unlike sizes. At the full size the measured ratio is also smaller than that
+# of the norms. Without clipping the two would agree, so the rest is the clipping: a blank pixel, for
+# example, can only become darker.
 #
 # ## The same in PyTorch
 #
@@ -272,11 +236,6 @@ def pgd(model, x, y, epsilon, n_steps=5, n_starts=2):
         worst[better] = changed[better]
         highest[better] = loss[better]
     return worst
-
-
-def coin_noise(x, epsilon):
-    """The control: each pixel of x (B, ...) moved by epsilon up or down at random, from 0 to 1."""
-    return (x + epsilon * torch.randn_like(x).sign()).clamp(0, 1)
 
 
 # %% [markdown]
@@ -488,44 +447,14 @@ for name, values in defence.items():
 # trained against FGSM, so a defence should be judged by a stronger attack than the one it was built with.
 # And the protection ends with its $\epsilon$: at three times the size nothing of it is left.
 #
-# ## A defence that is none
-#
-# Now consider the shortest defence of all, which multiplies the logits by $10^4$. No answer changes. What
-# does FGSM report about such a network, and what happens if the attack is computed without the factor?
-
-
-# %%
-def scaled(x):
-    """The first standard network with logits (B, 10) enlarged beyond what float32's softmax resolves."""
-    return 1e4 * standard[0](x)
-
-
-silent = (input_gradient(scaled, clean, classes).flatten(1) == 0).all(dim=1).double().mean().item()
-own_attack = accuracy(scaled, fgsm(scaled, clean, classes, EPSILON))
-other_attack = accuracy(scaled, fgsm(standard[0], clean, classes, EPSILON))
-print(f"gradient exactly zero for {silent:.1%} of the images")
-print(f"accuracy: clean {accuracy(scaled, clean):.1%}, own FGSM {own_attack:.1%}, other {other_attack:.1%}")
-
-# %% [markdown]
-# FGSM reports a network that cannot be attacked, because its softmax saturates: in float32 the
-# probability of the answer is exactly one, so probability minus truth is exactly zero wherever the
-# answer is right. It is the measuring instrument that broke. The attack without the factor works as
-# before. This happens in less obvious ways with published defences, many of which were broken within
-# months (Athalye et al. 2018). An honest test uses attacks that know the defence, many steps, random
-# starts and transferred attacks. Libraries such as Foolbox, the Adversarial Robustness Toolbox and
-# AutoAttack have them ready.
-#
 # ## The claims, checked
 #
 # These asserts hold for the lesson as it stands. If you change an experiment, the one that fails names
 # the claim that no longer holds.
 
 # %%
-assert np.abs(gaps[2]).max() < 1e-12, "with two classes FGSM finds the worst point"
-assert 0.01 < np.mean(gaps[3] > 1e-9) < 0.5, "with three classes it misses it in some of the models"
-assert ratios[7] < ratios[14] < ratios[28] < 28, "the lead over noise grows, slower than the root of D"
-assert right_share["as they are"] - right_share["noise"] < 0.05, "noise hardly moves the linear scores"
-assert right_share["noise"] - right_share["FGSM"] > 0.2, "FGSM carries many of them across"
+assert ratios[7] < ratios[14] < ratios[28], "the lead over noise grows with the number of pixels"
+assert ratios[28] / ratios[7] < 28 / 7, "but more slowly than the root of that number"
 at_tenth = {name: values[:, epsilons.index(0.1)] for name, values in sweep.items()}  # (3,) each
 assert (sweep["noise"][:, 0] - at_tenth["noise"]).max() < 0.05, "noise costs a few points at most"
 assert at_tenth["FGSM"].max() < 0.3, "one step brings the networks down to about guessing"
@@ -544,14 +473,49 @@ assert (defence["robust"][:, 1] - defence["robust"][:, 2]).min() > 0.01, (
     "PGD finds errors that FGSM overlooks"
 )
 assert defence["robust"][:, 3].max() < 0.1, "at three times the size nothing is left"
-assert own_attack > accuracy(scaled, clean) - 0.05, "the scaled network seems safe"
-assert other_attack < 0.3, "and is not"
 
 # %% [markdown]
 # ## Going further
 #
-# Two additions for the curious: an attack that chooses the answer, and a measurement of the pretence that
-# FGSM rests on. No later lesson needs them.
+# Four additions for the curious: where one step is not the worst, an attack that chooses the answer, a
+# measurement of the pretence that FGSM rests on, and a defence that only looks like one. No later lesson
+# needs them.
+#
+# ### Does one step find the worst point?
+#
+# On a linear model with two classes it should. With three classes two wrong answers compete. We try 500
+# random models of each kind and compare with every corner of the box. (The loss is convex in $x$, lesson
+# 3.2, so its maximum lies in a corner.)
+
+
+# %%
+def cross_entropy(logits, target):
+    """Loss in nats of logits (..., K) where class `target` is right."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.log(np.exp(shifted).sum(axis=-1)) - shifted[..., target]
+
+
+def shortfall(weight, bias, x, target, epsilon):
+    """Loss in the worst corner of the box, less the loss that FGSM reaches."""
+    worst = cross_entropy(corners(x, epsilon) @ weight.T + bias, target).max()  # (2^D, D) @ (D, K)
+    return worst - cross_entropy(weight @ linear_fgsm(weight, bias, x, target, epsilon) + bias, target)
+
+
+gaps = {}
+for n_classes in (2, 3):
+    found = []
+    for _ in range(500):
+        weight = rng.normal(size=(n_classes, 4))
+        bias = rng.normal(size=n_classes)
+        found.append(shortfall(weight, bias, rng.random(4), rng.integers(n_classes), epsilon=0.3))
+    gaps[n_classes] = np.array(found)
+    share = np.mean(gaps[n_classes] > 1e-9)
+    print(f"{n_classes} classes: FGSM misses the worst in {share:.1%}, by up to {max(found):.3f} nats")
+
+# %% [markdown]
+# With two classes nothing is missed but rounding. With three, one step misses the worst point in some of
+# the models, because the gradient points to where the wrong answer gains that is likeliest at $x$, while
+# another may gain more by the edge of the box.
 #
 # ### Whatever you like
 #
@@ -602,12 +566,43 @@ for epsilon in (0.001, 0.01, 0.05, 0.1, 0.2):
 # Nearby the prediction is right. Farther out the loss rises faster than predicted. A likely reason is
 # that at an image of which the network is sure, probability minus truth is small, so the slope is
 # almost flat, and it becomes steep once the network begins to doubt.
+#
+# ### A defence that is none
+#
+# Now consider the shortest defence of all, which multiplies the logits by $10^4$. No answer changes. What
+# does FGSM report about such a network, and what happens if the attack is computed without the factor?
+
 
 # %%
+def scaled(x):
+    """The first standard network with logits (B, 10) enlarged beyond what float32's softmax resolves."""
+    return 1e4 * standard[0](x)
+
+
+silent = (input_gradient(scaled, clean, classes).flatten(1) == 0).all(dim=1).double().mean().item()
+own_attack = accuracy(scaled, fgsm(scaled, clean, classes, EPSILON))
+other_attack = accuracy(scaled, fgsm(standard[0], clean, classes, EPSILON))
+print(f"gradient exactly zero for {silent:.1%} of the images")
+print(f"accuracy: clean {accuracy(scaled, clean):.1%}, own FGSM {own_attack:.1%}, other {other_attack:.1%}")
+
+# %% [markdown]
+# FGSM reports a network that cannot be attacked, because its softmax saturates: in float32 the
+# probability of the answer is exactly one, so probability minus truth is exactly zero wherever the
+# answer is right. It is the measuring instrument that broke. The attack without the factor works as
+# before. This happens in less obvious ways with published defences, many of which were broken within
+# months (Athalye et al. 2018). An honest test uses attacks that know the defence, many steps, random
+# starts and transferred attacks. Libraries such as Foolbox, the Adversarial Robustness Toolbox and
+# AutoAttack have them ready.
+
+# %%
+assert np.abs(gaps[2]).max() < 1e-12, "with two classes FGSM finds the worst point"
+assert 0.01 < np.mean(gaps[3] > 1e-9) < 0.5, "with three classes it misses it in some of the models"
 assert (turned_answers.argmax(dim=1) == goldfish).all(), "both photos become a goldfish within four levels"
 assert within(turned, photos[:2], 4 / 255), "and no pixel moves farther"
 assert abs(rise_ratios[0.001] - 1) < 0.05, "nearby the prediction is right"
 assert rise_ratios[0.1] > 1.3, "farther out the loss rises faster"
+assert own_attack > accuracy(scaled, clean) - 0.05, "the scaled network seems safe"
+assert other_attack < 0.3, "and is not"
 
 # %% [markdown]
 # ## What to remember
@@ -618,7 +613,8 @@ assert rise_ratios[0.1] > 1.3, "farther out the loss rises faster"
 # - Attacks transfer between networks, so secret weights are no protection.
 # - Adversarial training buys accuracy under attack, up to its own $\epsilon$, for accuracy on clean
 #   images and for time.
-# - If an attack fails, suspect the gradient first.
+# - Judge a defence by a stronger attack than the one it was built with. If an attack fails, suspect its
+#   gradient first.
 #
 # ## Try it
 #

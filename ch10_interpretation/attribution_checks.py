@@ -10,8 +10,8 @@
 #
 # **You will build** five attributions, the rank correlation that compares two of them, and three tests
 # that work for any method: does it add up, does it change with the weights, and do the pixels that it
-# points at matter? **You need** guided backpropagation (10.1), Grad-CAM (10.4), SqueezeNet (9.5) and
-# correlation (2.8).
+# points at matter? **You need** heatmaps (10.4) and correlation (2.8), and for _Going further_ guided
+# backpropagation (10.1) and SqueezeNet (9.5).
 
 # %%
 import copy
@@ -338,9 +338,124 @@ for name, values in stays.items():
 # of its order even with all weights redrawn, and the last column tells why: it mostly shows the image.
 # The reason is the factor $x - x'$ in the formula. The sharp garments in the last rows of the figure
 # were there because of it, and would be there for a network that knows nothing. Signs are what the
-# network adds.
+# network adds. Passing this test is necessary and not enough: a map can change with the weights and still
+# be wrong.
 #
-# ## The same for an ImageNet network
+# ## Third test: take away what it points at
+#
+# If a map ranks the pixels by what they contribute, then erasing its first pixels should lower the
+# probability of the class quickly (*deletion*), and showing only its first pixels should raise it quickly
+# (*insertion*; Petsiuk et al. 2018). We summarise each curve by its mean, which should be small for
+# deletion and large for insertion. There are two controls: a random order, and an order that knows no
+# network, darkest ink first. All maps are ranked with their sign, and saliency and the size of integrated
+# gradients are there to show what it costs to drop it. Erased pixels become blank, the baseline of
+# integrated gradients, which may give that method an advantage.
+
+
+# %%
+def keep_first(x, order, n_kept, fill):
+    """Images x (B, ...) with the n_kept pixels that come first in order (B, D), all others set to fill."""
+    mask = torch.zeros(order.shape, dtype=x.dtype).scatter_(1, order[:, :n_kept], 1.0)  # (B, D)
+    mask = mask.view_as(x)  # (B, D) -> (B, ...)
+    return x * mask + fill * (1 - mask)
+
+
+def deletion_insertion(model, x, y, ranking, fill=0.0, n_points=15):
+    """Mean probability of classes y (B,) as x (B, ...) is erased, and as it is shown: two (n_points,).
+
+    ranking: shaped as x, the highest first; fill: the value of an erased pixel.
+    Raises ValueError if ranking has another shape than x.
+    """
+    if ranking.shape != x.shape:
+        raise ValueError(f"the ranking has shape {tuple(ranking.shape)} but the images {tuple(x.shape)}")
+    order = ranking.flatten(1).argsort(dim=1, descending=True, stable=True)  # (B, ...) -> (B, D)
+    n_pixels = order.shape[1]
+    deletion = []
+    insertion = []
+    for share in np.linspace(0, 1, n_points):
+        n_first = round(share * n_pixels)
+        erased = keep_first(x, order.flip(1), n_pixels - n_first, fill)  # the last ones stay
+        shown = keep_first(x, order, n_first, fill)
+        for curve, changed in ((deletion, erased), (insertion, shown)):
+            with torch.no_grad():
+                p = model(changed).softmax(dim=1).gather(1, y[:, None])  # (B, K) -> (B, 1)
+            curve.append(p.mean().item())
+    return np.array(deletion), np.array(insertion)
+
+
+torch.manual_seed(0)
+rankings_of = []  # for each network: {name: a map shaped as the images}
+for signed in maps_of:
+    unsigned = {"saliency": signed["gradient"].abs(), "size of integrated": signed["integrated"].abs()}
+    rankings_of.append(signed | unsigned | {"darkest ink": images, "random": torch.rand_like(images)})
+curves = {}  # name -> the two curves of each network
+for model, rankings in zip(networks, rankings_of):
+    for name, ranking in rankings.items():
+        curves.setdefault(name, []).append(deletion_insertion(model, images, labels, ranking))
+curves = {name: np.array(values) for name, values in curves.items()}  # each (4, 2, 15)
+areas = {name: values.mean(axis=2) for name, values in curves.items()}  # (4, 2, 15) -> (4, 2)
+print(f"{'mean, and range over 4':24s}{'deletion':>20s}{'insertion':>20s}")
+for name, values in areas.items():
+    low, high, mean = values.min(axis=0), values.max(axis=0), values.mean(axis=0)
+    cells = [f"{mean[side]:.2f} ({low[side]:.2f}-{high[side]:.2f})" for side in (0, 1)]
+    print(f"{name:24s}" + "".join(f"{cell:>20s}" for cell in cells))
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+percents = np.linspace(0, 100, curves["random"].shape[2])
+for ax, side, title in ((left, 0, "Deletion: lower is better"), (right, 1, "Insertion: higher is better")):
+    for name, style in zip(
+        ("gradient", "integrated", "saliency", "darkest ink", "random"), ("-", "--", "-.", ":", "s-")
+    ):
+        ax.plot(percents, curves[name][:, side].mean(axis=0), style, label=name, markersize=4)
+    ax.set(xlabel="pixels taken, first in the order (%)", title=title, ylim=(0, 1.02))
+left.set(ylabel="probability of the class")
+right.legend(loc="lower right")
+fig.suptitle("Pixels erased, or shown alone, in five orders (mean of four networks)")
+plt.show()
+
+# %% [markdown]
+# On all four networks the signed maps are far better than both controls, and a single signed gradient
+# comes close to integrated gradients with their twenty. Saliency is the same gradient without its sign,
+# and it does worse than taking the darkest ink, a control that has never seen a network. So a
+# large part of what distinguishes these methods here is whether they keep the sign, and a comparison
+# that takes one method by sign and another by size compares that and nothing else.
+#
+# The test has a catch of its own. Erased images are unlike any image that the network was trained on, and
+# the fill is a choice. _Going further_ repeats the test with other fills, and the order of the methods
+# changes, because every attribution answers "compared with what?", and so does every test of it.
+#
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change an experiment, the one that fails names
+# the claim that no longer holds.
+
+# %%
+gain = gained.mean().item()
+assert missing["integrated, 1"] > 4 * missing["integrated, 4"], "four times the steps, a far smaller error"
+assert missing["integrated, 4"] > 4 * missing["integrated, 64"], "more steps, a smaller error"
+assert missing["integrated, 16"] < 0.05 * gain, "about twenty steps are enough here"
+assert missing["integrated, 256"] < 0.005 * gain, "with 256 steps the sum is what the logit has gained"
+assert missing["gradient × input"] > 0.3 * gain, "gradient times input misses a large part"
+for name in METHODS:
+    assert np.abs(compared[name]).max() < 0.3, f"signed maps change completely with the weights: {name}"
+assert np.min(compared["size of integrated"]) > 0.7, "the size of integrated gradients keeps its order"
+assert np.min(with_image["size of integrated"]) > 0.7, "because it mostly shows the image"
+assert np.max(compared["size of gradient"]) < 0.3, "the size of the gradient does change with the weights"
+for name in METHODS:
+    assert (areas[name] - areas["darkest ink"])[:, 0].max() < -0.05, f"signed, better than the ink: {name}"
+    assert (areas[name] - areas["darkest ink"])[:, 1].min() > 0.05, f"signed, better than the ink: {name}"
+assert (areas["saliency"] - areas["darkest ink"])[:, 0].min() > 0.03, "without its sign, worse than the ink"
+assert (areas["saliency"] - areas["darkest ink"])[:, 1].max() < -0.03, "without its sign, worse than the ink"
+assert (areas["gradient"] - areas["integrated"])[:, 0].max() < 0.1, "one signed gradient comes close"
+
+# %% [markdown]
+# ## Going further
+#
+# Three additions: the second test on a network for photos, the third test with other fills, and what
+# averaging over noise does. No later lesson needs them.
+#
+# ### The second test for an ImageNet network
 #
 # The test also works for methods without a formula of ours. We take SqueezeNet on three photos, with
 # saliency, guided backpropagation (10.1), which at each ReLU passes back positive gradients only, and
@@ -431,92 +546,12 @@ plt.show()
 # first, although the last layer of that network cannot tell an espresso from a goldfish. It keeps
 # whatever leads to _anything_ above, and that is the photo's edges. (With all layers redrawn, in the
 # third row, it changes as well.) Grad-CAM is built from the last layer's weights and becomes another
-# map. Passing this test is necessary and not enough: a map can change with the weights and still be
-# wrong.
+# map.
 #
-# ## Third test: take away what it points at
+# ### The third test with other fills
 #
-# If a map ranks the pixels by what they contribute, then erasing its first pixels should lower the
-# probability of the class quickly (*deletion*), and showing only its first pixels should raise it quickly
-# (*insertion*; Petsiuk et al. 2018). We summarise each curve by its mean, which should be small for
-# deletion and large for insertion. There are two controls: a random order, and an order that knows no
-# network, darkest ink first. All maps are ranked with their sign, and saliency and the size of integrated
-# gradients are there to show what it costs to drop it. Erased pixels become blank, the baseline of
-# integrated gradients, which gives that method an advantage; we come back to this.
-
-
-# %%
-def keep_first(x, order, n_kept, fill):
-    """Images x (B, ...) with the n_kept pixels that come first in order (B, D), all others set to fill."""
-    mask = torch.zeros(order.shape, dtype=x.dtype).scatter_(1, order[:, :n_kept], 1.0)  # (B, D)
-    mask = mask.view_as(x)  # (B, D) -> (B, ...)
-    return x * mask + fill * (1 - mask)
-
-
-def deletion_insertion(model, x, y, ranking, fill=0.0, n_points=15):
-    """Mean probability of classes y (B,) as x (B, ...) is erased, and as it is shown: two (n_points,).
-
-    ranking: shaped as x, the highest first; fill: the value of an erased pixel.
-    Raises ValueError if ranking has another shape than x.
-    """
-    if ranking.shape != x.shape:
-        raise ValueError(f"the ranking has shape {tuple(ranking.shape)} but the images {tuple(x.shape)}")
-    order = ranking.flatten(1).argsort(dim=1, descending=True, stable=True)  # (B, ...) -> (B, D)
-    n_pixels = order.shape[1]
-    deletion = []
-    insertion = []
-    for share in np.linspace(0, 1, n_points):
-        n_first = round(share * n_pixels)
-        erased = keep_first(x, order.flip(1), n_pixels - n_first, fill)  # the last ones stay
-        shown = keep_first(x, order, n_first, fill)
-        for curve, changed in ((deletion, erased), (insertion, shown)):
-            with torch.no_grad():
-                p = model(changed).softmax(dim=1).gather(1, y[:, None])  # (B, K) -> (B, 1)
-            curve.append(p.mean().item())
-    return np.array(deletion), np.array(insertion)
-
-
-torch.manual_seed(0)
-rankings_of = []  # for each network: {name: a map shaped as the images}
-for signed in maps_of:
-    unsigned = {"saliency": signed["gradient"].abs(), "size of integrated": signed["integrated"].abs()}
-    rankings_of.append(signed | unsigned | {"darkest ink": images, "random": torch.rand_like(images)})
-curves = {}  # name -> the two curves of each network
-for model, rankings in zip(networks, rankings_of):
-    for name, ranking in rankings.items():
-        curves.setdefault(name, []).append(deletion_insertion(model, images, labels, ranking))
-curves = {name: np.array(values) for name, values in curves.items()}  # each (4, 2, 15)
-areas = {name: values.mean(axis=2) for name, values in curves.items()}  # (4, 2, 15) -> (4, 2)
-print(f"{'mean, and range over 4':24s}{'deletion':>20s}{'insertion':>20s}")
-for name, values in areas.items():
-    low, high, mean = values.min(axis=0), values.max(axis=0), values.mean(axis=0)
-    cells = [f"{mean[side]:.2f} ({low[side]:.2f}-{high[side]:.2f})" for side in (0, 1)]
-    print(f"{name:24s}" + "".join(f"{cell:>20s}" for cell in cells))
-
-# %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-percents = np.linspace(0, 100, curves["random"].shape[2])
-for ax, side, title in ((left, 0, "Deletion: lower is better"), (right, 1, "Insertion: higher is better")):
-    for name, style in zip(
-        ("gradient", "integrated", "saliency", "darkest ink", "random"), ("-", "--", "-.", ":", "s-")
-    ):
-        ax.plot(percents, curves[name][:, side].mean(axis=0), style, label=name, markersize=4)
-    ax.set(xlabel="pixels taken, first in the order (%)", title=title, ylim=(0, 1.02))
-left.set(ylabel="probability of the class")
-right.legend(loc="lower right")
-fig.suptitle("Pixels erased, or shown alone, in five orders (mean of four networks)")
-plt.show()
-
-# %% [markdown]
-# On all four networks the signed maps are far better than both controls, and a single signed gradient
-# comes close to integrated gradients with their twenty. Saliency is the same gradient without its sign,
-# and it does worse than taking the darkest ink, a control that has never seen a network. So a
-# large part of what distinguishes these methods here is whether they keep the sign, and a comparison
-# that takes one method by sign and another by size compares that and nothing else.
-#
-# The test has a catch of its own. Erased images are unlike any image that the network was trained on, and
-# the fill is a choice. What happens to the same rankings if an erased pixel becomes the mean grey of the
-# images, or ink?
+# In the core an erased pixel became blank, which is also the baseline of integrated gradients. What
+# happens to the same rankings if it becomes the mean grey of the images, or ink?
 
 # %%
 FILLS = {"blank": 0.0, "mean": images.mean().item(), "ink": 1.0}
@@ -541,41 +576,6 @@ for name, values in by_fill.items():
 # Integrated gradients from a baseline of ink (the last row) ask the question that fits this fill, and do
 # well there. Every attribution answers "compared with what?", and so does every test of it.
 #
-# ## The claims, checked
-#
-# These asserts hold for the lesson as it stands. If you change an experiment, the one that fails names
-# the claim that no longer holds.
-
-# %%
-gain = gained.mean().item()
-assert missing["integrated, 1"] > 4 * missing["integrated, 4"], "four times the steps, a far smaller error"
-assert missing["integrated, 4"] > 4 * missing["integrated, 64"], "more steps, a smaller error"
-assert missing["integrated, 16"] < 0.05 * gain, "about twenty steps are enough here"
-assert missing["integrated, 256"] < 0.005 * gain, "with 256 steps the sum is what the logit has gained"
-assert missing["gradient × input"] > 0.3 * gain, "gradient times input misses a large part"
-for name in METHODS:
-    assert np.abs(compared[name]).max() < 0.3, f"signed maps change completely with the weights: {name}"
-assert np.min(compared["size of integrated"]) > 0.7, "the size of integrated gradients keeps its order"
-assert np.min(with_image["size of integrated"]) > 0.7, "because it mostly shows the image"
-assert np.max(compared["size of gradient"]) < 0.3, "the size of the gradient does change with the weights"
-assert same["guided"].min() > 0.7, "guided backpropagation hardly notices the redrawn last layer"
-assert same["Grad-CAM"].mean() < 0.6, "Grad-CAM becomes another map"
-for name in METHODS:
-    assert (areas[name] - areas["darkest ink"])[:, 0].max() < -0.05, f"signed, better than the ink: {name}"
-    assert (areas[name] - areas["darkest ink"])[:, 1].min() > 0.05, f"signed, better than the ink: {name}"
-assert (areas["saliency"] - areas["darkest ink"])[:, 0].min() > 0.03, "without its sign, worse than the ink"
-assert (areas["saliency"] - areas["darkest ink"])[:, 1].max() < -0.03, "without its sign, worse than the ink"
-assert (areas["gradient"] - areas["integrated"])[:, 0].max() < 0.1, "one signed gradient comes close"
-assert (by_fill["integrated"] - by_fill["random"])[:, 2].min() > 0.1, "erased to ink, worse than random"
-assert (by_fill["integrated, ink"] - by_fill["random"])[:, 2].max() < -0.1, (
-    "from a baseline of ink it is better than random"
-)
-
-# %% [markdown]
-# ## Going further
-#
-# One calculation, for those who wonder what averaging over noise does. Nothing later needs it.
-#
 # ### What SmoothGrad computes
 #
 # The gradient of a single ReLU at $x$ is one or zero. With noise of spread $\sigma$ it is one as often as
@@ -593,6 +593,14 @@ softened = smooth_grad(relu, points, classes, n_samples=4, spread=0.15).mean().i
 expected = torch.distributions.Normal(0.0, 1.0).cdf(torch.tensor(1.0)).item()
 print(f"SmoothGrad of ReLU at one spread: {softened:.4f}, computed {expected:.4f}")
 standard_error = (expected * (1 - expected) / (4 * n_copies)) ** 0.5
+
+# %%
+assert same["guided"].min() > 0.7, "guided backpropagation hardly notices the redrawn last layer"
+assert same["Grad-CAM"].mean() < 0.6, "Grad-CAM becomes another map"
+assert (by_fill["integrated"] - by_fill["random"])[:, 2].min() > 0.1, "erased to ink, worse than random"
+assert (by_fill["integrated, ink"] - by_fill["random"])[:, 2].max() < -0.1, (
+    "from a baseline of ink it is better than random"
+)
 assert abs(softened - expected) < 4 * standard_error, "SmoothGrad of a ReLU is a share of the normal curve"
 
 # %% [markdown]

@@ -195,13 +195,17 @@ orders = {
 }
 for name, order in orders.items():
     print(f"{name:20s}" + " < ".join(order))
+pace = {name: percentile(clock[name], 50) / multiply_adds[name] for name in MEASURED}
+times_as_long = pace["MobileNetV2"] / pace["ResNet-18"]
+print(f"a multiply-add takes {times_as_long:.1f} times as long in MobileNetV2 as in ResNet-18")
 
 # %% [markdown]
 # The orders by parameters and by work already differ: AlexNet has the most parameters, ResNet-18 the most
-# work. The time makes a third order, and it is one of this machine. Where we measured it (one thread of a
-# server's CPU, a GPU would differ), MobileNetV2 took about three times as long per multiply-add as
-# ResNet-18, so a good part of its advantage on paper was lost. With eleven calls we print the slowest and
-# no percentile. Why does a multiply-add not always cost the same?
+# work. The time has an order of its own, and it is the order on this machine, which another one, or a
+# GPU, need not share. MobileNetV2 does a sixth of ResNet-18's work. How much of that advantage on paper
+# is lost is said in the last line: all of it if a multiply-add took six times as long, none if it took
+# the same time. (With eleven calls we print the slowest and no percentile.) Why does a multiply-add not
+# always cost the same?
 #
 # ## Why: operations per byte
 #
@@ -210,36 +214,12 @@ for name, order in orders.items():
 # per second. A depthwise $3 \times 3$ reads each number of its map and writes one, eight bytes, for
 # nine multiply-adds, so $I = 18 / 8 = 2.25$. A linear layer for one image reads each weight, four
 # bytes, for one multiply-add, so $I = 0.5$. A full $3 \times 3$ with 96 channels uses each number that
-# it reads 96 times as often as the depthwise one. How fast do they run? Since we compare with a limit,
-# we take the best of several calls here.
+# it reads 96 times as often as the depthwise one. How fast do they run, and how close do they come to
+# their limits? For $P$ we time the product of two large square matrices, and for $B$ a copy of an array
+# that is larger than most caches. Since these are limits, we take the best of several calls here.
+
 
 # %%
-layers = {
-    "3 × 3": (nn.Conv2d(96, 96, 3, padding=1, bias=False), (1, 96, 56, 56)),
-    "1 × 1": (nn.Conv2d(96, 96, 1, bias=False), (1, 96, 56, 56)),
-    "depthwise": (nn.Conv2d(96, 96, 3, padding=1, groups=96, bias=False), (1, 96, 56, 56)),
-    "linear": (nn.Linear(4096, 4096, bias=False), (1, 4096)),
-}
-intensity = {}
-rate = {}
-for name, (layer, shape) in layers.items():
-    layer = layer.to(device)
-    inputs = torch.randn(shape).to(device)
-    with torch.no_grad():
-        out = layer(inputs)
-    operations = 2 * out.numel() * layer.weight[0].numel()
-    n_bytes = 4 * (inputs.numel() + layer.weight.numel() + out.numel())
-    intensity[name] = operations / n_bytes
-    rate[name] = operations / min(latencies(layer, inputs, n=15)[1])  # the best of 15 calls
-    print(f"{name:20s}{intensity[name]:8.2f} operations per byte{rate[name] / 1e9:12.1f} · 10⁹ per second")
-
-n_rows = 512 if device == cpu else 4096
-square = nn.Linear(n_rows, n_rows, bias=False, device=device)
-rows = torch.randn(n_rows, n_rows, device=device)
-peak = 2 * n_rows**3 / min(latencies(square, rows, n=9)[1])
-source = torch.randn(2**23 if device == cpu else 2**26, device=device)  # larger than most caches
-
-
 class Copy(nn.Module):
     """Copies its input into memory that it keeps, as a module so that our stopwatch can time it."""
 
@@ -251,10 +231,42 @@ class Copy(nn.Module):
         return self.target.copy_(x)
 
 
-bandwidth = 2 * 4 * source.numel() / min(latencies(Copy(source), source, n=15)[1])
+n_rows = 512 if device == cpu else 4096
+square = nn.Linear(n_rows, n_rows, bias=False, device=device)
+rows = torch.randn(n_rows, n_rows, device=device)
+peak = 2 * n_rows**3 / min(latencies(square, rows, n=9)[1])
+source = torch.randn(2**23 if device == cpu else 2**26, device=device)
+bandwidth = 2 * 4 * source.numel() / min(latencies(Copy(source), source, n=15)[1])  # read and written
+
+layers = {
+    "3 × 3": (nn.Conv2d(96, 96, 3, padding=1, bias=False), (1, 96, 56, 56)),
+    "1 × 1": (nn.Conv2d(96, 96, 1, bias=False), (1, 96, 56, 56)),
+    "depthwise": (nn.Conv2d(96, 96, 3, padding=1, groups=96, bias=False), (1, 96, 56, 56)),
+    "linear": (nn.Linear(4096, 4096, bias=False), (1, 4096)),
+}
+intensity = {}
+rate = {}
+print(f"{'':20s}{'ops per byte':>14s}{'10⁹ ops/s':>12s}{'limit':>12s}{'reached':>12s}")
+for name, (layer, shape) in layers.items():
+    layer = layer.to(device)
+    inputs = torch.randn(shape).to(device)
+    with torch.no_grad():
+        out = layer(inputs)
+    operations = 2 * out.numel() * layer.weight[0].numel()
+    n_bytes = 4 * (inputs.numel() + layer.weight.numel() + out.numel())
+    intensity[name] = operations / n_bytes
+    rate[name] = operations / min(latencies(layer, inputs, n=15)[1])
+    limit = min(peak, bandwidth * intensity[name])
+    numbers = f"{intensity[name]:14.2f}{rate[name] / 1e9:12.1f}{limit / 1e9:12.1f}{rate[name] / limit:12.0%}"
+    print(f"{name:20s}{numbers}")
+bend = peak / bandwidth
+print(f"the roof bends at {bend:.1f} operations per byte")
+
+# %%
 axis = np.geomspace(0.1, 2000, 200)  # (200,)
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.loglog(axis, np.minimum(peak, bandwidth * axis) / 1e9, "-", color="C1", label="roofline of this machine")
+ax.axvline(bend, color="0.7", linewidth=0.8, zorder=0)
 for name, value in rate.items():
     ax.loglog(intensity[name], value / 1e9, "o", color="C0")
     ax.annotate(name, (intensity[name], value / 1e9), xytext=(7, -12), textcoords="offset points")
@@ -264,12 +276,13 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Read the figure from right to left. The two full convolutions can use a large part of the peak,
-# because they reuse what they read. The depthwise and the linear layer stand under the slanted part,
-# where the memory sets the pace and the multipliers wait, so their multiply-adds are few and dear. (The
-# slanted line is that of a copy, which writes as much as it reads. A layer that mostly reads, or whose
-# map lies in a cache, may stand above it. And each interruption counts, so on a busy machine the points
-# scatter.)
+# The grey line marks the bend. Layers to the right of it are limited by the multipliers, and the full
+# $3 \times 3$ convolution stands farthest to the right, because it uses each number that it reads so
+# often. To the left of the bend the memory sets the pace while the multipliers wait. The depthwise and
+# the linear layer stand farthest to the left, so each of their multiply-adds has to wait the longest.
+# How close a layer came to its limit here is in the last column of the table. (The slanted line is that
+# of a copy, which writes as much as it reads. A layer that mostly reads, or whose map lies in a cache,
+# may stand above it. And on a busy machine the points scatter.)
 #
 # ## Inside one call: the profiler
 #

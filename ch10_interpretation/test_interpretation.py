@@ -13,7 +13,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
     "filters_and_activations": [
         {
             "change": {"argsort()[:3]].tolist()": "argsort(descending=True)[:3]].tolist()"},
-            "prints": "correlation of two patches",
+            "prints": "the three           ",
             "figure": 3,
         },
         {
@@ -98,7 +98,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
         },
     ],
     "model_profiling": [
-        {"change": {"(1, 4096))": "(64, 4096))"}, "prints": "linear                 3", "figure": 2},
+        {"change": {"(1, 4096))": "(64, 4096))"}, "prints": "linear                       3", "figure": 2},
         {
             "change": {
                 'ranges, prof = profile_by_kind(built["MobileNetV2"], x)': "ranges, prof = "

@@ -10,8 +10,8 @@
 # gradient of a loop is needed wherever a program repeats a step that it has learned.
 #
 # **You will build** an RNN in NumPy with its gradients by hand, check them against PyTorch, train a model
-# that invents names, and train on sequences in chunks. **You need** the recurrent cell and padding (11.1),
-# backpropagation by hand (6.4), Adam (7.2) and clipping by norm (7.5).
+# that guesses the next letter of a name, and train on sequences in chunks. **You need** the recurrent cell
+# and padding (11.1), backpropagation by hand (6.4), Adam (7.2) and clipping by norm (7.5).
 
 # %%
 import time
@@ -226,46 +226,6 @@ for ours, theirs in pairs.values():
 # %% [markdown]
 # All differences are rounding.
 #
-# ## Four kinds of task
-#
-# The same layer serves tasks of very different shapes. What differs is where it gets an input and where
-# its state is read, that is, at which steps `grad_outputs` is not zero.
-
-# %%
-KINDS = {  # steps with an input, and steps that are read
-    "many to one": ("1111", "0001"),
-    "many to many": ("1111", "1111"),
-    "one to many": ("1000", "1111"),
-    "read, then write": ("1100", "0011"),
-}
-fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
-plain_arrow = {"arrowstyle": "-|>", "color": "0.4", "shrinkA": 10, "shrinkB": 10}
-fed_back = {**plain_arrow, "linestyle": "--", "color": "C1"}
-for ax, (kind, (fed, read)) in zip(axes, KINDS.items()):
-    for t in range(4):
-        ax.text(t, 1, f"$h_{t + 1}$", ha="center", va="center", bbox=box)
-        if t > 0:
-            ax.annotate("", (t, 1), (t - 1, 1), arrowprops=plain_arrow)
-        if fed[t] == "1":
-            ax.text(t, 0, f"$x_{t + 1}$", ha="center", va="center", color="C0")
-            ax.annotate("", (t, 1), (t, 0), arrowprops=plain_arrow)
-        if read[t] == "1":
-            ax.text(t, 2, f"$y_{t + 1}$", ha="center", va="center", color="C1")
-            ax.annotate("", (t, 2), (t, 1), arrowprops=plain_arrow)
-        if t > 0 and fed[t] == "0" and read[t - 1] == "1":
-            ax.annotate("", (t, 1), (t - 1, 2), arrowprops=fed_back)
-    ax.set(xlim=(-0.5, 3.5), ylim=(-0.3, 2.3), title=kind)
-    ax.axis("off")
-fig.suptitle("Where the layer is fed (below) and where it is read (above)")
-plt.show()
-
-# %% [markdown]
-# _Many to one_ reads only the last state, for example to tell the language of a sentence. _Many to many_
-# reads every state, as in tagging (11.7), or to guess the next letter at each step, which comes now. _One
-# to many_ starts from one input and feeds each output back as the next input (dashed), which is how a
-# model writes. _Read, then write_ takes a whole sequence in and then writes another one, as in
-# translation (12.1).
-#
 # ## A model of names
 #
 # A dot stands before and after each name. The network reads the dot and the letters, and at each step it
@@ -361,10 +321,9 @@ held_out = batch_of(names[n_train:])
 losses = []
 test_losses = {}
 adam_state = {}
-n_clipped = 0
 for step in range(1, N_STEPS + 1):
     loss, grads = loss_and_gradients(p, *batch_of([names[i] for i in batches[step - 1]]))
-    n_clipped += clip(grads, MAX_NORM) > MAX_NORM
+    clip(grads, MAX_NORM)
     adam_step(p, grads, adam_state, step, LEARNING_RATE * (1 - step / (N_STEPS + 1)))
     losses.append(loss)
     if step % 300 == 0:
@@ -378,35 +337,7 @@ np.add.at(counts, (train_x.argmax(axis=2)[real], train_targets[real]), 1)
 log_table = np.log(counts / counts.sum(axis=1, keepdims=True))
 held_out_x, held_out_targets, held_out_weights = held_out
 table_loss = -(held_out_weights * log_table[held_out_x.argmax(axis=2), held_out_targets]).sum()
-print(f"clipped: {n_clipped} of {N_STEPS} steps; the table's loss on held-out names: {table_loss:.4f}")
-
-# %% [markdown]
-# To invent names, the model starts with the dot, and each letter that it draws becomes the next input. Its
-# probabilities are the softmax of the logits.
-
-
-# %%
-def sample(p, n, rng, longest=20):
-    """n names as strings, cut off after `longest` letters."""
-    state = None
-    codes = np.zeros(n, dtype=np.int64)
-    columns = []
-    for _ in range(longest):
-        _, state, _ = rnn_forward(np.eye(27)[codes][:, None], p, state)  # (n, 1, 27) -> (n, H)
-        logits = state @ p["W_out"].T + p["b_out"]  # (n, H) @ (H, 27) -> (n, 27)
-        probs = np.exp(logits - logits.max(axis=1, keepdims=True))
-        cumulative = probs.cumsum(axis=1) / probs.sum(axis=1, keepdims=True)  # (n, 27), the last is 1
-        codes = (rng.random((n, 1)) > cumulative).sum(axis=1).clip(max=26)  # (n,): the first above
-        columns.append(codes)
-    return ["".join(letters[i] for i in row).split(".")[0] for row in np.stack(columns, axis=1)]
-
-
-drawn = sample(p, 1000, rng)
-known = set(names) | {""}
-new_names = [name for name in drawn if name not in known]
-print("untrained:", ", ".join(sample(first_p, 5, rng)))
-print("trained:  ", ", ".join(dict.fromkeys(new_names[:12])))
-print(f"not in the list: {len(new_names)} of {len(drawn)}")
+print(f"the table's loss on held-out names: {table_loss:.4f}")
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 smooth = np.convolve(losses, np.ones(50) / 50, mode="valid")
@@ -419,40 +350,7 @@ plt.show()
 
 # %% [markdown]
 # The held-out loss falls well below the table's, so the network uses more than one letter of the past, and
-# the training loss is only a little lower. With three other splits and starts the gap was as large. The
-# drawn names show it as well. Untrained, the model draws letters at random, and trained, most of what it
-# draws is not in the list but can be pronounced.
-#
-# Was our training the same as PyTorch's? We repeat the first 200 steps with `nn.RNN`, `clip_grad_norm_`
-# and `torch.optim.Adam`, from the same weights with the same batches.
-
-# %%
-layer = copied_rnn(first_p)
-readout = nn.Linear(64, 27, dtype=torch.float64)
-with torch.no_grad():
-    readout.weight.copy_(torch.from_numpy(first_p["W_out"]))
-    readout.bias.copy_(torch.from_numpy(first_p["b_out"]))
-torch_parameters = [*layer.parameters(), *readout.parameters()]
-optimizer = torch.optim.Adam(torch_parameters)
-torch_losses = []
-for step in range(1, 201):
-    x, targets, weights = batch_of([names[i] for i in batches[step - 1]])
-    targets = torch.from_numpy(np.where(weights > 0, targets, -1))  # (B, T)
-    outputs, _ = layer(torch.from_numpy(x))  # (B, T, 27) -> (B, T, H)
-    logits = readout(outputs)  # (B, T, H) @ (H, 27) -> (B, T, 27)
-    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(torch_parameters, MAX_NORM)
-    optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / (N_STEPS + 1))
-    optimizer.step()
-    torch_losses.append(loss.item())
-largest = np.abs(np.array(losses[:200]) - torch_losses).max()
-print(f"largest difference of the losses over {len(torch_losses)} steps: {largest:.1e}")
-assert largest < 1e-9
-
-# %% [markdown]
-# It was.
+# the training loss is only a little lower. With three other splits and starts the gap was as large.
 #
 # ## Long sequences in chunks
 #
@@ -537,22 +435,128 @@ plt.show()
 
 # %%
 assert test_losses[N_STEPS] < table_loss - 0.15, "the RNN is well below a table of letter pairs"
-assert test_losses[N_STEPS] < losses[-1] + 0.3, "held-out and training loss are close"
-assert len(new_names) > 0.7 * len(drawn), "most drawn names are in no list"
-assert n_clipped < N_STEPS / 2, "most steps are shorter than the clipping limit"
+assert test_losses[N_STEPS] < np.mean(losses[-100:]) + 0.1, "the training loss is only a little lower"
 for _, moved in recall_runs[4]:
     assert moved == 0, "with short chunks the weights that read the sign never move"
 for _, moved in recall_runs[9]:
     assert moved > 0.1, "with the whole sequence they move"
 ends = {chunk: np.array([curve[-50:].mean() for curve, _ in runs]) for chunk, runs in recall_runs.items()}
 assert np.sum(ends[9] < 0.05) >= 3, "with the whole sequence most seeds learn the sign"
-assert ends[4].min() > 0.3, "with short chunks much of the loss stays with every seed"
+assert ends[4].min() > 0.6, "with short chunks at least half of the loss stays with every seed"
 
 # %% [markdown]
 # ## Going further
 #
-# Two additions that no later lesson needs: how a truncated gradient differs from the whole one, and a
-# faster form of our loops.
+# The model of names can write, which 11.6 takes up. The other additions are needed by no later lesson.
+#
+# ### Names that nobody has
+#
+# To invent names, the model starts with the dot, and each letter that it draws becomes the next input. Its
+# probabilities are the softmax of the logits.
+
+
+# %%
+def sample(p, n, rng, longest=20):
+    """n names as strings, cut off after `longest` letters."""
+    state = None
+    codes = np.zeros(n, dtype=np.int64)
+    columns = []
+    for _ in range(longest):
+        _, state, _ = rnn_forward(np.eye(27)[codes][:, None], p, state)  # (n, 1, 27) -> (n, H)
+        logits = state @ p["W_out"].T + p["b_out"]  # (n, H) @ (H, 27) -> (n, 27)
+        probs = np.exp(logits - logits.max(axis=1, keepdims=True))
+        cumulative = probs.cumsum(axis=1) / probs.sum(axis=1, keepdims=True)  # (n, 27), the last is 1
+        codes = (rng.random((n, 1)) > cumulative).sum(axis=1).clip(max=26)  # (n,): the first above
+        columns.append(codes)
+    return ["".join(letters[i] for i in row).split(".")[0] for row in np.stack(columns, axis=1)]
+
+
+drawn = sample(p, 1000, rng)
+known = set(names) | {""}
+new_names = [name for name in drawn if name not in known]
+print("untrained:", ", ".join(sample(first_p, 5, rng)))
+print("trained:  ", ", ".join(dict.fromkeys(new_names[:12])))
+print(f"not in the list: {len(new_names)} of {len(drawn)}")
+
+# %% [markdown]
+# Untrained, the model draws letters at random, and trained, most of what it draws is not in the list but
+# can be pronounced.
+#
+# ### The same training in PyTorch
+#
+# Was our training the same as PyTorch's? We repeat the first 200 steps with `nn.RNN`, `clip_grad_norm_`
+# and `torch.optim.Adam`, from the same weights with the same batches.
+
+# %%
+layer = copied_rnn(first_p)
+readout = nn.Linear(64, 27, dtype=torch.float64)
+with torch.no_grad():
+    readout.weight.copy_(torch.from_numpy(first_p["W_out"]))
+    readout.bias.copy_(torch.from_numpy(first_p["b_out"]))
+torch_parameters = [*layer.parameters(), *readout.parameters()]
+optimizer = torch.optim.Adam(torch_parameters)
+torch_losses = []
+n_clipped = 0
+for step in range(1, 201):
+    x, targets, weights = batch_of([names[i] for i in batches[step - 1]])
+    targets = torch.from_numpy(np.where(weights > 0, targets, -1))  # (B, T)
+    outputs, _ = layer(torch.from_numpy(x))  # (B, T, 27) -> (B, T, H)
+    logits = readout(outputs)  # (B, T, H) @ (H, 27) -> (B, T, 27)
+    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
+    optimizer.zero_grad()
+    loss.backward()
+    n_clipped += nn.utils.clip_grad_norm_(torch_parameters, MAX_NORM).item() > MAX_NORM
+    optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / (N_STEPS + 1))
+    optimizer.step()
+    torch_losses.append(loss.item())
+largest = np.abs(np.array(losses[:200]) - torch_losses).max()
+print(f"largest difference of the losses over {len(torch_losses)} steps: {largest:.1e}")
+print(f"clipped steps: {n_clipped}")
+assert largest < 1e-9
+
+# %% [markdown]
+# The losses agree, and some of the steps were clipped, so our gradients, the clipping and Adam are all
+# those of PyTorch.
+#
+# ### Four kinds of task
+#
+# The same layer serves tasks of very different shapes. What differs is where it gets an input and where
+# its state is read, that is, at which steps `grad_outputs` is not zero.
+
+# %%
+KINDS = {  # steps with an input, and steps that are read
+    "many to one": ("1111", "0001"),
+    "many to many": ("1111", "1111"),
+    "one to many": ("1000", "1111"),
+    "read, then write": ("1100", "0011"),
+}
+fig, axes = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
+plain_arrow = {"arrowstyle": "-|>", "color": "0.4", "shrinkA": 10, "shrinkB": 10}
+fed_back = {**plain_arrow, "linestyle": "--", "color": "C1"}
+for ax, (kind, (fed, read)) in zip(axes, KINDS.items()):
+    for t in range(4):
+        ax.text(t, 1, f"$h_{t + 1}$", ha="center", va="center", bbox=box)
+        if t > 0:
+            ax.annotate("", (t, 1), (t - 1, 1), arrowprops=plain_arrow)
+        if fed[t] == "1":
+            ax.text(t, 0, f"$x_{t + 1}$", ha="center", va="center", color="C0")
+            ax.annotate("", (t, 1), (t, 0), arrowprops=plain_arrow)
+        if read[t] == "1":
+            ax.text(t, 2, f"$y_{t + 1}$", ha="center", va="center", color="C1")
+            ax.annotate("", (t, 2), (t, 1), arrowprops=plain_arrow)
+        if t > 0 and fed[t] == "0" and read[t - 1] == "1":
+            ax.annotate("", (t, 1), (t - 1, 2), arrowprops=fed_back)
+    ax.set(xlim=(-0.5, 3.5), ylim=(-0.3, 2.3), title=kind)
+    ax.axis("off")
+fig.suptitle("Where the layer is fed (below) and where it is read (above)")
+plt.show()
+
+# %% [markdown]
+# _Many to one_ reads only the last state, for example to tell the language of a sentence. _Many to many_
+# reads every state, as in tagging (11.7), or to guess the next letter at each step, as our model of names
+# does. _One to many_ starts from one input and feeds each output back as the next input (dashed), which is
+# how the same model writes. _Read, then write_ takes a whole sequence in and then writes another one, as in
+# translation (12.1).
 #
 # ### What truncation changes
 #
@@ -654,12 +658,12 @@ def rnn_backward_fast(grad_outputs, cache):
 
 
 # %%
-def fastest(function, n_runs=5):
-    """The shortest of n_runs times in milliseconds."""
+def fastest(function, *arguments, n_runs=5):
+    """The shortest of n_runs times of function(*arguments), in milliseconds."""
     times = []
     for _ in range(n_runs):
         started = time.perf_counter()
-        function()
+        function(*arguments)
         times.append(1000 * (time.perf_counter() - started))
     return min(times)
 
@@ -686,9 +690,10 @@ for name, forward, backward in (
     ("plain", rnn_forward, rnn_backward),
     ("fast", rnn_forward_fast, rnn_backward_fast),
 ):
-    print(f"{name:8s}forward and backward {fastest(lambda f=forward, b=backward: both_ways(f, b)):7.2f} ms")
+    print(f"{name:8s}forward and backward {fastest(both_ways, forward, backward):7.2f} ms")
 
 # %%
+assert len(new_names) > 0.7 * len(drawn), "most drawn names are in no list"
 errors = list(relative_errors.values())
 assert errors == sorted(errors, reverse=True), "the shorter the chunk, the larger the error of the gradient"
 assert errors[0] > 0.3, "chunks of one letter change the gradient by more than a third"

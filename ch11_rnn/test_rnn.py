@@ -80,7 +80,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
             "prints": "grad b_hh",
             "raises": "Not equal to tolerance",
         },
-        {"change": {"CHUNKS = (4, 9)": "CHUNKS = (8, 9)"}, "prints": "8              ", "figure": 4},
+        {"change": {"CHUNKS = (4, 9)": "CHUNKS = (8, 9)"}, "prints": "8              ", "figure": 3},
         {
             "add": "x, _, _ = batch_of(['elizabeth'])\n"
             "outputs, _, cache = rnn_forward(x, p)\n"
@@ -470,7 +470,7 @@ def test_rnn_names_train_like_pytorch(rnn_and_bptt):
     assert len(rnn_and_bptt.torch_losses) == 200
     np.testing.assert_allclose(rnn_and_bptt.losses[:200], rnn_and_bptt.torch_losses, atol=1e-9)
     assert rnn_and_bptt.test_losses[rnn_and_bptt.N_STEPS] < 2.2 < 2.35 < rnn_and_bptt.table_loss < 2.5
-    assert 1 <= rnn_and_bptt.n_clipped < rnn_and_bptt.N_STEPS // 2
+    assert 1 <= rnn_and_bptt.n_clipped < 200
 
 
 def test_first_letters_follow_the_softmax(rnn_and_bptt):
@@ -825,6 +825,9 @@ def test_gated_units_name_the_wrong_shape(lstm, gru, kind, n_blocks, form):
         _, _, cache = forward(x, p, *states)
         with pytest.raises(ValueError, match=r"\(3, 4, 5\), not \(1, 4, 5\)"):
             getattr(module, f"{kind}_backward")(c[:1], cache)
+    if form == "" and kind == "lstm":
+        with pytest.raises(ValueError, match=r"grad_c must have the shape \(3, 5\), not \(1, 5\)"):
+            module.lstm_backward(c, cache, np.ones((1, 5)))
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
