@@ -193,10 +193,11 @@ def check_guided_gradient(answer):
 # About thirty minutes, from a blank cell. Grad-CAM (10.4) weighs the maps that a layer gives by the mean of
 # their gradients over the places, adds them up over the channels, and keeps what speaks _for_ the class:
 #
-# $$M = \mathrm{ReLU}\Bigl(\sum_c \alpha_c A_c\Bigr), \qquad
-#   \alpha_c = \frac{1}{H'W'} \sum_{i,j} \frac{\partial s}{\partial A_{c,i,j}} .$$
+# $$\alpha_k = \frac1Z \sum_{ij} \frac{\partial s}{\partial A^k_{ij}}, \qquad
+#   \text{map} = \mathrm{ReLU}\Big( \sum_k \alpha_k A^k \Big) .$$
 #
-# `layer` is any layer inside the model that gives maps. The score $s$ is the one before the softmax.
+# `layer` is any layer inside the model that gives maps. The score $s$ is the one before the softmax. The
+# function must also work if the weights are frozen and if the ReLU behind the layer works in place (10.1).
 
 
 # %%
@@ -242,18 +243,24 @@ def check_cam(answer):
             ("the absolute value; negative parts are to be zero", right.abs()),
         ]
         compare(got, right.relu(), slips)
-    frozen = small_network(1, inplace=True).requires_grad_(False)
-    try:
-        got = answer(frozen, frozen[3], image.clone(), 1)
-    except RuntimeError as error:
-        raise AssertionError(f"with frozen weights or ReLUs in place it stops: {error}") from None
     model = small_network(1)
-    maps = model[:4](image[None]).detach().requires_grad_()
+    maps = model[:4](image[None]).detach().requires_grad_()  # (1, C, H', W'), before a ReLU
     (gradient,) = torch.autograd.grad(model[4:](maps)[0, 1], maps)
-    right = (gradient.mean(dim=(2, 3), keepdim=True) * maps.detach().relu()).sum(dim=1)[0].relu()
-    slips = [("a ReLU in place changes the maps after your hook has seen them: keep a copy", right)]
-    kept_too_late = (gradient.mean(dim=(2, 3), keepdim=True) * maps.detach()).sum(dim=1)[0].relu()
-    compare(got, kept_too_late, slips)
+    expected = weighed(gradient, maps.detach()[0]).relu()
+    changed = maps.detach().relu().requires_grad_()  # what a ReLU in place leaves of the maps
+    (later_gradient,) = torch.autograd.grad(model[5:](changed)[0, 1], changed)
+    too_late = "a ReLU in place changes the maps after your hook has seen them: keep a copy"
+    slips = [
+        (too_late, weighed(gradient, changed.detach()[0]).relu()),
+        (too_late, weighed(later_gradient, changed.detach()[0]).relu()),
+    ]
+    for inplace, what in ((False, "with frozen weights"), (True, "with a ReLU in place")):
+        frozen = small_network(1, inplace).requires_grad_(False)
+        try:
+            got = answer(frozen, frozen[3], image.clone(), 1)
+        except RuntimeError as error:
+            raise AssertionError(f"{what} it stops: {error}") from None
+        compare(got, expected, slips)
 
 
 # %% [markdown]
@@ -261,8 +268,8 @@ def check_cam(answer):
 #
 # About fifteen minutes. The straight way from a baseline to the image is cut into `n_steps` equal parts.
 # Average the gradient at the _middle_ of each part and multiply by the whole way. Return the map, and the
-# gap of completeness: the sum of the map minus the difference of the two outputs, which tells whether
-# `n_steps` was enough (10.5).
+# gap of completeness: the sum of the map minus the difference of the two outputs, that at the image minus
+# that at the baseline. It tells whether `n_steps` was enough (10.5).
 
 
 # %%
@@ -272,6 +279,11 @@ def integrated(f, image, baseline, n_steps):
 
 
 # %%
+def number(gap):
+    """The gap as a number, even if it is a tensor that records its history."""
+    return torch.as_tensor(gap).detach().item()
+
+
 @exercise
 def check_integrated(answer):
     def f(x):
@@ -306,9 +318,11 @@ def check_integrated(answer):
         ("the gap: that is the sum of the map alone", path(middles).sum().item()),
         ("the gap: the output at the baseline is left out", right - f(baseline[None]).item()),
     ]
-    compare(float(gap), right, slips)
-    _, gap = answer(f, image, baseline, 200)
-    assert abs(float(gap)) < 1e-3, f"with 200 steps the gap should be tiny, it is {float(gap):.2g}"
+    compare(number(gap), right, slips)
+    _, gap = answer(f, image.clone(), baseline.clone(), 200)
+    assert abs(number(gap)) < 1e-3, f"with 200 steps the gap should be tiny, it is {number(gap):.2g}"
+    upright, _ = answer(lambda x: f(x.flatten(1)), image.reshape(1, 3, 1), baseline.reshape(1, 3, 1), 8)
+    compare(upright, path(middles).reshape(1, 3, 1))
 
 
 # %% [markdown]

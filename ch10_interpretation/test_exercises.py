@@ -48,8 +48,9 @@ def camera(
     total=torch.sum,
     leave=False,
     fresh=True,
+    record=False,
 ):
-    """An answer to exercise 2."""
+    """An answer to exercise 2; fresh: the hook begins a graph; record: the image begins one."""
 
     def answer(model, layer, image, class_index):
         kept = []
@@ -60,7 +61,7 @@ def camera(
             return maps.clone() if fresh else None
 
         handle = layer.register_forward_hook(hook)
-        score = of(model(image[None])[0], class_index)
+        score = of(model(image[None].clone().requires_grad_(record))[0], class_index)
         (gradient,) = torch.autograd.grad(score, kept[0])
         if not leave:
             handle.remove()
@@ -72,6 +73,22 @@ def camera(
     return answer
 
 
+def by_tensor_hook(model, layer, image, class_index):
+    """An answer to exercise 2 that keeps the maps themselves and catches their gradient."""
+    kept = {}
+
+    def hook(layer, inputs, output):
+        kept["maps"] = output
+        output.register_hook(lambda gradient: kept.update(gradient=gradient))
+
+    handle = layer.register_forward_hook(hook)
+    leaf = image.clone().requires_grad_()
+    torch.autograd.grad(model(leaf[None])[0, class_index], leaf)
+    handle.remove()
+    alpha = kept["gradient"].mean(dim=(2, 3), keepdim=True)
+    return (alpha * kept["maps"]).sum(dim=1)[0].relu()
+
+
 # 3
 
 
@@ -80,13 +97,15 @@ def path(
     factor="way",
     scale=lambda n: 1.0,
     gap=lambda total, f1, f0: total - f1 + f0,
+    flat=False,
 ):
-    """An answer to exercise 3."""
+    """An answer to exercise 3; flat: it knows images of one axis alone."""
 
     def answer(f, image, baseline, n_steps):
         way = image - baseline
         shares = torch.from_numpy(points(n_steps)).double()
-        x = (baseline + shares[:, None] * way).requires_grad_()
+        shares = shares[:, None] if flat else shares.reshape(-1, *[1] * image.ndim)
+        x = (baseline + shares * way).requires_grad_()
         mean = torch.autograd.grad(f(x).sum(), x)[0].mean(dim=0)
         result = scale(n_steps) * mean * {"way": way, "image": image, "none": 1.0}[factor]
         with torch.no_grad():
@@ -229,7 +248,9 @@ WRONG = {
         (camera(weights=lambda g: g), "take the mean over the places"),
         (camera(total=torch.mean), "a mean over the channels"),
         (camera(leave=True), "hooks are left"),
-        (camera(fresh=False), "with frozen weights or ReLUs in place it stops"),
+        (camera(fresh=False), "with frozen weights it stops"),
+        (camera(fresh=False, record=True), "a ReLU in place changes the maps"),
+        (by_tensor_hook, "a ReLU in place changes the maps"),
     ],
     "integrated": [
         (path(points=lambda n: np.arange(n) / n), "at the parts' beginnings"),
@@ -242,6 +263,7 @@ WRONG = {
         (path(gap=lambda total, f1, f0: f1 - f0 - total), "the gap: the sign"),
         (path(gap=lambda total, f1, f0: total), "the sum of the map alone"),
         (path(gap=lambda total, f1, f0: total - f1), "is left out"),
+        (path(flat=True), "stops with RuntimeError"),
     ],
     "sign_step": [
         (stepped(clamp=False), "pixels leave the range"),
@@ -295,6 +317,15 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_the_solution_is_done(exercises, name):
     assert exercises.verdict_on(name, exercises.solutions[name]) == "done"
+
+
+def test_a_gap_may_record_its_history(exercises):
+    def answer(f, image, baseline, n_steps):
+        image.requires_grad_()
+        result, gap = exercises.solutions["integrated"](f, image.detach(), baseline, n_steps)
+        return result, gap + 0 * image.sum()
+
+    assert exercises.verdict_on("integrated", answer) == "done"
 
 
 @pytest.mark.parametrize("name", WRONG)
