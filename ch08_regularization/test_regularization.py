@@ -532,8 +532,45 @@ def test_a_batch_of_one_raises_in_training_and_not_in_eval(batch_norm, kind, sha
     np.testing.assert_allclose(layer.forward(np.ones(shape)), np.ones(shape), rtol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(2, 1), (7, 5)])
+@pytest.mark.parametrize("eps, momentum", [(1e-5, 0.1), (1e-2, 0.4)])
+def test_torch_batch_norm_matches_the_library(batch_norm, shape, eps, momentum):
+    torch.manual_seed(0)
+    ours = batch_norm.TorchBatchNorm(shape[1], eps=eps, momentum=momentum).double()
+    theirs = nn.BatchNorm1d(shape[1], eps=eps, momentum=momentum).double()
+    nn.init.normal_(theirs.weight)
+    nn.init.normal_(theirs.bias)
+    missing, unexpected = ours.load_state_dict(theirs.state_dict(), strict=False)
+    assert missing == [] and unexpected == ["num_batches_tracked"]
+    for step in range(8):
+        x = torch.randn(shape, dtype=torch.float64) * 3 + 2
+        grad_out = torch.randn(shape, dtype=torch.float64)
+        results = []
+        for layer in (ours.train(step < 6), theirs.train(step < 6)):
+            inputs = x.clone().requires_grad_()
+            out = layer(inputs)
+            grads = torch.autograd.grad(out, (inputs, layer.weight, layer.bias), grad_out)
+            results.append((out, *grads, layer.running_mean, layer.running_var))
+        for mine, judge in zip(*results, strict=True):
+            torch.testing.assert_close(mine, judge, rtol=1e-8, atol=1e-9)
+    assert not ours.running_var.requires_grad
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_torch_batch_norm_refuses_a_batch_of_one_and_keeps_its_statistics(batch_norm, n):
+    layer = batch_norm.TorchBatchNorm(3)
+    with pytest.raises(ValueError, match="two examples or more"):
+        layer(torch.ones(n, 3))
+    assert layer.running_mean.tolist() == [0, 0, 0] and layer.running_var.tolist() == [1, 1, 1]
+    torch.testing.assert_close(layer.eval()(torch.ones(n, 3)), torch.ones(n, 3), rtol=1e-4, atol=0)
+    for shape in ((4, 2), (4, 1), (3,), (2, 3, 4)):
+        with pytest.raises(ValueError, match="expected \\(N, 3\\)"):
+            layer(torch.ones(shape))
+
+
 def test_deep_network_has_its_depth_and_its_norms(batch_norm):
-    model = batch_norm.deep_network("batch norm", depth=4, width=6)
+    model = batch_norm.deep_network(nn.BatchNorm1d, n_in=5, depth=4, width=6)
+    assert model[0].in_features == 5
     assert [type(layer).__name__ for layer in model] == ["Linear", "BatchNorm1d", "ReLU"] * 4 + ["Linear"]
     torch.manual_seed(0)
     he = batch_norm.deep_network(None, he=True, depth=3, width=400)
@@ -561,7 +598,7 @@ def test_grouped_batch_norm_normalizes_every_ten(batch_norm):
     layer = batch_norm.GroupedBatchNorm(4)
     for part in layer(x).split(10):
         torch.testing.assert_close(part.mean(dim=0), torch.zeros(4), rtol=0, atol=1e-6)
-    expected = nn.BatchNorm1d(4)
+    expected = nn.BatchNorm1d(4, momentum=0.01)
     for part in x.split(10):
         expected(part)
     torch.testing.assert_close(layer.eval()(x), expected.eval()(x))
@@ -573,18 +610,6 @@ def test_accuracy_counts_in_eval_mode(batch_norm):
     assert batch_norm.accuracy(model, scores, torch.tensor([0, 1, 2, 1])) == 0.75 and not model.training
 
 
-def test_own_statistics_leave_the_model_alone(batch_norm):
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.BatchNorm1d(64), nn.Linear(64, 10)).eval()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    x = batch_norm.valid_x[:50]
-    own = batch_norm.accuracy_with_own_statistics(model, x, batch_norm.valid_y[:50])
-    normalized = F.batch_norm(x, None, None, training=True)
-    right = (model[1](normalized).argmax(dim=1) == batch_norm.valid_y[:50]).float().mean().item()
-    assert own == pytest.approx(right) and not model.training
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-
-
 def test_movement_measures_in_spreads(batch_norm):
     mean = np.array([[0.0, 0.0], [1.0, -1.0], [0.0, 0.0], [1.0, -1.0]])
     steps, whole = batch_norm.movement({"mean": mean, "spread": np.full((4, 2), 2.0)})
@@ -593,18 +618,11 @@ def test_movement_measures_in_spreads(batch_norm):
 
 def test_batch_norm_trains_what_does_not_train_without(batch_norm):
     found = {}
-    for norm in (None, "batch norm"):
+    for norm in (None, nn.BatchNorm1d):
         model, losses, received = batch_norm.train(norm, 0.1, seed=20, n_steps=40)
         assert losses.shape == (40,) and received["mean"].shape == (40, 64)
         found[norm] = losses[-5:].mean()
-    assert found[None] > 2.2 and found["batch norm"] < 1.5
-
-
-def test_a_walk_of_no_length_changes_nothing(batch_norm, monkeypatch):
-    monkeypatch.setattr(batch_norm, "DISTANCES", np.array([0.0]))
-    rows = batch_norm.losses_along_the_gradient("batch norm", 0, n_steps=6)
-    assert rows.shape == (2, 1)
-    np.testing.assert_allclose(rows, 1, rtol=1e-6)
+    assert found[None] > 2.2 and found[nn.BatchNorm1d] < 1.5
 
 
 @pytest.mark.parametrize("n_in, n_out", [(1, 1), (5, 3)])
@@ -1104,7 +1122,9 @@ def test_recipe_training_repeats_and_decays_matrices_only(recipe):
     short = {**recipe.PLAIN, "n_epochs": 2}
     (first, history), (second, _) = (recipe.train(short, 3) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
-    assert history.shape == (2, 4) and history[-1, 0] < 2 and 0.3 < history[-1, 3] < 1
+    assert history.shape == (1, 5) and history[-1, 0] < 2 and 0.3 < history[-1, 3] < 1
+    assert recipe.histories["nothing"][0, :, 4].tolist() == list(range(5, 81, 5))
+    assert recipe.train({**short, "n_epochs": 6}, 3)[1][:, 4].tolist() == [5, 6]
     decayed, _ = recipe.train({**short, "weight_decay": 20.0}, 3)
     assert decayed[1].weight.norm() < 0.8 * first[1].weight.norm()
     assert decayed[1].bias.norm() > 0.5 * first[1].bias.norm()
@@ -1120,6 +1140,35 @@ def test_recipe_keeps_what_its_rule_says(recipe):
         assert recipe.decisions[name] == (gains.mean() >= recipe.SMALLEST_GAIN)
         kept = name if recipe.decisions[name] else kept
     assert kept == recipe.kept_name and len(recipe.decisions) == 6
+
+
+# numbers of every kind
+
+
+WHOLE_X, WHOLE_Y = (np.random.default_rng(0).integers(0, 5, s).astype(float) for s in [(4, 3), (4,)])
+GAIN = [1.0, 2, 0]
+PIXELS = np.random.default_rng(1).integers(0, 5, (3, 4, 5)).astype(float)
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays",
+    [
+        ("dropout", lambda m, x: m.dropout_forward(x, 0.5, True, np.random.default_rng(0))[0], [WHOLE_X]),
+        ("dropout", lambda m, x: m.log_softmax(x), [WHOLE_X]),
+        ("weight_decay", lambda m, w: m.l2_penalty([w], 0.1), [WHOLE_X]),
+        ("weight_decay", lambda m, w, g: m.decayed_step(w, g, 0.1, 0.5), [WHOLE_X, WHOLE_X]),
+        ("weight_decay", lambda m, x, y: m.ridge(x, y, 0.1), [WHOLE_X, WHOLE_Y]),
+        ("weight_decay", lambda m, w: m.soft_threshold(w, 1.5), [WHOLE_X]),
+        ("layer_norm", lambda m, x: m.standardise(x, 1)[0], [WHOLE_X]),
+        ("layer_norm", lambda m, x, g: m.layer_norm(x, g, g)[0], [WHOLE_X, GAIN]),
+        ("layer_norm", lambda m, x, g: m.layer_norm_backward(x, m.layer_norm(x, g, g)[1]), [WHOLE_X, GAIN]),
+        ("layer_norm", lambda m, x: m.rms_norm(x, 1), [WHOLE_X]),
+    ],
+)
+def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays):
+    """Also whole numbers and arrays that lie apart in memory."""
+    m = lesson(stem)
+    any_numbers(lambda *a: call(m, *a), *arrays, float32=call.__code__.co_names[0] != "ridge")
 
 
 # benchmarks

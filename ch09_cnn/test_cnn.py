@@ -1341,6 +1341,62 @@ def test_the_resnet_reaches_a_useful_accuracy(resnet):
     assert resnet.history[-1, 0] < 0.6 * resnet.history[0, 0]
 
 
+# numbers of every kind
+
+
+WHOLE_MAPS, FILTERS, LAST_FILTERS, OUT = (
+    np.random.default_rng(0).integers(0, 5, s).astype(float)
+    for s in [(2, 3, 5, 7), (4, 3, 3, 3), (4, 7, 3, 3), (2, 4, 3, 4)]
+)
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays, batch",
+    [
+        ("convolution", lambda m, x, w: m.filter_image(x[0, 0], w[0, 0]), [WHOLE_MAPS, FILTERS], ()),
+        (
+            "convolution",
+            lambda m, x, w: m.conv2d_loops(x, w, stride=2, padding=1),
+            [WHOLE_MAPS, FILTERS],
+            (0,),
+        ),
+        ("convolution", lambda m, x, w: m.conv2d(x, w, stride=2, padding=1), [WHOLE_MAPS, FILTERS], (0,)),
+        (
+            "convolution_backward",
+            lambda m, x, w: m.conv2d(x, w, stride=2, padding=1),
+            [WHOLE_MAPS, FILTERS],
+            (0,),
+        ),
+        (
+            "convolution_backward",
+            lambda m, g, x, w: m.conv2d_backward(g, x, w, stride=2, padding=1),
+            [OUT, WHOLE_MAPS, FILTERS],
+            (0, 1),
+        ),
+        (
+            "convolution_backward",
+            lambda m, g, w: m.transposed_conv2d(g, w, stride=2, padding=1),
+            [OUT, FILTERS],
+            (0,),
+        ),
+        ("convolution_backward", lambda m, x, w: m.conv2d_last(x, w), [WHOLE_MAPS, LAST_FILTERS], (0,)),
+        ("pooling", lambda m, x: m.max_pool2d(x, 3, 2, 1), [WHOLE_MAPS], (0,)),
+        ("pooling", lambda m, x: m.avg_pool2d(x, 3, 2, 1), [WHOLE_MAPS], (0,)),
+        ("pooling", lambda m, g: m.avg_pool2d_backward(g, (2, 4, 6, 8), 2), [OUT], ()),
+        (
+            "pooling",
+            lambda m, g, x: m.max_pool2d_backward(g[:, :3], m.max_pool2d(x, 3, 2, 1)[1], x.shape, 3, 2, 1),
+            [OUT, WHOLE_MAPS],
+            (0, 1),
+        ),
+    ],
+)
+def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays, batch):
+    """Also whole numbers, bytes, arrays that lie apart in memory, one image and none."""
+    m = lesson(stem)
+    any_numbers(lambda *a: call(m, *a), *arrays, batch=batch, bytes_too=True)
+
+
 # benchmarks
 
 

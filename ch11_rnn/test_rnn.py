@@ -13,11 +13,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
     "sequence_tagging": [
         {"change": {"(mixed, longest=80)": "(mixed, longest=20)"}, "figure": 1, "prints": "GRU forward"},
         {
-            "change": {
-                "(RecurrentTagger, {}),\n}\ntaggers": "(RecurrentTagger, {}),\n    "
-                '"GRU both ways": (RecurrentTagger, {"both": True}),\n}\ntaggers'
-            },
-            "figure": 1,
+            "change": {"N_CAPITAL_PARAGRAPHS = 1300": "N_CAPITAL_PARAGRAPHS = 400"},
             "prints": "GRU both ways",
         },
         {
@@ -121,7 +117,7 @@ print("without an output gate as with open ones")""",
         },
     ],
     "gru": [
-        {"change": {"n_lags = 2": "n_lags = 9"}, "prints": "AR  ", "figure": 4},
+        {"change": {"for _ in range(150)": "for _ in range(400)"}, "prints": "GRU, seed 2", "figure": 4},
         {"change": {'"GRU": (nn.GRU, 37, 800)': '"GRU": (nn.GRU, 32, 800)'}, "figure": 2},
         {
             "add": """def minimal_forward(x, p):
@@ -155,7 +151,7 @@ print("without a reset gate as with open ones")""",
             "prints": "4-gram                     2.4",
             "figure": 1,
         },
-        {"change": {'"a\\n", 1500, 0.5,': '"a\\n", 1500, 2.0,'}, "prints": "in the list"},
+        {"change": {"COOLER = 0.5": "COOLER = 2.0"}, "prints": "LSTM at 2 "},
         {
             "add": """def propose(prompt):
     with torch.no_grad():
@@ -998,14 +994,24 @@ def test_ar2_is_the_least_squares_fit(gru):
     spots, n_train = gru.spots, int((gru.years <= 1920).sum())
     rows = np.array([[spots[i - 2], spots[i - 1], 1] for i in range(20, n_train)])
     expected = np.linalg.lstsq(rows, spots[20:n_train], rcond=None)[0]
-    np.testing.assert_allclose(gru.coefficients, expected, rtol=1e-8)
     i = n_train + 5
     forecast = expected @ [spots[i - 2], spots[i - 1], 1]
-    np.testing.assert_allclose(gru.forecasts["AR"][i - 20], forecast, rtol=1e-8)
+    np.testing.assert_allclose(gru.forecasts["AR(2)"][i - 20], forecast, rtol=1e-8)
+
+
+def test_the_lags_are_chosen_before_1921(gru):
+    """Later years change neither the choice nor its errors."""
+    lags = {}
+    for n_lags in range(1, 21):
+        rows = np.array([[*gru.spots[i - n_lags : i], 1] for i in range(20, 221)])  # the years 1720 to 1920
+        weights = np.linalg.lstsq(rows[:161], gru.spots[20:181], rcond=None)[0]  # fitted up to 1880
+        lags[n_lags] = 100 * np.sqrt(np.mean((rows[161:] @ weights - gru.spots[181:221]) ** 2))
+    assert gru.best_lags == min(lags, key=lags.get) and 2 < gru.best_lags < 20
+    np.testing.assert_allclose(list(gru.choice_errors.values()), list(lags.values()), rtol=1e-6)
 
 
 def test_ar2_and_gru_beat_persistence_on_sunspots(gru):
-    assert len(gru.test_errors) == 5
+    assert len(gru.test_errors) == 6
     rivals = {name: error for name, error in gru.test_errors.items() if name != "persistence"}
     assert all(5 < error < 0.9 * gru.test_errors["persistence"] for error in rivals.values())
 
@@ -1207,6 +1213,8 @@ def test_writing_by_counting_copies_what_followed(text_generation):
     assert 0.35 < after.count("c") / len(after) < 0.65  # both continuations, about as often
     with pytest.raises(ValueError, match="nothing follows 'cd'"):
         text_generation.write_by_counting(source, "cd", 1, 3, np.random.default_rng(0))
+    alone = text_generation.write_by_counting(source, "a", 300, 1, np.random.default_rng(0))  # no context
+    assert len(alone) == 301 and 80 < alone[1:].count("a") < 120
 
 
 def test_correlations_match_numpy(text_generation):
@@ -1399,6 +1407,51 @@ def test_a_state_beats_the_window_where_it_should(sequence_tagging):
     assert max(f1["window"]) < sequence_tagging.word_scores[2] < min(f1["GRU both ways"])
     assert max(f1["window"]) < min(f1["GRU forward"]) and max(f1["GRU forward"]) < min(f1["GRU both ways"])
     assert min(map(len, f1.values())) == 3
+
+
+# numbers of every kind
+
+
+WORDS, OUTER = (np.random.default_rng(0).integers(-2, 3, s).astype(float) for s in [(3, 4, 2), (3, 4, 5)])
+CELLS = {"rnn": ("rnn_and_bptt", 1), "gru": ("gru", 3), "lstm": ("lstm", 4)}
+
+
+@pytest.mark.parametrize("form", ["", "_fast"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_cells_take_any_numbers(lesson, any_numbers, cell, form):
+    """Forward and backward: also whole numbers, arrays that lie apart in memory, one sequence and none."""
+    stem, n_blocks = CELLS[cell]
+    m, rng = lesson(stem), np.random.default_rng(1)
+    shapes = {
+        "W_ih": (5 * n_blocks, 2),
+        "W_hh": (5 * n_blocks, 5),
+        "b_ih": (5 * n_blocks,),
+        "b_hh": (5 * n_blocks,),
+    }
+    parameters = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    forward, backward = getattr(m, f"{cell}_forward{form}"), getattr(m, f"{cell}_backward{form}")
+
+    def both_ways(x, grad_outputs):
+        kind = np.result_type(x, np.float32) if x.dtype.kind == "f" else np.float64
+        p = {name: value.astype(kind) for name, value in parameters.items()}
+        outputs, *_, cache = forward(x, p)
+        grad_x, grads, *_ = backward(grad_outputs, cache)
+        return [outputs, grad_x, *(grads[name] for name in shapes)]
+
+    any_numbers(both_ways, WORDS, OUTER, batch=(0, 1))
+
+
+@pytest.mark.parametrize(
+    "stem, call",
+    [
+        ("lstm", lambda m, z: m.sigmoid(z)),
+        ("gru", lambda m, z: m.sigmoid(z)),
+        ("vanishing_gradients", lambda m, z: m.lag_norms(np.eye(4) / 2, z)),
+    ],
+)
+def test_other_functions_take_any_numbers(lesson, any_numbers, stem, call):
+    m = lesson(stem)
+    any_numbers(lambda z: call(m, z), np.abs(WORDS[..., 0]) + 1, float32=stem != "vanishing_gradients")
 
 
 # benchmarks

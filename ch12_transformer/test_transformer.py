@@ -1853,7 +1853,6 @@ PARAMETERS = [np.random.default_rng(1).normal(size=s) for s in [(12, 4), (12,), 
             [QUERY, WEIGHT],
         ),
         ("multi_head_attention", lambda m, x: m.split_heads(x, 2), [QUERY]),
-        ("why_attention", lambda m, x: m.average_by_likeness(x), [QUERY]),
         ("why_attention", lambda m, q, k, v: m.soft_look_up(q, k, v, 2.0), [QUERY[0, 0], KEY[0], VALUE[0]]),
     ],
 )
