@@ -360,7 +360,9 @@ plt.show()
 # A photo is a table of pixels, and each pixel is a vector of three numbers: how much red, green and blue.
 # So a photo has three axes, height, width and channel, and many photos stacked have four. The general
 # name for an array of numbers with any number of axes is tensor. A scalar is a tensor with no axis, a
-# vector one with one axis and a matrix one with two, and the *shape* says how long each axis is.
+# vector one with one axis and a matrix one with two, and the *shape* says how long each axis is. (A photo
+# of your own: a colour JPEG works everywhere in this course. A PNG arrives as numbers from 0 to 1, perhaps
+# with a fourth channel, so take `(255 * photo[..., :3]).astype(np.uint8)` of it.)
 
 # %%
 photo = plt.imread(HERE / "data" / "coffee.jpg")  # (H, W, 3) uint8

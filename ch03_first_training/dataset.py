@@ -94,7 +94,9 @@ for name, values in treated.items():
 # A model needs numbers. The features become a row of a matrix, and the label becomes the position of its
 # name in `SPECIES`. What should the reader do with a row that it does not understand, for instance a
 # species with a spelling mistake? If it skips the row, nobody ever hears of the mistake. So it stops and
-# names the line.
+# names the line. (For a table of your own, give it your columns and classes. A file that Excel has saved is
+# often opened with `encoding="utf-8-sig"`, and where it separates fields by semicolons, `csv.DictReader`
+# takes `delimiter=";"`.)
 
 # %%
 COLUMNS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -104,12 +106,17 @@ SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 def read_penguins(lines, columns, species):
     """Measurements (n, len(columns)) and labels (n,), an index into `species`, from lines of CSV.
 
-    Rows with "NA" in one of the columns are left out. Raises ValueError, naming the line, if a row has
-    too few or too many fields, an unknown species, or a measurement that is not a positive number.
+    Rows with "NA" in one of the columns are left out. Raises ValueError, naming the line, if the header
+    lacks a column, or if a row has too few or too many fields, an unknown species, or a measurement that
+    is not a positive number.
     """
     measurements = []
     labels = []
     reader = csv.DictReader(lines)
+    header = reader.fieldnames or []
+    for name in ("species", *columns):
+        if name not in header:
+            raise ValueError(f"line 1: no column {name!r} in the header {header}")
     for row in reader:
         where = f"line {reader.line_num}"
         if None in row or None in row.values():  # DictReader's marks for too many and too few fields

@@ -193,6 +193,20 @@ def test_reading_names_the_broken_row(dataset, row, fault):
         dataset.read_penguins(lines, ("bill_length_mm", "body_mass_g"), dataset.SPECIES)
 
 
+@pytest.mark.parametrize(
+    "header, says",
+    [
+        ("\ufeff" + HEADER, "no column 'species' in the header"),  # a byte-order mark
+        (HEADER.replace(",", ";"), "no column 'species'"),
+        (HEADER.replace("mass", "weight"), "no column 'body_mass_g'"),
+        ("", "no column 'species' in the header"),
+    ],
+)
+def test_reading_names_what_the_header_lacks(dataset, header, says):
+    with pytest.raises(ValueError, match=f"line 1: {says}"):
+        dataset.read_penguins([header, "Adelie,39.1,3750"], ("body_mass_g",), dataset.SPECIES)
+
+
 def test_reading_keeps_order_and_leaves_out_what_lacks_a_used_column(dataset):
     lines = [HEADER, "Gentoo,46.1,NA", "Adelie,NA,3700", "Chinstrap,0.5,3600"]  # small, and still positive
     measurements, labels = dataset.read_penguins(lines, ("bill_length_mm",), dataset.SPECIES)
