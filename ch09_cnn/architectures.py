@@ -603,10 +603,13 @@ plt.show()
 # in place of ReLU changes the mean by less than the seeds differ among themselves, and so does leaving
 # out dropout. And without augmentation the test accuracy is even higher. Mirrored and shifted images
 # make the task harder, and twenty epochs seem too few to make up for it: the last column says that the
-# network with all four is right on only about four fifths of the images that it was trained on. The
-# right panel shows what augmentation did buy. If the test images are moved by two pixels, the network
-# without it falls to the last place, while the others, which saw shifted images in training, lose little
-# or nothing.
+# network with all four is right on only about four fifths of the images that it was trained on.
+#
+# The right panel shows what augmentation did buy. If the test images are moved by two pixels, the network
+# without it loses about thirteen points, and falls from the first place to about that of the network
+# without batch norm. The others, which saw shifted images in training, lose three points at most. Three
+# other seeds gave the same picture with other numbers: without batch norm five to six points fewer,
+# without augmentation two to three more, and a loss of nine on moved images.
 #
 # This does not contradict the papers. AlexNet had sixty million parameters and ninety epochs, and it
 # measured the gain of ReLU in a network without batch norm. It means that an ingredient has no value of
@@ -645,15 +648,20 @@ for name, values in tried.items():
     assert 0 < np.argmax(values) < len(rates) - 1, f"the best rate is inside the grid: {name}"
 full = tested["all four"]
 assert all(tested["no batch norm"] < full), "without batch norm every seed is worse"
+assert full.mean() - tested["no batch norm"].mean() > 0.02, "by more than two points on average"
 for name in ("tanh for ReLU", "no dropout"):
     assert abs(tested[name].mean() - full.mean()) < np.ptp(full), f"less than the seeds differ: {name}"
 assert tested["no augmentation"].mean() > full.mean(), "without augmentation still images are easier"
 assert 0.7 < fitted["all four"].mean() < 0.9, "with all four the training images are not fitted"
-for name, scores in tested_moved.items():
+lost = {name: tested[name].mean() - scores.mean() for name, scores in tested_moved.items()}
+for name in lost:
     if name != "no augmentation":
-        lost = tested[name].mean() - scores.mean()
-        assert lost < 0.05, f"trained on shifted images it loses little on moved ones: {name}"
-        assert scores.mean() > tested_moved["no augmentation"].mean(), f"and is ahead there: {name}"
+        assert lost[name] < 0.05, f"trained on shifted images it loses little on moved ones: {name}"
+assert lost["no augmentation"] > 0.08, "without augmentation moved images cost around ten points"
+for name in ("all four", "tanh for ReLU", "no dropout"):
+    assert tested_moved[name].mean() > tested_moved["no augmentation"].mean(), (
+        f"ahead on moved images: {name}"
+    )
 
 # %% [markdown]
 # ## Going further

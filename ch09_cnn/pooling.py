@@ -400,7 +400,7 @@ for name in ("wide strided CNN", "wide MLP"):
 #
 # Training follows lesson 4.4. Pixels are standardised (3.1), and since a shift brings in black
 # background, images are moved first and standardised after. The learning rate falls in a straight line
-# to zero (7.3). Each network gets its own best rate out of four, chosen on a thousand validation images
+# to zero (7.3). Each network gets its own best rate out of three, chosen on a thousand validation images
 # (7.7).
 
 
@@ -447,7 +447,7 @@ inputs = standardised(train_images[:n_train])
 labels = train_labels[:n_train]
 valid_images = train_images[n_train:]
 valid_labels = train_labels[n_train:]
-rates = (5e-4, 2e-3, 8e-3, 3.2e-2)
+rates = (2e-3, 8e-3, 3.2e-2)
 best_rate = {}
 tried = {}
 trained = {}  # for each network the models of all seeds
@@ -503,12 +503,15 @@ plt.show()
 # Look at the left end first. On images that are not moved the pooled CNN and the wide strided CNN, which
 # do the same work, are within about a point of each other, so pooling itself gains little there. Both
 # MLPs are behind: the narrow one, with as many parameters as the pooled CNN, by several points, and the
-# wide one, with the same work and thirty times the parameters, by one or two. A convolution finds an edge
-# everywhere with nine shared weights, where an MLP must learn it for each place.
+# wide one, with the same work and thirty times the parameters, by about one, which is no more than the
+# standard error of an accuracy on a thousand images (3.4). A likely reason for the lead at equal
+# parameters is that a convolution finds an edge everywhere with nine shared weights, while an MLP must
+# learn it for each place.
 #
 # Then look at a shift of two pixels. The pooled CNN keeps most of its accuracy, and all others, with
 # equal parameters or equal work, fall well below it. But pooling is no cure: two pools after each other
-# cover windows of four pixels, and at a shift of five no network keeps even half of its accuracy.
+# cover windows of four pixels, and at a shift of five no network keeps even half of its accuracy. All
+# this was the same with three other seeds.
 #
 # ## The claims, checked
 #
@@ -523,6 +526,8 @@ assert changes["global average"] < 0.1, "a global average hardly notices a shift
 for name, values in tried.items():
     assert 0 < np.argmax(values) < len(rates) - 1, f"the best rate is inside the grid: {name}"
 pooled_rows = accuracies["pooled CNN"]  # (seeds, shifts)
+kept = pooled_rows[:, 2].mean() / pooled_rows[:, 0].mean()
+assert kept > 0.75, "moved by two pixels the pooled CNN keeps most of its accuracy"
 for name, rows in accuracies.items():
     if name != "pooled CNN":
         assert min(pooled_rows[:, 2] - rows[:, 2]) > 0, f"moved by two pixels the pooled CNN leads: {name}"
