@@ -417,7 +417,7 @@ ax.axhline(np.log(4), color="0.7", linewidth=0.8, zorder=0, label="guessing amon
 ax.set(
     xlabel="step", ylabel="loss (nats), mean of 10 steps", title="Name the first of nine symbols, four seeds"
 )
-ax.legend()
+ax.legend(loc=(0.5, 0.12))
 plt.show()
 
 # %% [markdown]
