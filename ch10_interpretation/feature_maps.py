@@ -124,7 +124,12 @@ def squared_distances(points):
 
 
 def neighbors(points, k):
-    """Indices of the k nearest other points of each point, nearest first: (n, k)."""
+    """Indices of the k nearest other points of each point, nearest first: (n, k).
+
+    Raises ValueError unless there are k other points.
+    """
+    if k >= len(points):
+        raise ValueError(f"no {k} neighbours among {len(points)} points")
     distances = squared_distances(points)
     np.fill_diagonal(distances, np.inf)
     return np.argsort(distances, axis=1, kind="stable")[:, :k]
@@ -414,9 +419,11 @@ left.legend()
 plt.show()
 
 # %% [markdown]
-# The map keeps the three groups apart and keeps nothing else. On every seed it draws the far group no
-# further away than the near one, and the wide group no wider than the narrow ones. Each point has the
-# same perplexity, whatever the distances around it, so the width is lost before the drawing begins.
+# The map keeps the three groups apart, and neither of the two ratios. On every seed it draws the far
+# group no further away than the near one, and the wide group no wider than the narrow ones. Each point
+# has the same perplexity, whatever the distances around it, so the width is lost before the drawing
+# begins. (On the first seed perplexities of 5 and 50 gave the same. With 100, which is more neighbours
+# than there are in a group, the far group was drawn about twice as far away as the near one.)
 #
 # What one can read from a t-SNE map is that points which lie together are neighbours in the space. The
 # distances between groups and the sizes of groups say little. There is also no formula that puts a new
