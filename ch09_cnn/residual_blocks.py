@@ -325,8 +325,10 @@ plt.show()
 # %% [markdown]
 # Look at the right panel, from left to right. With 6 and 10 layers the two kinds are alike. Then the
 # plain curve rises, for every seed, and with 42 layers a plain network has learned little. The residual
-# curve is flat: 42 layers are as good as 6, and not better. So what the shortcut does here, in networks
-# this narrow and trainings this short, is to undo the harm of depth. It does not turn depth into a gain.
+# curve is flat: 42 layers are as good as 6, and hardly better. So what the shortcut does here, in networks
+# this narrow and trainings this short, is to undo the harm of depth. It does not turn depth into a gain
+# worth the work. (The rates were chosen on seed 0. The other two seeds played no part in that, and they
+# agree.)
 #
 # Three of the best rates lie at an end of the grid. Tried further out on one seed, the plain network of
 # 42 layers was worse at rates of $0.35$ and $0.6$ than at $0.2$, and the residual networks of 10 and 42
@@ -368,9 +370,9 @@ for kind, seed in itertools.product(KINDS, SEEDS):
 # %% [markdown]
 # On the left the plain network's gradients do not vanish on their way back, they grow: near the input
 # they are about two hundred times as large as near the output, because batch norm and ReLU together
-# multiply them by a little more than one in each layer (Yang et al. 2019). A single learning rate cannot
-# be right for all of these layers. In the residual network the first and the last layers differ by a
-# factor of a few only.
+# multiply them by a little more than one in each layer (Yang et al. 2019). A single learning rate can
+# hardly be right for all of these layers. In the residual network the first and the last layers differ
+# by a factor of a few only.
 #
 # On the right, after training, the picture has turned. The growth has gone, and now the first convolution
 # of the plain network gets a gradient that is dozens of times smaller than that of the residual one,
@@ -429,10 +431,11 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Every residual network loses a few hundredths of its knowledge with a typical block, every plain one
-# more than half. The exception is the first block of the residual networks: the signal is built up there,
-# so most paths need it. The picture fits the idea of many short paths. It would also fit if most residual
-# branches were small, which Veit and his colleagues give as a part of the explanation.
+# Every residual network loses a few hundredths of its knowledge with a typical block, every plain one more
+# than four tenths. The exception is the first block of the residual networks, without which they lose
+# between a fifth and a half; perhaps the later blocks build on what it adds (we have not measured this).
+# The rest fits the idea of many short paths. It would also fit if most residual branches were small, which
+# Veit and his colleagues give as a part of the explanation.
 #
 # ## The claims, checked
 #
@@ -442,27 +445,30 @@ plt.show()
 # %%
 for rate in RATES:
     shallow = last_losses["plain", 6, rate, 0]
-    assert last_losses["plain", 42, rate, 0] > shallow + 0.1, "at every rate the deep plain network is worse"
+    assert last_losses["plain", 42, rate, 0] > shallow + 0.3, "at every rate the deep plain network is worse"
 for depth in (18, 42):
     assert table["plain", depth].min() > table["plain", 10].max() + 0.1, (
         "plain: worse than 10 layers on every seed"
     )
     assert table["residual", depth].max() < table["plain", depth].min() - 0.2, "the shortcut undoes the harm"
 residual_means = [table["residual", depth].mean() for depth in DEPTHS]
-assert max(residual_means) - min(residual_means) < 0.15, "the residual curve is flat: depth is no gain either"
+assert max(residual_means) - min(residual_means) < 0.15, "the residual curve is flat: depth is hardly a gain"
 for depth in (6, 10):
     assert abs(table["plain", depth].mean() - table["residual", depth].mean()) < 0.15, (
         "shallow: both kinds are alike"
     )
 for seed in SEEDS:
     assert ratios["plain", seed][0] > 50, "at the start the plain gradients grow towards the input"
-    assert ratios["residual", seed][0] < 10, "at the start the residual gradients are far more alike"
+    assert max(ratios["residual", seed]) < 10, (
+        "the residual gradients are far more alike, at the start and later"
+    )
     plain_first = norms_after[best_key("plain", 42, seed)][0]
     residual_first = norms_after[best_key("residual", 42, seed)][0]
     assert plain_first < residual_first / 10, "after training the first plain layer gets the smaller gradient"
-    assert np.median(shares_lost["residual", seed]) < 0.2 < np.median(shares_lost["plain", seed]), (
-        "one block less costs the plain network the larger share"
-    )
+    lost_plain, lost_residual = shares_lost["plain", seed], shares_lost["residual", seed]
+    assert np.median(lost_plain) > 0.4, "one block less costs the plain network the larger share"
+    assert np.median(lost_residual) < 0.15, "one block less costs the residual network a small share"
+    assert lost_residual.argmax() == 0, "the first block of a residual network is the exception"
 
 # %% [markdown]
 # ## Going further
@@ -585,10 +591,10 @@ assert n_awake == [0, 20], "zeroed branches get gradients from the second step o
 # - A residual block computes $\operatorname{ReLU}(f(x) + x)$, and its branch $f$ has to learn only the
 #   change. If the shape changes, the shortcut is a projection.
 # - Plain networks get worse with depth, in the training loss and at every rate that we tried. This is
-#   degradation, and a shortcut undoes it. In these small networks it does not make the deep ones better
+#   degradation, and a shortcut undoes it. In these small networks it hardly makes the deep ones better
 #   than the shallow ones.
-# - With batch norm the gradients of a deep plain network grow towards the input at the start, and are
-#   smallest there later. In a residual network they have similar sizes in all layers.
+# - With batch norm the gradients of a deep plain network grow towards the input at the start. In a
+#   residual network they have similar sizes in all layers, at the start and later.
 # - Take a block out of a residual network, and it loses little; take one out of a plain network, and it
 #   loses much.
 #
