@@ -73,9 +73,9 @@ np.testing.assert_allclose(shares_on_paper, [3, 3])
 # ## Networks to explain
 #
 # We explain small classifiers of clothes. One network would be one case, so we train four of the same
-# design from different seeds. Every number below is a mean over the four, and the pictures are those of
-# the first. We explain 60 test images that all four have right. (In these figures 0 is drawn as paper and
-# 1 as ink.)
+# design from different seeds. The second and the third test give means over the four, while the pictures
+# and the first test are those of the first network. We explain 60 test images that all four have right.
+# (In these figures 0 is drawn as paper and 1 as ink.)
 
 # %%
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -415,7 +415,7 @@ fig.suptitle("Pixels erased, or shown alone, in five orders (mean of four networ
 plt.show()
 
 # %% [markdown]
-# On all four networks the signed maps are far better than both controls, and a single signed gradient
+# On all four networks the signed maps are better than both controls, and a single signed gradient
 # comes close to integrated gradients with their twenty. Saliency is the same gradient without its sign,
 # and it does worse than taking the darkest ink, a control that has never seen a network. So a
 # large part of what distinguishes these methods here is whether they keep the sign, and a comparison
@@ -436,7 +436,7 @@ assert missing["integrated, 1"] > 4 * missing["integrated, 4"], "four times the 
 assert missing["integrated, 4"] > 4 * missing["integrated, 64"], "more steps, a smaller error"
 assert missing["integrated, 16"] < 0.05 * gain, "about twenty steps are enough here"
 assert missing["integrated, 256"] < 0.005 * gain, "with 256 steps the sum is what the logit has gained"
-assert missing["gradient × input"] > 0.3 * gain, "gradient times input misses a large part"
+assert min(missing["gradient × input"], missing["integrated, 1"]) > 0.3 * gain, "one gradient misses a lot"
 for name in METHODS:
     assert np.abs(compared[name]).max() < 0.3, f"signed maps change completely with the weights: {name}"
 assert np.min(compared["size of integrated"]) > 0.7, "the size of integrated gradients keeps its order"
