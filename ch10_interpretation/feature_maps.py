@@ -413,7 +413,11 @@ for ax, drawn_points in ((left, points), (right, known_map)):
     for g, marker in enumerate("o^s"):
         ax.scatter(*drawn_points[group == g, :2].T, marker=marker, s=14, label=f"group {g}")
     ax.set_aspect("equal", adjustable="datalim")
-left.set(title="the points, two of ten dimensions", xlabel="first coordinate", ylabel="second coordinate")
+left.set(
+    title=f"the points of seed {seed}, two of ten dimensions",
+    xlabel="first coordinate",
+    ylabel="second coordinate",
+)
 right.set(title="their t-SNE map", xlabel="first coordinate", ylabel="second coordinate")
 left.legend()
 plt.show()

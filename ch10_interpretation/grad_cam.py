@@ -257,9 +257,9 @@ fig.suptitle("Grad-CAM for espresso, from four layers")
 plt.show()
 
 # %% [markdown]
-# Only the last layer's map gathers on the cup. Those of the earlier layers spread over edges and bright
-# spots, and their mass in the box is close to what any map would have. So the usual choice is the last
-# layer with maps.
+# On this photo only the last layer's map gathers on the cup. Those of the earlier layers spread over
+# edges and bright spots, and their mass in the box is close to what an even map would have. So the usual
+# choice is the last layer with maps.
 #
 # ## Another class, and what speaks against it
 #
@@ -308,24 +308,25 @@ def score_without(covered, category):
 
 
 score_change = {}
-print(f"{'score':20s}{'whole':>12s}{'- for':>12s}{'- against':>12s}{'- at random':>12s}")
+whole_score = {}
+print(f"{'score, covered:':20s}{'nothing':>12s}{'for':>12s}{'against':>12s}{'at random':>12s}")
 for name in ASKED:
     category = categories.index(name)
-    uncovered = scores(pair)[0, category].item()
+    whole_score[name] = scores(pair)[0, category].item()
     score_change[name] = {}
     at_random = []
     for words, heat in pair_maps[name].items():
         covered = heat > heat.flatten().quantile(0.8)  # (224, 448)
-        score_change[name][words] = score_without(covered, category) - uncovered
+        score_change[name][words] = score_without(covered, category) - whole_score[name]
         for _ in range(6):
             shift = (int(rng.integers(224)), int(rng.integers(448)))
-            at_random.append(score_without(covered.roll(shift, dims=(0, 1)), category) - uncovered)
+            at_random.append(score_without(covered.roll(shift, dims=(0, 1)), category) - whole_score[name])
     score_change[name]["random"] = np.mean(at_random)
-    columns = "".join(f"{uncovered + change:12.1f}" for change in score_change[name].values())
-    print(f"{name:20s}{uncovered:12.1f}{columns}")
+    columns = "".join(f"{whole_score[name] + change:12.1f}" for change in score_change[name].values())
+    print(f"{name:20s}{whole_score[name]:12.1f}{columns}")
 
 # %% [markdown]
-# It is true here. Without the strongest fifth of what speaks for it, each class loses about half of its
+# It is true here. Without the strongest fifth of what speaks for it, each class loses nearly half of its
 # score or more, and without what speaks against it, the score rises. A fifth at random changes less than
 # the first and does not raise the score as the second does. This is one image and two classes, so it
 # shows that the maps can be right and not that they always are. Lesson 10.5 tests more of them.
@@ -447,9 +448,10 @@ fig.suptitle("Mean of the Grad-CAM maps for shirt over all test shirts of the sh
 plt.show()
 
 # %% [markdown]
-# The shop's map is brightest on the tag, and the corner holds far more than its sixteenth. Trained on
-# mixed pictures, the network looks at the shirt. (The peak alone says less: a chequerboard is the
-# sharpest pattern in the picture, and may be the brightest cell of a map that is nearly all shirt.)
+# The shop's map is brightest on the tag, and the corner holds far more than its sixteenth. After training
+# on mixed pictures the map is spread widely, and the corner holds about its share of the area. (The peak
+# alone says less: a chequerboard is the sharpest pattern in the picture, and may be the brightest cell of
+# a map that is spread widely.)
 #
 # So far this is a suspicion. To prove it, we act on it: we hang tags on coats, and above we have already
 # taken them away from the shirts.
@@ -485,13 +487,15 @@ assert cat_side["espresso"]["against"] > 0.7, "against espresso: the cat"
 assert cat_side["Egyptian cat"]["against"] < 0.3, "against the cat: the coffee"
 for name in ASKED:
     changes = score_change[name]
+    assert changes["for"] < -0.4 * whole_score[name], "without what speaks for it a class loses nearly half"
     assert changes["for"] < changes["random"] - 2, "what speaks for a class carries its score"
     assert changes["against"] > 0.5, "without what speaks against a class its score rises"
     assert changes["random"] < changes["against"] - 1, "a random fifth does not raise it so"
 assert accuracy["shop"]["shop test"] > 0.9, "in the shop the network is nearly perfect"
-assert accuracy["shop"]["no tags"] < 0.75, "without tags it is not"
+assert accuracy["shop"]["no tags"] < 0.65, "without tags it is little better than chance"
 assert accuracy["mixed"]["no tags"] > accuracy["shop"]["no tags"] + 0.05, "mixed training is better there"
 assert corner_mass["shop"] > 0.2, "the shop's map has far more than a sixteenth on the tag"
+assert corner_mass["mixed"] < 0.15, "after mixed training the corner holds about its share"
 assert corner_mass["shop"] > 2 * corner_mass["mixed"], "and more than twice what mixed training gives"
 assert called_shirt["shop"] > 0.8, "with a tag nearly every coat becomes a shirt"
 assert called_shirt["mixed"] < 0.5, "after mixed training it does not"
