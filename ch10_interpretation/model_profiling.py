@@ -136,8 +136,9 @@ plt.show()
 # ## The same in PyTorch
 #
 # PyTorch's own stopwatch is `torch.utils.benchmark.Timer`. It makes the first call, waits for GPUs,
-# repeats the call often enough that the clock's own steps do not matter, and gives the median. Beware
-# of its default of one thread, which is why we pass the number.
+# repeats the call in blocks that are long enough for the clock, and gives the median of the blocks'
+# means. An interruption counts in its block's mean, so on a busy machine we expect more than from our
+# median of single calls. Beware of its default of one thread, which is why we pass the number.
 
 # %%
 n_threads = torch.get_num_threads()
@@ -214,9 +215,11 @@ print(f"a multiply-add takes {times_as_long:.1f} times as long in MobileNetV2 as
 # per second. A depthwise $3 \times 3$ reads each number of its map and writes one, eight bytes, for
 # nine multiply-adds, so $I = 18 / 8 = 2.25$. A linear layer for one image reads each weight, four
 # bytes, for one multiply-add, so $I = 0.5$. A full $3 \times 3$ with 96 channels uses each number that
-# it reads 96 times as often as the depthwise one. How fast do they run, and how close do they come to
-# their limits? For $P$ we time the product of two large square matrices, and for $B$ a copy of an array
-# that is larger than most caches. Since these are limits, we take the best of several calls here.
+# it reads 96 times as often as the depthwise one. How fast do they run, and how near do they come to
+# their limits? For $P$ we time the product of two large square matrices. There is no single $B$, because
+# a small map stays in the processor's caches, from which it is read many times faster than from the
+# memory. So for each layer we time a copy that moves as many bytes as the layer. Since these are limits,
+# we take the best of several calls here.
 
 
 # %%
@@ -231,21 +234,25 @@ class Copy(nn.Module):
         return self.target.copy_(x)
 
 
-n_rows = 512 if device == cpu else 4096
-square = nn.Linear(n_rows, n_rows, bias=False, device=device)
-rows = torch.randn(n_rows, n_rows, device=device)
-peak = 2 * n_rows**3 / min(latencies(square, rows, n=9)[1])
-source = torch.randn(2**23 if device == cpu else 2**26, device=device)
-bandwidth = 2 * 4 * source.numel() / min(latencies(Copy(source), source, n=15)[1])  # read and written
+def best(model, x, n=30):
+    """The shortest of n calls of model(x), in seconds."""
+    return min(latencies(model, x, n)[1])
 
+
+# %%
+n_rows, side = (512, 28) if device == cpu else (4096, 224)  # a GPU needs more to do
+square = nn.Linear(n_rows, n_rows, bias=False, device=device)
+peak = 2 * n_rows**3 / best(square, torch.randn(n_rows, n_rows, device=device))
 layers = {
-    "3 × 3": (nn.Conv2d(96, 96, 3, padding=1, bias=False), (1, 96, 56, 56)),
-    "1 × 1": (nn.Conv2d(96, 96, 1, bias=False), (1, 96, 56, 56)),
-    "depthwise": (nn.Conv2d(96, 96, 3, padding=1, groups=96, bias=False), (1, 96, 56, 56)),
-    "linear": (nn.Linear(4096, 4096, bias=False), (1, 4096)),
+    "3 × 3": (nn.Conv2d(96, 96, 3, padding=1, bias=False), (1, 96, side, side)),
+    "1 × 1": (nn.Conv2d(96, 96, 1, bias=False), (1, 96, side, side)),
+    "depthwise": (nn.Conv2d(96, 96, 3, padding=1, groups=96, bias=False), (1, 96, side, side)),
+    "linear": (nn.Linear(1024, 1024, bias=False), (1, 1024)),
 }
 intensity = {}
 rate = {}
+limit = {}
+print(f"peak {peak / 1e9:.0f} · 10⁹ operations per second")
 print(f"{'':20s}{'ops per byte':>14s}{'10⁹ ops/s':>12s}{'limit':>12s}{'reached':>12s}")
 for name, (layer, shape) in layers.items():
     layer = layer.to(device)
@@ -254,35 +261,37 @@ for name, (layer, shape) in layers.items():
         out = layer(inputs)
     operations = 2 * out.numel() * layer.weight[0].numel()
     n_bytes = 4 * (inputs.numel() + layer.weight.numel() + out.numel())
+    source = torch.randn(n_bytes // 8, device=device)  # half of the bytes are read, half are written
+    bandwidth = n_bytes / best(Copy(source), source)
     intensity[name] = operations / n_bytes
-    rate[name] = operations / min(latencies(layer, inputs, n=15)[1])
-    limit = min(peak, bandwidth * intensity[name])
-    numbers = f"{intensity[name]:14.2f}{rate[name] / 1e9:12.1f}{limit / 1e9:12.1f}{rate[name] / limit:12.0%}"
-    print(f"{name:20s}{numbers}")
-bend = peak / bandwidth
-print(f"the roof bends at {bend:.1f} operations per byte")
+    rate[name] = operations / best(layer, inputs)
+    limit[name] = min(peak, bandwidth * intensity[name])
+    numbers = f"{rate[name] / 1e9:12.1f}{limit[name] / 1e9:12.1f}{rate[name] / limit[name]:12.0%}"
+    print(f"{name:20s}{intensity[name]:14.2f}{numbers}")
 
 # %%
-axis = np.geomspace(0.1, 2000, 200)  # (200,)
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.loglog(axis, np.minimum(peak, bandwidth * axis) / 1e9, "-", color="C1", label="roofline of this machine")
-ax.axvline(bend, color="0.7", linewidth=0.8, zorder=0)
-for name, value in rate.items():
-    ax.loglog(intensity[name], value / 1e9, "o", color="C0")
-    ax.annotate(name, (intensity[name], value / 1e9), xytext=(7, -12), textcoords="offset points")
-ax.set(xlabel="arithmetic intensity (operations per byte)", ylabel="10⁹ operations per second")
-ax.set(title="Four layers under the roofline")
+ax.axhline(peak / 1e9, color="0.7", linewidth=0.8, zorder=0, label="peak")
+for name in layers:
+    ax.plot([intensity[name]] * 2, [rate[name] / 1e9, limit[name] / 1e9], ":", color="0.7", zorder=0)
+    ax.annotate(name, (intensity[name], rate[name] / 1e9), xytext=(7, -12), textcoords="offset points")
+ax.plot(intensity.values(), [value / 1e9 for value in limit.values()], "_", markersize=20, label="limit")
+ax.plot(intensity.values(), [value / 1e9 for value in rate.values()], "o", label="measured")
+ax.set(xscale="log", yscale="log", xlabel="operations per byte", ylabel="10⁹ operations per second")
+ax.set(title="Four layers and their limits")
+ax.margins(x=0.15)
 ax.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# The grey line marks the bend. Layers to the right of it are limited by the multipliers, and the full
-# $3 \times 3$ convolution stands farthest to the right, because it uses each number that it reads so
-# often. To the left of the bend the memory sets the pace while the multipliers wait. The depthwise and
-# the linear layer stand farthest to the left, so each of their multiply-adds has to wait the longest.
-# How close a layer came to its limit here is in the last column of the table. (The slanted line is that
-# of a copy, which writes as much as it reads. A layer that mostly reads, or whose map lies in a cache,
-# may stand above it. And on a busy machine the points scatter.)
+# The bars are the limits. The linear layer's is lowest, because it does little with each weight that it
+# fetches, and the full convolutions have the highest, up to the peak. A point close to its bar is
+# explained by the roofline. A point far below its bar is not: there the kernel itself loses time, perhaps
+# because its loops are short, or because it first copies its input into another order. On one
+# thread of a server's CPU we saw the full convolutions and the linear layer reach a large part of their
+# limits, and the depthwise layer about a tenth of its own. So few operations per byte lower what is
+# possible, but only a measurement says what is reached. (A point may also stand above its bar, because
+# the copy writes as much as it reads, and on a busy machine the points scatter.)
 #
 # ## Inside one call: the profiler
 #
@@ -354,6 +363,7 @@ def profile_by_kind(model, x):
     return ranges, prof
 
 
+# %%
 ranges, prof = profile_by_kind(built["MobileNetV2"], x)
 averages = {event.key: event for event in prof.key_averages()}
 seconds = {kind: averages[f"kind: {kind}"].cpu_time_total / 1e6 / N_RECORDED for kind in ranges.calls}
@@ -414,7 +424,7 @@ print(f"{n_convolutions} convolutions in the recording")
 # %%
 assert orders["fewest parameters"] != orders["least work"], "parameters and work give different orders"
 assert multiply_adds["MobileNetV2"] < multiply_adds["ResNet-18"] / 5, "MobileNetV2 does a sixth of the work"
-assert abs(intensity["depthwise"] - 2.25) < 0.01, "a depthwise layer does 2.25 operations per byte"
+assert abs(intensity["depthwise"] - 2.25) < 0.02, "a depthwise layer does 2.25 operations per byte"
 assert abs(intensity["linear"] - 0.5) < 0.01, "a linear layer for one image does half an operation per byte"
 assert intensity["3 × 3"] > 50 * intensity["depthwise"], "a full convolution does far more for each byte"
 light = [kind for kind in calls if kind in ("depthwise", "BatchNorm2d", "ReLU6")]
@@ -482,15 +492,15 @@ assert in_trace["aten::conv2d"] == N_RECORDED * n_convolutions, "the file has ev
 # - A latency is a sample. Warm up, wait for the device, and report the median and a high percentile, or
 #   the slowest if the calls are few, with the machine, the threads and the batch.
 # - Parameters, multiply-adds and time give different orders. Only the last is what users wait for.
-# - Layers with few operations per byte, depthwise, linear at batch one, norms and activations, run at the
-#   speed of the memory, whatever the multipliers could do.
+# - The operations per byte set the limit of a layer, which is low for depthwise layers, and for linear ones
+#   at batch one. How near a kernel comes to its limit must be measured.
 # - Profile before you tune. The largest share of the time may be where the counts show nothing.
 #
 # ## Try it
 #
 # Predict first, then change the code and run the file from the top.
 #
-# 1. Give the linear layer 64 rows at once: in `layers` replace `(1, 4096)` by `(64, 4096)`. How many
+# 1. Give the linear layer 64 rows at once: in `layers` replace `(1, 1024)` by `(64, 1024)`. How many
 #    operations per byte will it do, and where will its point move in the figure? (The assert about one
 #    image will then rightly fail.)
 # 2. Profile ResNet-18 instead: replace `profile_by_kind(built["MobileNetV2"], x)` by
