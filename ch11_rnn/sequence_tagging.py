@@ -11,11 +11,10 @@
 # carry what it knows over any number of words. Besides, paragraphs have very different lengths and still
 # have to go through the network in batches.
 #
-# **You will build** batches of paragraphs of different lengths, taggers that see a window, the whole
-# paragraph, all words before, or all words, and you will measure each with precision and recall on two
-# tasks from _Moby-Dick_. **You need** parity and packed batches (11.1), the GRU and bidirectional layers
-# (11.5), embeddings (6.4), a `DataLoader` (4.4), precision, recall and the F1 score (3.4). **It takes**
-# about 45 seconds.
+# **You will build** batches of paragraphs of different lengths and taggers that see a window, the whole
+# paragraph, or all words before, and you will measure each with precision and recall on _Moby-Dick_.
+# **You need** parity and packed batches (11.1), the GRU and bidirectional layers (11.5), embeddings
+# (6.4), a `DataLoader` (4.4), precision, recall and the F1 score (3.4). **It takes** about 40 seconds.
 
 # %%
 import re
@@ -141,7 +140,10 @@ def number_tokens(tagged, longest):
 
 # %%
 tagged = {part: [spoken_tags(p) for p in texts] for part, texts in in_parts(paragraphs).items()}
-mixed = {part: [e for e in examples if {0, 1} <= set(e[1])] for part, examples in tagged.items()}
+mixed = {  # {0, 1} <= set(tags): both tags occur
+    part: [(tokens, tags) for tokens, tags in examples if {0, 1} <= set(tags)]
+    for part, examples in tagged.items()
+}
 speech, n_speech_tokens = number_tokens(mixed, longest=80)
 
 rule_accuracy = {}
@@ -157,7 +159,7 @@ print(" ".join(mixed["test"][5][0]))
 # %% [markdown]
 # The rule on paper is right nearly everywhere, so nobody needs a network for this task. That makes it a
 # good test: we know which state solves it, and we can see whether a network finds that state from
-# examples. The second task below has no such rule.
+# examples.
 #
 # ## A batch of paragraphs of different lengths
 #
@@ -180,85 +182,16 @@ print(f"of its {tokens.numel()} places, {tokens.numel() - lengths.sum()} are pad
 # %% [markdown]
 # What does padding do to a recurrent layer? A layer that reads from left to right meets the padding after
 # the last word, when every output that we want has been made. The outputs at the padding are of no use,
-# but the loss leaves them out. A layer that reads from right to left meets the padding _first_, and
-# starts the last word with a state that has read nothing but padding. So each sequence must be reversed
-# within its own length:
-
-
-# %%
-def reverse_each(x, lengths):
-    """x (B, T, C) with the first lengths[i] steps of sequence i in reverse order, and the padding as it is.
-
-    Raises ValueError if there is not one length for each sequence, from 0 to T.
-    """
-    if lengths.shape != x.shape[:1] or ((lengths < 0) | (lengths > x.shape[1])).any():
-        raise ValueError(f"x has shape {tuple(x.shape)} but the lengths are {lengths.tolist()}")
-    place = torch.arange(x.shape[1])  # (T,)
-    mirrored = lengths[:, None] - 1 - place  # (B, 1) - (T,) -> (B, T)
-    source = torch.where(mirrored >= 0, mirrored, place)  # (B, T)
-    return x.gather(1, source[:, :, None].expand_as(x))  # (B, T) -> (B, T, C): the same place in each channel
-
-
-def both_directions(ahead, back, x, lengths):
-    """Outputs (B, T, 2H) of two layers with batch first: `ahead` reads forward, `back` backward."""
-    forward_outputs, _ = ahead(x)  # (B, T, H)
-    backward_outputs, _ = back(reverse_each(x, lengths))  # (B, T, H)
-    return torch.cat([forward_outputs, reverse_each(backward_outputs, lengths)], dim=2)  # (B, T, 2H)
-
-
-# %% [markdown]
-# ## The same in PyTorch
+# but the loss leaves them out.
 #
-# `nn.GRU(bidirectional=True)` is both layers in one. A packed batch (11.1) tells it where each sequence
-# ends, and `pad_packed_sequence` makes a padded block of the outputs again. We copy the weights and
-# compare outputs and gradients, and also look at what happens if one forgets to pack.
-
-# %%
-torch.manual_seed(0)
-ahead = nn.GRU(4, 3, batch_first=True, dtype=torch.float64)
-back = nn.GRU(4, 3, batch_first=True, dtype=torch.float64)
-layer = nn.GRU(4, 3, batch_first=True, bidirectional=True, dtype=torch.float64)
-with torch.no_grad():
-    for name, weight in ahead.named_parameters():
-        getattr(layer, name).copy_(weight)
-    for name, weight in back.named_parameters():
-        getattr(layer, f"{name}_reverse").copy_(weight)
-
-some_lengths = torch.tensor([2, 7, 5])
-some_inputs = torch.randn(3, 7, 4, dtype=torch.float64)  # (B, T, C)
-real = torch.arange(7) < some_lengths[:, None]  # (T,) < (B, 1) -> (B, T): where there is an element
-by_hand = both_directions(ahead, back, some_inputs, some_lengths)  # (B, T, 2H)
-packed = pack_padded_sequence(some_inputs, some_lengths, batch_first=True, enforce_sorted=False)
-library, _ = pad_packed_sequence(layer(packed)[0], batch_first=True)  # (B, T, 2H)
-unpacked, _ = layer(some_inputs)  # (B, T, 2H)
-
-weights = torch.randn(by_hand.shape, dtype=torch.float64)
-(by_hand * weights)[real].sum().backward()
-(library * weights)[real].sum().backward()
-grad_pairs = [(w.grad, getattr(layer, name).grad) for name, w in ahead.named_parameters()]
-grad_pairs += [(w.grad, getattr(layer, f"{name}_reverse").grad) for name, w in back.named_parameters()]
-largest_difference = (by_hand - library)[real].abs().max().item()
-largest_grad_difference = max((ours - theirs).abs().max().item() for ours, theirs in grad_pairs)
-print(f"packed: outputs differ by up to {largest_difference:.0e}, gradients by {largest_grad_difference:.0e}")
-spoiled = (unpacked - library)[real].abs()  # (n_real, 2H)
-print(f"not packed: forward half {spoiled[:, :3].max():.0e}, backward half {spoiled[:, 3:].max():.2f}")
-assert largest_difference < 1e-12
-assert largest_grad_difference < 1e-10
-assert spoiled[:, :3].max() < 1e-12
-assert spoiled[:, 3:].max() > 0.01
-
-# %% [markdown]
-# Without packing, the forward half is right and the backward half is wrong, and no error is raised.
+# ## Taggers that differ in what they see
 #
-# ## Four taggers that differ in what they see
-#
-# All four turn each token into its embedding, make features for each place, and end with a linear layer
-# that gives two logits. They differ in one method, `features`:
+# All taggers turn each token into its embedding, make features for each place, and end with a linear
+# layer that gives two logits. They differ in one method, `features`:
 #
 # - a _window_ of the token, two before and two after, through a hidden layer,
 # - the window and the mean of all embeddings of the paragraph, which says what kind of paragraph it is,
-# - a GRU that has read everything up to the token,
-# - a GRU in both directions, which has read everything.
+# - a GRU that has read everything up to the token.
 
 
 # %%
@@ -297,16 +230,15 @@ class WindowTagger(Tagger):
 
 
 class RecurrentTagger(Tagger):
-    """Sees all tokens before, and with `both` all tokens after as well."""
+    """Sees the token and all before it. The padding comes after the real tokens, so they do not meet it."""
 
-    def __init__(self, n_tokens, n_hidden=32, both=False, n_embedding=32):
-        super().__init__(n_tokens, n_hidden * (2 if both else 1), n_embedding)
-        self.layer = nn.GRU(n_embedding, n_hidden, batch_first=True, bidirectional=both)
+    def __init__(self, n_tokens, n_hidden=32, n_embedding=32):
+        super().__init__(n_tokens, n_hidden, n_embedding)
+        self.layer = nn.GRU(n_embedding, n_hidden, batch_first=True)
 
     def features(self, embedded, lengths):
-        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
-        outputs, _ = pad_packed_sequence(self.layer(packed)[0], batch_first=True)
-        return outputs  # (B, T, H or 2H)
+        outputs, _ = self.layer(embedded)  # (B, T, E) -> (B, T, H)
+        return outputs
 
 
 # %% [markdown]
@@ -357,11 +289,11 @@ def precision_recall_f1(predicted, true):
 # %% [markdown]
 # ## Which words are spoken?
 #
-# Training paragraphs are cut after 80 tokens, while the test paragraphs have up to several hundred. The
-# first three taggers are trained with three seeds each, all with the same learning rate and number of
-# epochs, which we have not tuned for each. (The fourth is for the second task.) Before you look: the
-# window sees a mark only if it is within two tokens. What can it do about the other words? And will a GRU
-# that has never read more than 80 tokens keep its state over more?
+# Training paragraphs are cut after 80 tokens, while the test paragraphs have up to several hundred. Three
+# taggers are trained with three seeds each, all with the same learning rate and number of epochs, which we
+# have not tuned for each. Before you look: the window sees a mark only if it is within two tokens. What
+# can it do about the other words? And will a GRU that has never read more than 80 tokens keep its state
+# over more?
 
 # %%
 SEEDS = range(3)
@@ -373,9 +305,10 @@ KINDS = {
 taggers = {name: [] for name in KINDS}
 speech_f1 = {name: [] for name in KINDS}
 speech_guesses = {name: [] for name in KINDS}
+speech_means = {}
 print(f"{'':20s}{'precision':>12s}{'recall':>12s}   F1 for each seed (test paragraphs)")
 for name, (kind, options) in KINDS.items():
-    rows = []
+    rows = []  # for each seed
     for seed in SEEDS:
         torch.manual_seed(seed)
         model = kind(n_speech_tokens, **options)
@@ -385,7 +318,8 @@ for name, (kind, options) in KINDS.items():
         taggers[name].append(model)
         speech_guesses[name].append(guesses)
         speech_f1[name].append(rows[-1][2])
-    precision, recall, _ = np.mean(rows, axis=0)
+    speech_means[name] = np.mean(rows, axis=0)  # (3,): precision, recall, F1
+    precision, recall, _ = speech_means[name]
     print(f"{name:20s}{precision:12.3f}{recall:12.3f}   " + "  ".join(f"{f1:.3f}" for f1 in speech_f1[name]))
 all_spoken_f1 = precision_recall_f1(np.ones_like(true_tags), true_tags)[2]
 print(f"{'all words spoken':20s}{true_tags.mean():12.3f}{1:12.3f}   {all_spoken_f1:.3f}")
@@ -394,8 +328,9 @@ print(f"{'all words spoken':20s}{true_tags.mean():12.3f}{1:12.3f}   {all_spoken_
 # The window is rarely wrong when it says "spoken", but it misses a third of the spoken words. The mean of
 # the paragraph helps, since it tells a conversation from a story. The GRU finds nearly every word, with
 # each seed. Without the mean in the comparison one could have credited the state with all of the gain.
-# (When the GRU finds the state is a matter of luck: in a trial with batches of 24 in place of 16, one
-# seed of three was hardly above the window with the mean when its six epochs were over.)
+# (When the GRU finds the state is a matter of luck. Of four more seeds, three did as well, and one had an
+# F1 of 0.91 when its six epochs were over. In a trial with batches of 24 in place of 16, one seed of three
+# was hardly above the window with the mean.)
 #
 # Where are the others wrong? For each word of the test paragraphs we count how many tokens away the
 # nearest quotation mark is, on either side.
@@ -433,10 +368,11 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# On the right, the window is best beside a mark, where a comma before it or a verb after it tells on which
-# side it stands. Farther away it has to guess by the words themselves. (The last bin holds the words of a
-# few long paragraphs only.) The GRU is nearly as good at any distance, and on paragraphs that are several
-# times longer than what it was trained on, because the state that it has learned does not wear off.
+# On the right, the window is best beside a mark, probably because a comma before it or a verb after it
+# tells on which side it stands. Farther away it has to guess by the words themselves. (In the last bin it
+# is better again, but half of the words there come from two long paragraphs.) The GRU is nearly as good at
+# any distance, and on paragraphs that are several times longer than what it was trained on, because the
+# state that it has learned does not wear off.
 #
 # An honest remark belongs to this success: the rule on paper, which has two lines, makes no error at all
 # on these test paragraphs. If you know the rule, write the rule. The GRU is remarkable only because
@@ -465,18 +401,15 @@ def unit_correlations(model, examples):
 
 
 best_correlations = []
+n_strong = []
+print("seed    unit    correlation on test   above 0.5 on validation, units")
 for seed, model in zip(SEEDS, taggers["GRU forward"]):
     strengths = np.abs(unit_correlations(model, speech["validation"]))  # (H,)
     best_unit = int(strengths.argmax())
     on_test = unit_correlations(model, speech["test"])[best_unit]
     best_correlations.append(abs(on_test))
-    print(
-        f"seed {seed}: unit {best_unit:2d} has the correlation {on_test:+.2f} on the test paragraphs, ",
-        end="",
-    )
-    print(
-        f"and {np.sum(strengths > 0.5)} of {len(strengths)} units had over 0.5 on the validation paragraphs"
-    )
+    n_strong.append(int(np.sum(strengths > 0.5)))
+    print(f"{seed:<8d}{best_unit:4d}{on_test:24.2f}{n_strong[-1]:30d} of {len(strengths)}")
 
 SHOWN = 5  # a test paragraph
 shown_tokens, shown_tags = mixed["test"][SHOWN]
@@ -491,12 +424,111 @@ ax.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
-# Inside of a speech the unit sits on one side of zero and outside on the other, and it switches at the
-# marks, not gradually. With every seed such a unit can be found, but it is never alone: most of the 32
-# units are correlated with the tag. The bit is stored many times over. (A correlation does not say that a
-# unit is needed. For that one would have to hold it fixed and see whether the tags change.)
+# Inside of a speech the unit sits on one side of zero and outside on the other. It drifts a little between
+# the marks, and jumps over within a token or two of a mark. With every seed such a unit can be found, but
+# it is never alone: most of the 32 units are correlated with the tag. The bit is stored many times over.
+# (A correlation does not say that a unit is needed. For that one would have to hold it fixed and see
+# whether the tags change.)
 #
-# ## A task without a rule: capitals
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change an experiment, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert min(rule_accuracy.values()) > 0.98, "the two-line rule is right nearly everywhere"
+assert rule_accuracy["test"] == 1, "on the test paragraphs the rule makes no error"
+assert speech_means["window"][0] > 0.85, "the window is rarely wrong when it says spoken"
+assert 0.55 < speech_means["window"][1] < 0.75, "but it misses about a third of the spoken words"
+assert min(speech_f1["window"]) > all_spoken_f1, "the window is better than calling every word spoken"
+assert min(speech_f1["window and mean"]) > max(speech_f1["window"]), "the mean of the paragraph helps"
+assert min(speech_f1["GRU forward"]) > max(speech_f1["window and mean"]), (
+    "the state is better with every seed"
+)
+assert min(speech_f1["GRU forward"]) > 0.95, "the GRU finds nearly every spoken word, with each seed"
+assert min(near_and_far["GRU forward"]) > 0.93, "the GRU is good at any distance from a mark"
+assert near_and_far["window"][2] < near_and_far["window"][0] - 0.04, "away from the marks the window is worse"
+longest_test = max(len(tokens) for tokens, _ in mixed["test"])
+assert longest_test > 3 * 80, "some test paragraphs are several times longer than the training pieces"
+assert min(best_correlations) > 0.8, "with every seed one unit is switched by the marks"
+assert min(n_strong) > 16, "more than half of the units are correlated with the tag"
+
+# %% [markdown]
+# ## Going further
+#
+# Reading in both directions, for a task that has no rule. The encoder of lesson 12.5 does the same by
+# attention.
+#
+# ### Backward through a padded batch
+#
+# A layer that reads from right to left meets the padding _first_, and starts the last word with a state
+# that has read nothing but padding. So each sequence must be reversed within its own length:
+
+
+# %%
+def reverse_each(x, lengths):
+    """x (B, T, C) with the first lengths[i] steps of sequence i in reverse order, and the padding as it is.
+
+    Raises ValueError if there is not one length for each sequence, from 0 to T.
+    """
+    if lengths.shape != x.shape[:1] or ((lengths < 0) | (lengths > x.shape[1])).any():
+        raise ValueError(f"x has shape {tuple(x.shape)} but the lengths are {lengths.tolist()}")
+    place = torch.arange(x.shape[1])  # (T,)
+    mirrored = lengths[:, None] - 1 - place  # (B, 1) - (T,) -> (B, T)
+    source = torch.where(mirrored >= 0, mirrored, place)  # (B, T)
+    return x.gather(1, source[:, :, None].expand_as(x))  # (B, T) -> (B, T, C): the same place in each channel
+
+
+def both_directions(ahead, back, x, lengths):
+    """Outputs (B, T, 2H) of two layers with batch first: `ahead` reads forward, `back` backward."""
+    forward_outputs, _ = ahead(x)  # (B, T, H)
+    backward_outputs, _ = back(reverse_each(x, lengths))  # (B, T, H)
+    return torch.cat([forward_outputs, reverse_each(backward_outputs, lengths)], dim=2)  # (B, T, 2H)
+
+
+# %% [markdown]
+# `nn.GRU(bidirectional=True)` is both layers in one. A packed batch (11.1) tells it where each sequence
+# ends, and `pad_packed_sequence` makes a padded block of the outputs again. We copy the weights and
+# compare outputs and gradients, and also look at what happens if one forgets to pack.
+
+# %%
+torch.manual_seed(0)
+ahead = nn.GRU(4, 3, batch_first=True, dtype=torch.float64)
+back = nn.GRU(4, 3, batch_first=True, dtype=torch.float64)
+layer = nn.GRU(4, 3, batch_first=True, bidirectional=True, dtype=torch.float64)
+with torch.no_grad():
+    for name, weight in ahead.named_parameters():
+        getattr(layer, name).copy_(weight)
+    for name, weight in back.named_parameters():
+        getattr(layer, f"{name}_reverse").copy_(weight)
+
+some_lengths = torch.tensor([2, 7, 5])
+some_inputs = torch.randn(3, 7, 4, dtype=torch.float64)  # (B, T, C)
+real = torch.arange(7) < some_lengths[:, None]  # (T,) < (B, 1) -> (B, T): where there is an element
+by_hand = both_directions(ahead, back, some_inputs, some_lengths)  # (B, T, 2H)
+packed = pack_padded_sequence(some_inputs, some_lengths, batch_first=True, enforce_sorted=False)
+library, _ = pad_packed_sequence(layer(packed)[0], batch_first=True)  # (B, T, 2H)
+unpacked, _ = layer(some_inputs)  # (B, T, 2H)
+
+weights = torch.randn(by_hand.shape, dtype=torch.float64)
+(by_hand * weights)[real].sum().backward()
+(library * weights)[real].sum().backward()
+grad_pairs = [(w.grad, getattr(layer, name).grad) for name, w in ahead.named_parameters()]
+grad_pairs += [(w.grad, getattr(layer, f"{name}_reverse").grad) for name, w in back.named_parameters()]
+largest_difference = (by_hand - library)[real].abs().max().item()
+largest_grad_difference = max((ours - theirs).abs().max().item() for ours, theirs in grad_pairs)
+print(f"packed: outputs differ by up to {largest_difference:.0e}, gradients by {largest_grad_difference:.0e}")
+spoiled = (unpacked - library)[real].abs()  # (n_real, 2H)
+print(f"not packed: forward half {spoiled[:, :3].max():.0e}, backward half {spoiled[:, 3:].max():.2f}")
+assert largest_difference < 1e-12
+assert largest_grad_difference < 1e-10
+assert spoiled[:, :3].max() < 1e-12
+assert spoiled[:, 3:].max() > 0.01
+
+# %% [markdown]
+# Without packing, the forward half is right and the backward half is wrong, and no error is raised.
+#
+# ### A task without a rule: capitals
 #
 # Speech recognition gives words without capitals and punctuation, and a second program has to restore
 # them. So our second task is: from the lower-case words of a paragraph alone, tell which had a capital. No
@@ -567,13 +599,27 @@ print(HEADER)
 print(f"{'word alone':16s}" + "".join(f"{x:{w}.3f}" for x, w in zip(word_scores, (10, 8, 8, 9, 8))))
 
 # %% [markdown]
-# Now the window and both kinds of GRU, three seeds each.
+# Now the window, the forward GRU and one in both directions, three seeds each.
+
 
 # %%
+class BothWaysTagger(RecurrentTagger):
+    """Sees all tokens before and after. The batch is packed, so that backward does not begin in padding."""
+
+    def __init__(self, n_tokens, n_hidden=32, n_embedding=32):
+        Tagger.__init__(self, n_tokens, 2 * n_hidden, n_embedding)
+        self.layer = nn.GRU(n_embedding, n_hidden, batch_first=True, bidirectional=True)
+
+    def features(self, embedded, lengths):
+        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+        outputs, _ = pad_packed_sequence(self.layer(packed)[0], batch_first=True)  # (B, T, 2H)
+        return outputs
+
+
 CAPITAL_KINDS = {
     "window": (WindowTagger, {}),
     "GRU forward": (RecurrentTagger, {}),
-    "GRU both ways": (RecurrentTagger, {"both": True}),
+    "GRU both ways": (BothWaysTagger, {}),
 }
 capital_f1 = {}
 starts_found = {}
@@ -596,33 +642,14 @@ for name, (kind, options) in CAPITAL_KINDS.items():
 # About nine words in ten have no capital, so a tagger that never gives one would have an accuracy of about
 # nine tenths, and a recall and an F1 of zero. That is why we look at precision and recall.
 #
-# The control has a surprise. In F1 the table is better than the window with every seed and not worse than
-# the forward GRU, because it knows most names. With so little text the networks do not make more of what
-# they see besides the word. (With more text they may.) Only the GRU in both directions beats the table
-# with every seed. The column of the sentence starts shows how: the forward GRU finds hardly more of them
-# than the window, because without a full stop the end of a sentence often shows only in how the text goes
-# on. Reading both ways finds clearly more. Still, most remain hidden, and without punctuation they are
-# hard to tell for people, too.
-#
-# ## The claims, checked
-#
-# These asserts hold for the lesson as it stands. If you change an experiment, the one that fails names the
-# claim that no longer holds.
+# The control has a surprise. In F1 the table is better than the window with every seed and about as good
+# as the forward GRU, because it knows most names. With so little text and training the networks do not
+# make more of what they see besides the word. (With more they may.) Only the GRU in both directions beats
+# the table with every seed. The column of the sentence starts shows how: the forward GRU finds hardly more
+# of them than the window, probably because without a full stop the end of a sentence often shows only in
+# how the text goes on. Reading both ways finds clearly more, although most remain hidden.
 
 # %%
-assert min(rule_accuracy.values()) > 0.98, "the two-line rule is right nearly everywhere"
-assert rule_accuracy["test"] == 1, "on the test paragraphs the rule makes no error"
-assert min(speech_f1["window"]) > all_spoken_f1, "the window is better than calling every word spoken"
-assert min(speech_f1["window and mean"]) > max(speech_f1["window"]), "the mean of the paragraph helps"
-assert min(speech_f1["GRU forward"]) > max(speech_f1["window and mean"]), (
-    "the state is better with every seed"
-)
-assert min(speech_f1["GRU forward"]) > 0.95, "the GRU finds nearly every spoken word"
-assert min(near_and_far["GRU forward"]) > 0.93, "the GRU is good at any distance from a mark"
-assert near_and_far["window"][2] < near_and_far["window"][0] - 0.04, "away from the marks the window is worse"
-longest_test = max(len(tokens) for tokens, _ in mixed["test"])
-assert longest_test > 3 * 80, "some test paragraphs are several times longer than the training pieces"
-assert min(best_correlations) > 0.8, "with every seed one unit is switched by the marks"
 assert min(capital_f1["GRU forward"]) > max(capital_f1["window"]), (
     "for capitals, too, a state beats the window"
 )
@@ -630,7 +657,9 @@ assert min(capital_f1["GRU both ways"]) > max(capital_f1["GRU forward"]), (
     "for capitals both directions beat one with every seed"
 )
 assert max(capital_f1["window"]) < word_scores[2], "a table of single words beats the window"
-assert np.mean(capital_f1["GRU forward"]) < word_scores[2] + 0.01, "and is not worse than the forward GRU"
+assert abs(np.mean(capital_f1["GRU forward"]) - word_scores[2]) < 0.03, (
+    "and is about as good as the forward GRU"
+)
 assert min(capital_f1["GRU both ways"]) > word_scores[2] + 0.01, (
     "both directions beat the table with every seed"
 )
@@ -643,12 +672,6 @@ assert starts_found["GRU both ways"] > starts_found["GRU forward"] + 0.05, (
 assert starts_found["GRU both ways"] < 0.5, "most sentence starts remain hidden"
 
 # %% [markdown]
-# ## Going further
-#
-# The field's next steps are a loss for whole sequences of tags, the _conditional random field_ (Lafferty,
-# McCallum and Pereira 2001), which forbids tags that cannot follow each other, and the encoder of a
-# Transformer in place of the GRU (12.5 and 12.9).
-#
 # ## What to remember
 #
 # - Tagging gives a label to each element, so the loss and the scores run over all elements, and padding
@@ -666,8 +689,9 @@ assert starts_found["GRU both ways"] < 0.5, "most sentence starts remain hidden"
 #
 # 1. Train on pieces of 20 tokens: set `longest=80` to `longest=20`. Will the GRU still be right on long
 #    paragraphs? Look at the accuracy by distance.
-# 2. Add `"GRU both ways": (RecurrentTagger, {"both": True}),` as the last line of `KINDS`. The marks
-#    before a word say everything about it. Will it help to read the others as well?
+# 2. Let the second task have fewer paragraphs: set `N_CAPITAL_PARAGRAPHS` to 400. A table counts words,
+#    while a network has to learn a vector for each. Which F1 will fall most, and will reading in
+#    both directions still beat the table?
 # 3. From a blank cell at the end: give a capital if the table (`by_word`) or the last GRU (`guesses`)
 #    says so. What will precision and recall do? Compare `capital_scores` with the rows of the two.
 #
