@@ -279,7 +279,7 @@ def predict(model, examples):
 
 
 def precision_recall_f1(predicted, true):
-    """The three measures of the positive class 1; precision is 0 if nothing is predicted positive."""
+    """The three measures of the positive class 1, which must occur; precision is 0 if it is not predicted."""
     hits = np.sum((predicted == 1) & (true == 1))
     precision = hits / max(1, np.sum(predicted == 1))
     recall = hits / np.sum(true == 1)
