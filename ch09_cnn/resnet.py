@@ -11,7 +11,7 @@
 # a small member on Fashion-MNIST: with a dataset that flips and shifts, a rate chosen on validation
 # images, checkpoints that resume exactly, and one test at the end. **You need** the training cycle (4.4),
 # one-cycle schedules (7.3), weight decay (8.2), data augmentation (8.6) and residual blocks (9.4). **It
-# takes** about a minute.
+# takes** half a minute to a minute.
 
 # %%
 import atexit
@@ -424,9 +424,10 @@ recalls = confusion.diagonal() / confusion.sum(dim=1)
 print("  ".join(f"{name} {recall:.2f}" for name, recall in zip(CLASSES, recalls.tolist())))
 
 # %% [markdown]
-# The test accuracy is above that of the network of 4.4 by more than two standard errors, and it agrees
-# with the validation accuracy within chance. Shirts are still the hardest class, and a shoe is nearly
-# always taken for some shoe. This is one run. Another seed moves the accuracy by about a point.
+# The test accuracy is above that of the network of 4.4 by more than two standard errors. It is a little
+# below the validation accuracy, which has chosen the epoch, but by less than three standard errors of
+# their difference, so this can be chance. Shirts are still the hardest class, and a shoe is nearly always
+# taken for some shoe. This is one run, and another seed moves the accuracy by about a point.
 #
 # ## What does each block add?
 #
@@ -477,7 +478,10 @@ if device.type == "cpu":
 assert RATES[0] < best_rate < RATES[-1], "the best rate of the short trials lies inside the grid"
 assert best_epoch >= N_EPOCHS // 2, "the best epoch is one of the second half"
 assert test_accuracy > 0.84 + 2 * standard_error, "the ResNet is better than the network of 4.4"
-assert abs(test_accuracy - history[best_epoch, 2]) < 0.03, "validation and test agree within chance"
+error_of_difference = 2**0.5 * standard_error  # both are measured on a thousand pictures
+assert abs(test_accuracy - history[best_epoch, 2]) < 3 * error_of_difference, (
+    "validation and test differ by no more than chance allows"
+)
 assert CLASSES[int(recalls.argmin())] == "shirt", "shirts have the lowest recall"
 shoes = confusion[[5, 7, 9]][:, [5, 7, 9]]  # (10, 10) -> (3, 3)
 assert shoes.sum() > 0.97 * confusion[[5, 7, 9]].sum(), "a shoe is nearly always taken for a shoe"
