@@ -279,7 +279,7 @@ ax.plot(intensity.values(), [value / 1e9 for value in limit.values()], "_", mark
 ax.plot(intensity.values(), [value / 1e9 for value in rate.values()], "o", label="measured")
 ax.set(xscale="log", yscale="log", xlabel="operations per byte", ylabel="10⁹ operations per second")
 ax.set(title="Four layers and their limits")
-ax.margins(x=0.15)
+ax.margins(x=0.15, y=0.25)
 ax.legend(loc="lower right")
 plt.show()
 
@@ -289,8 +289,8 @@ plt.show()
 # explained by the roofline. A point far below its bar is not: there the kernel itself loses time, perhaps
 # because its loops are short, or because it first copies its input into another order. On one
 # thread of a server's CPU we saw the full convolutions and the linear layer reach a large part of their
-# limits, and the depthwise layer about a tenth of its own. So few operations per byte lower what is
-# possible, but only a measurement says what is reached. (A point may also stand above its bar, because
+# limits, and the depthwise layer about a tenth of its own. So the operations per byte say what is
+# possible, and only a measurement says what is reached. (A point may also stand above its bar, because
 # the copy writes as much as it reads, and on a busy machine the points scatter.)
 #
 # ## Inside one call: the profiler
@@ -492,8 +492,8 @@ assert in_trace["aten::conv2d"] == N_RECORDED * n_convolutions, "the file has ev
 # - A latency is a sample. Warm up, wait for the device, and report the median and a high percentile, or
 #   the slowest if the calls are few, with the machine, the threads and the batch.
 # - Parameters, multiply-adds and time give different orders. Only the last is what users wait for.
-# - The operations per byte set the limit of a layer, which is low for depthwise layers, and for linear ones
-#   at batch one. How near a kernel comes to its limit must be measured.
+# - The operations per byte set the limit of a layer, which is low for a linear layer at batch one. How near
+#   a kernel comes to its limit must be measured.
 # - Profile before you tune. The largest share of the time may be where the counts show nothing.
 #
 # ## Try it
