@@ -78,7 +78,7 @@ np.testing.assert_allclose([end, (nudged - end) / 1e-6], [0.6, 0.5], rtol=1e-6)
 # *gate*: at 1 it is open, at 0 it is shut. A gate is a small layer with a sigmoid, and it reads the input
 # $x_t$ and the last output $h_{t-1}$. Each of the $H$ numbers in the memory has gates of its own.
 #
-# The weights bear PyTorch's names. `W_ih` goes from the input to the hidden units, `W_hh` from the hidden
+# The weights have PyTorch's names. `W_ih` goes from the input to the hidden units, `W_hh` from the hidden
 # units to themselves, and both have a bias. Each is a stack of four blocks of $H$ rows: input gate, forget
 # gate, candidate, output gate.
 
@@ -177,7 +177,7 @@ print("cell state before", old_c[0].round(2), "and after", new_c[0].round(2))
 
 # %% [markdown]
 # Third, the *output gate* $o$ says how much of the memory is shown to the rest of the network, and to the
-# gates of the next step. A number can so be kept for long without being shown:
+# gates of the next step. So a number can be kept for long without being shown:
 #
 # $$o_t = \sigma(W_o\, x_t + U_o\, h_{t-1} + b_o), \qquad h_t = o_t \odot \tanh(c_t) .$$
 
