@@ -444,9 +444,9 @@ for name, values in defence.items():
 
 # %% [markdown]
 # With adversarial training more than half of the answers survive an attack that leaves a standard network
-# with about one in ten. The price, after equally many epochs, is several points of accuracy on clean images
-# and about twice the work for each step. Two more things can be read here. PGD finds errors that FGSM
-# overlooks, in both kinds of network, so a defence should be judged by a stronger attack than the one it
+# with about one in ten. The price, after equally many epochs, is several points of accuracy on clean
+# images and about twice the work for each step. Two more things can be read here. PGD finds errors that
+# FGSM overlooks, in both kinds of network, so a defence should be judged by a stronger attack than the one it
 # was built with. And the protection ends with its $\epsilon$: at three times the size nothing of it is
 # left.
 #

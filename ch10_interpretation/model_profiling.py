@@ -492,8 +492,8 @@ assert in_trace["aten::conv2d"] == N_RECORDED * n_convolutions, "the file has ev
 # - A latency is a sample. Warm up, wait for the device, and report the median and a high percentile, or
 #   the slowest if the calls are few, with the machine, the threads and the batch.
 # - Parameters, multiply-adds and time give different orders. Only the last is what users wait for.
-# - The operations per byte set the limit of a layer, which is low for a linear layer at batch one. How near
-#   a kernel comes to its limit must be measured.
+# - The operations per byte set the limit of a layer, which is low for a linear layer at batch one. How
+#   near a kernel comes to its limit must be measured.
 # - Profile before you tune. The largest share of the time may be where the counts show nothing.
 #
 # ## Try it
