@@ -4,14 +4,14 @@
 # You have a thousand labelled photos, and a large network of your own would need a hundred times as many.
 # But somebody has trained one on a million other photos, and its weights can be had for nothing.
 # *Transfer learning* starts from them. Much of the image recognition outside research is done in this
-# way: in medicine, in factories, on phones. How much of the old network should stay as it is, and when is it
-# better to train some of it again, or to start from nothing?
+# way: in medicine, in factories, on phones. How much of the old network should stay as it is, and when is
+# it better to train some of it again, or to start from nothing?
 #
 # **You will build** a classifier on top of a network trained on ImageNet, first with that network
 # unchanged, then with parts of it trained further, and compare both with a small network from scratch,
-# for few and many labels and for images that resemble photos less and less. **You need** softmax
-# regression (3.3), the training cycle (4.4), parameter groups (7.2), schedules (7.3), weight penalties
-# (8.2) and the convolutional networks of lesson 9.3. **It takes** about a minute and a half.
+# for few and many labels, and for images that resemble photos even less. **You need** softmax regression
+# (3.3), the training cycle (4.4), parameter groups (7.2), schedules (7.3), weight penalties (8.2) and the
+# convolutional networks of lesson 9.3. **It takes** about a minute and a half.
 
 # %%
 import copy
@@ -371,13 +371,15 @@ def tuned_last_blocks(n, rate, seed):
 
 rate_accuracy = {}
 best_rate = {}
+first_draw = {}
 print(f"{'validation accuracy':20s}{'frozen':>12s}" + "".join(f"{f'rate {rate:g}':>12s}" for rate in RATES))
 for n in SIZES:
     chosen = orders[0][:n]
     head = fit_head(train_features[best_depth][chosen], train_labels[chosen])
     rate_accuracy[n, 0.0] = share_right(head(valid_features[best_depth]), valid_labels)
     for rate in RATES:
-        rate_accuracy[n, rate] = accuracy(tuned_last_blocks(n, rate, seed=0), valid_maps, valid_labels)
+        first_draw[n, rate] = tuned_last_blocks(n, rate, seed=0)
+        rate_accuracy[n, rate] = accuracy(first_draw[n, rate], valid_maps, valid_labels)
     tried = {rate: rate_accuracy[n, rate] for rate in RATES}
     best_rate[n] = max(tried, key=tried.get)
     row = "".join(f"{rate_accuracy[n, rate]:12.1%}" for rate in (0.0, *RATES))
@@ -385,9 +387,9 @@ for n in SIZES:
 print("chosen rates:", best_rate)
 
 # %% [markdown]
-# With a hundred labels the frozen network is ahead of every rate, and at the highest rate little is left
-# of what the blocks knew: nearly a hundred thousand weights can fit a hundred images in many ways, and
-# most of these ways are worse than what ImageNet has taught. With a thousand labels the third rate is
+# With a hundred labels the frozen network is ahead of every rate, and at the highest rate much of what the
+# blocks knew is lost: nearly a hundred thousand weights can fit a hundred images in many ways, and most of
+# these ways are worse than what ImageNet has taught. With a thousand labels the third rate is
 # ahead of the frozen network by about a point. One draw is not enough to be sure of such differences, so
 # the chosen rates now go to all three draws, and to the test images.
 #
@@ -435,7 +437,8 @@ for n in SIZES:
         chosen = orders[seed][:n]
         head = fit_head(train_features[best_depth][chosen], train_labels[chosen])
         by_labels["frozen", n].append(share_right(head(test_features[best_depth]), test_labels))
-        model = tuned_last_blocks(n, best_rate[n], seed)
+        tuned_already = seed == 0  # when the rates were tried
+        model = first_draw[n, best_rate[n]] if tuned_already else tuned_last_blocks(n, best_rate[n], seed)
         by_labels["tuned", n].append(accuracy(model, test_maps, test_labels))
         model = from_scratch(train_images[chosen], train_labels[chosen], N_STEPS[n], seed)
         by_labels["from scratch", n].append(accuracy(model, test_images[:, None], test_labels))
@@ -451,8 +454,13 @@ print(f"standard error of an accuracy of 0.87 on these test images: {standard_er
 # Compare the columns draw by draw. With a hundred labels the frozen network is first in every draw, by
 # several points. With three hundred the draws disagree. With a thousand labels the tuned network is
 # ahead, by about a point on average. A single difference of a point is only about one standard error
-# (3.4) and could be chance, but it has the same sign in all three draws, and it had on validation images.
-# The network from scratch stays behind both.
+# (3.4) and could be chance, but no draw speaks against it, and the validation images did not either. The
+# network from scratch stays behind both.
+#
+# Has each method had its best setting? The rate of the tuned one was chosen above. For the frozen one we
+# tried penalties from $0.01$ to $3$ on the validation images: $0.1$ was the best with 300 and with 1,000
+# labels, and with 100 nothing up to 1 mattered. The rate and the steps of the network from scratch were
+# not searched, so it may come a little nearer than it does here.
 #
 # ## How much like photos?
 #
@@ -578,16 +586,18 @@ assert rate_accuracy[1000, best_rate[1000]] > rate_accuracy[1000, 0.0], (
     "with a thousand labels the right rate is ahead of frozen"
 )
 assert RATES[0] < best_rate[1000] < RATES[-1], "for a thousand labels the best rate lies inside the grid"
-for n in (100, 300):
-    assert rate_accuracy[n, RATES[-1]] < rate_accuracy[n, 0.0] - 0.03, "at the highest rate much is destroyed"
+for n, loss in ((100, 0.15), (300, 0.05)):
+    assert rate_accuracy[n, RATES[-1]] < rate_accuracy[n, 0.0] - loss, "at the highest rate much is destroyed"
 gain_100 = np.subtract(by_labels["tuned", 100], by_labels["frozen", 100])
 gain_1000 = np.subtract(by_labels["tuned", 1000], by_labels["frozen", 1000])
-assert gain_100.max() < 0, "with 100 labels tuning loses on every draw"
+assert gain_100.max() < -0.01, "with 100 labels tuning loses on every draw"
 assert gain_1000.mean() > 0.002, "with 1,000 labels tuning gains a little on average"
 assert gain_1000.min() > -0.01, "and loses on no draw by more than chance"
 for n in SIZES:
     behind = np.subtract(by_labels["frozen", n], by_labels["from scratch", n])
     assert behind.min() > 0, "on clean images the network from scratch stays behind the frozen one"
+    behind = np.subtract(by_labels["tuned", n], by_labels["from scratch", n])
+    assert behind.mean() > 0, "and behind the tuned one on average"
 assert np.subtract(by_noise["tuned"], by_noise["frozen"]).min() > 0.01, "on noisy images tuning beats frozen"
 assert np.subtract(by_noise["from scratch"], by_noise["tuned"]).min() > 0, (
     "on noisy images the network from scratch beats both"
@@ -710,8 +720,8 @@ assert unfreezing["all at once"] > unfreezing["then everything"], "but not the t
 #   the middle of a network often transfer better than those from its end.
 # - With few labels, tuning loses what the network knew. With a thousand it gained a little here, if the
 #   head was fitted first and the rate was chosen on validation images.
-# - The less the images look like those of the pretraining, the more tuning repairs, and the sooner a
-#   small network from scratch is the better choice. So train one as a control.
+# - On noisy images, which look like nothing in the pretraining, tuning repaired several points, and a
+#   small network from scratch was better still. So train one as a control.
 #
 # ## Try it
 #
