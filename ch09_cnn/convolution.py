@@ -279,9 +279,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     windows = windows[:, :, ::row_stride, ::column_stride, ::row_dilation, ::column_dilation]
     parts = []
     for group, filters in zip(np.split(windows, groups, axis=1), np.split(weight, groups)):
-        parts.append(
-            np.tensordot(group, filters, axes=((1, 4, 5), (1, 2, 3)))
-        )  # -> (N, H_out, W_out, filters)
+        parts.append(np.tensordot(group, filters, axes=((1, 4, 5), (1, 2, 3))))  # (N, H_out, W_out, filters)
     out = np.concatenate(parts, axis=3)  # (N, H_out, W_out, C_out)
     if bias is not None:
         out = out + bias
@@ -501,9 +499,8 @@ plt.show()
 
 # %%
 target = maps["emboss"] + rng.normal(scale=0.1, size=maps["emboss"].shape)
-windows = np.lib.stride_tricks.sliding_window_view(gray, (3, 3)).reshape(
-    -1, 9
-)  # (H', W', 3, 3) -> (H' * W', 9)
+windows = np.lib.stride_tricks.sliding_window_view(gray, (3, 3))  # (H', W', 3, 3)
+windows = windows.reshape(-1, 9)  # -> (H' * W', 9)
 solution, *_ = np.linalg.lstsq(windows, target.ravel(), rcond=None)
 learned = solution.reshape(3, 3)  # (9,) -> (3, 3)
 rocket = plt.imread(HERE / "data" / "rocket.jpg")[::2, ::2].mean(axis=2) / 255  # (H, W)

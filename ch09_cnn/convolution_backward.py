@@ -180,9 +180,8 @@ def conv2d_backward(grad_out, x, weight, stride=1, padding=0):
     if grad_out.shape != (n, c_out, h_out, w_out):
         raise ValueError(f"grad_out has shape {grad_out.shape}, but the output {(n, c_out, h_out, w_out)}")
     places = n * h_out * w_out
-    g = (
-        as_floats(grad_out).transpose(0, 2, 3, 1).reshape(places, c_out)
-    )  # -> (N, H', W', C_out) -> (M, C_out)
+    g = as_floats(grad_out).transpose(0, 2, 3, 1)  # (N, C_out, H', W') -> (N, H', W', C_out)
+    g = g.reshape(places, c_out)  # -> (M, C_out), M places
     grad_weight = g.T @ table.reshape(places, k)  # (C_out, M) @ (M, K) -> (C_out, K)
     grad_bias = g.sum(axis=0)  # (C_out,)
     grad_table = g @ weight.reshape(c_out, k)  # (M, C_out) @ (C_out, K) -> (M, K)
@@ -355,9 +354,7 @@ class MaxPool2:
         n, c, height, width = x.shape
         h, w = height // 2, width // 2
         self.shape = x.shape
-        windows = x[:, :, : 2 * h, : 2 * w].reshape(
-            n, c, h, 2, w, 2
-        )  # (N, C, H, W) -> rows and columns of two
+        windows = x[:, :, : 2 * h, : 2 * w].reshape(n, c, h, 2, w, 2)  # rows and columns in pairs
         windows = windows.transpose(0, 1, 2, 4, 3, 5).reshape(n, c, h, w, 4)  # one window in each row of four
         self.winners = windows.argmax(axis=4)[..., None]  # (N, C, h, w, 1): the first of equals
         return np.take_along_axis(windows, self.winners, axis=4)[..., 0]  # (N, C, h, w)
@@ -366,9 +363,8 @@ class MaxPool2:
         n, c, h, w = grad_out.shape
         grad_windows = np.zeros((n, c, h, w, 4), grad_out.dtype)
         np.put_along_axis(grad_windows, self.winners, grad_out[..., None], axis=4)
-        grad_windows = grad_windows.reshape(n, c, h, w, 2, 2).transpose(
-            0, 1, 2, 4, 3, 5
-        )  # (N, C, h, 2, w, 2)
+        grad_windows = grad_windows.reshape(n, c, h, w, 2, 2)  # four in a row -> 2 × 2
+        grad_windows = grad_windows.transpose(0, 1, 2, 4, 3, 5)  # -> (N, C, h, 2, w, 2)
         grad_x = np.zeros(self.shape, grad_out.dtype)
         grad_x[:, :, : 2 * h, : 2 * w] = grad_windows.reshape(n, c, 2 * h, 2 * w)
         return grad_x
@@ -456,9 +452,8 @@ def torch_step(network, optimizer, x, y):
 def train_pair(dtype, n_images, n_epochs, learning_rate, seed):
     """Train both networks on the same batches; returns (layers, network, our losses, PyTorch's losses)."""
     layers, network = make_pair(dtype, np.random.default_rng(seed))
-    dataset = TensorDataset(
-        train_images[:n_images, None].to(dtype), train_labels[:n_images]
-    )  # (N, 1, 28, 28)
+    inputs = train_images[:n_images, None].to(dtype)  # (N, 28, 28) -> (N, 1, 28, 28)
+    dataset = TensorDataset(inputs, train_labels[:n_images])
     loader = DataLoader(dataset, 50, shuffle=True, generator=torch.Generator().manual_seed(seed))
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
     losses = []
