@@ -351,7 +351,7 @@ def write_by_counting(source, prompt, n_characters, order, rng):
         followers.setdefault(text[place - order + 1 : place], []).append(text[place])
     written = prompt
     for _ in range(n_characters):
-        context = written[1 - order :]
+        context = written[len(written) - order + 1 :]
         if context not in followers:
             raise ValueError(f"nothing follows {context!r} in the training text")
         written += followers[context][rng.integers(len(followers[context]))]
@@ -359,12 +359,12 @@ def write_by_counting(source, prompt, n_characters, order, rng):
 
 
 all_letters = len(name_text.characters)
+COOLER = 0.5  # temperature of the third column
+cooler = f"LSTM at {COOLER:g}"
 drawn = {
     "trigram": write_by_counting(name_text, "a\n", 1500, 3, np.random.default_rng(0)),
     "LSTM": write(name_model, name_text, "a\n", 1500, 1.0, all_letters, torch.Generator().manual_seed(0)),
-    "LSTM at 0.5": write(
-        name_model, name_text, "a\n", 1500, 0.5, all_letters, torch.Generator().manual_seed(0)
-    ),
+    cooler: write(name_model, name_text, "a\n", 1500, COOLER, all_letters, torch.Generator().manual_seed(0)),
 }
 listed = set(names)
 invented = {}
@@ -551,7 +551,7 @@ assert max(name_bits) < best_count - 0.03, "the LSTM predicts unseen names bette
 assert name_ngrams[5] > name_ngrams[4], "five letters are too many to count in so short a list"
 assert usual_length["trigram"] < 0.85, "the trigram does not know how long a name already is"
 assert usual_length["LSTM"] > 0.93, "the LSTM's names have the usual lengths"
-assert real_share["LSTM at 0.5"] > 1.3 * real_share["LSTM"], "a low temperature draws more real names"
+assert real_share[cooler] > 1.3 * real_share["LSTM"], "a low temperature draws more real names"
 assert test_bits < book_ngrams[3] - 0.3, "on the book the LSTM is far better than a trigram"
 if device.type == "cpu":
     assert abs(test_bits - book_ngrams[4]) < 0.1, "after this training it is about as good as a 4-gram"
@@ -634,8 +634,8 @@ with torch.no_grad():
 #
 # 1. Do not carry the state: in `fit`, call `model(x)` in place of `model(x, state)`. What does it cost on
 #    the book, in bits? Look at the last line of the book's table.
-# 2. Let the third column of names be written at the temperature 2 in place of 0.5. What happens to it, and
-#    to its share of real names?
+# 2. Let the third column of names be written at the temperature 2: `COOLER = 2.0`. What happens to the
+#    names, and to the share of real ones?
 # 3. From a blank cell: a keyboard proposes the three most probable next characters. Write
 #    `propose(prompt)` with the names' model, and compare its proposals for `"\nmari"` with the names that
 #    you know.
