@@ -103,7 +103,7 @@ def summary():
 # and 1 for each entry of `x`, and an entry is dropped if its number is _below_ `p`. In training what is
 # kept is scaled so that the mean stays as it was (inverted dropout, 8.1); otherwise nothing happens.
 # Return the output and, given $\partial L / \partial y$, also $\partial L / \partial x$. With `p = 1`
-# everything is dropped, without a warning.
+# everything is dropped, without a warning. Change none of the arrays that you are given.
 
 
 # %%
@@ -119,7 +119,11 @@ def check_dropout_both_ways(answer):
     x, grad, u = rng.normal(size=(4, 6)), rng.normal(size=(4, 6)), rng.random((4, 6))
     p = 0.25
     keep = u >= p
-    y, grad_x = answer(x, grad, u, p, True)
+    given = x.copy(), grad.copy(), u.copy()
+    y, grad_x = answer(*given, p, True)
+    assert all(np.array_equal(a, b) for a, b in zip(given, (x, grad, u))), (
+        "an array that was given has changed: make new ones"
+    )
     slips = [
         ("the output is not scaled: with a quarter dropped its mean is a quarter smaller", x * keep),
         ("scaled by 1/p; what is kept makes up 1 - p of all", x * keep / p),
@@ -161,15 +165,16 @@ def check_dropout_both_ways(answer):
 # %% [markdown]
 # ## 2 Two places for a penalty
 #
-# About twenty minutes. One step of Adam on `w`, given the gradient `g` of the loss, its two averages `m`
-# and `v` from before, and the number `t` of this step, counted from 1:
+# About twenty minutes. One step of Adam on `w`, given the gradient `g` of the data's loss (without any
+# penalty), its two averages `m` and `v` from before, and the number `t` of this step, counted from 1:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \qquad w
 # \leftarrow w - \eta\, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon}$$
 #
-# With `decoupled=False` the penalty $\frac\lambda2 w^2$ is a part of the loss (L2). With `decoupled=True`
-# the weights shrink by $(1 - \eta\lambda)$ in a step of its own, before Adam's (AdamW as PyTorch has it,
-# 8.2). Change none of the arrays that you are given.
+# With `decoupled=False` Adam minimizes the loss plus the penalty $\frac\lambda2 w^2$ (L2). With
+# `decoupled=True` the weights are multiplied by $1 - \eta\lambda$ in a step of its own, before Adam's
+# (AdamW as PyTorch has it, 8.2). In the code $\eta$ is `rate` and $\lambda$ is `decay`. Change none of the
+# arrays that you are given.
 
 
 # %%
@@ -231,6 +236,27 @@ def check_adam_step(answer):
         ),
     ]
     compare(walk(0.5, True), right(0, 0.995), slips)
+    zeros = np.zeros(5)
+    settings = {"rate": 0.01, "decay": 0.0, "decoupled": True}
+    got = answer(start, gradients[0], zeros, zeros, 2, **settings, betas=(0.5, 0.75), eps=0.1)
+    g = gradients[0]
+
+    def second_step(beta1, beta2, eps, inside=0.0):
+        first = (1 - beta1) * g / (1 - beta1**2)
+        second = (1 - beta2) * g * g / (1 - beta2**2)
+        return start - 0.01 * first / (np.sqrt(second + inside) + eps)
+
+    slips = [
+        ("betas and eps are fixed at 0.9, 0.999 and 1e-8", second_step(0.9, 0.999, 1e-8)),
+        ("betas are fixed at 0.9 and 0.999", second_step(0.9, 0.999, 0.1)),
+        ("eps is fixed at 1e-8", second_step(0.5, 0.75, 1e-8)),
+        (
+            "eps stands inside the square root; in Adam it is added to the root",
+            second_step(0.5, 0.75, 0, 0.1),
+        ),
+        ("betas are the wrong way round: the first is for m", second_step(0.75, 0.5, 0.1)),
+    ]
+    compare(got[0], second_step(0.5, 0.75, 0.1), slips)
 
 
 # %% [markdown]
@@ -294,10 +320,10 @@ def check_running_statistics(answer):
 # ## 4 Layer norm where sentences differ in length
 #
 # About twenty minutes. Sentences of different lengths lie in one array `x` (B, T, D), and what follows a
-# sentence's end is padding: any numbers may stand there. Normalize every _place_ over its own D features
-# (mean 0, variance 1, `eps` inside the square root; then times `gain`, plus `shift`, both (D,)), and
-# return for each sentence the mean over its _own_ places. What stands in the padding must not matter. A
-# sentence without a word gets zeros.
+# sentence's end is padding: any finite numbers may stand there. Normalize every _place_ over its own D
+# features (mean 0, variance 1, `eps` inside the square root; then times `gain`, plus `shift`, both (D,)),
+# and return for each sentence the mean over its _own_ places. What stands in the padding must not matter.
+# A sentence without a word gets zeros.
 
 
 # %%
@@ -440,10 +466,11 @@ def check_train_until_it_stops(answer):
 # %% [markdown]
 # ## 6 Mixed images, mixed labels
 #
-# About twenty minutes. Mixup (Zhang and others 2018) trains on $\lambda_i x_i + (1 - \lambda_i) x_{j}$, where
-# $j$ is another example of the batch, and mixes the labels in the same shares. Given one share for each
-# example and the order of the partners, return the mixed images and the soft labels. Then the mean
-# cross-entropy of logits with such soft labels: it must stay right for logits in the thousands.
+# About twenty minutes. Mixup (Zhang and others 2018) trains on $\lambda_i x_i + (1 - \lambda_i) x_j$,
+# where $j$ is another example of the batch, and mixes the labels in the same shares. Given $\lambda_i$ as
+# `shares[i]` and the partner's place $j$ as `partners[i]`, return the mixed images and the soft labels.
+# Then the mean cross-entropy of logits with such soft labels: it must stay right for logits in the
+# thousands.
 
 
 # %%
@@ -506,7 +533,10 @@ def check_soft_cross_entropy(answer):
     compare(answer(logits, targets), right, slips)
     with np.errstate(all="ignore"):
         got = answer(np.array([[3000.0, 0.0], [0.0, -3000.0]]), np.array([[1.0, 0.0], [0.5, 0.5]]))
-    assert np.isfinite(got), "logits in the thousands give inf or NaN: take each row's largest away first"
+    assert np.isfinite(got), (
+        "logits in the thousands give inf or NaN: take each row's largest away first, and take the "
+        "logarithm of the sum of exponentials, not of a probability, which may have become 0"
+    )
     compare(got, 750.0)
 
 
@@ -554,7 +584,7 @@ curves = {
     "A": train_digits(decay=15.0),
     "B": train_digits(p=0.9, rate=0.003, n_steps=800, forgets_eval=True),
     "C": train_digits(rate=0.1),
-    "D": train_digits(p=0.9, decay=3.0, rate=0.003, n_steps=600),
+    "D": train_digits(p=0.9, rate=0.003, n_steps=600),
     "E": train_digits(rate=0.0005, n_steps=150),
 }
 fig, axes = plt.subplots(1, 5, figsize=(18, 3.6), layout="constrained")

@@ -31,6 +31,18 @@ def scales_in_evaluation(x, grad_y, u, p, training):
     return dropped()(x, grad_y, u, p, True) if training else (x * (1 - p), grad_y)
 
 
+def drops_in_place(x, grad_y, u, p, training):
+    if training and p < 1:
+        x *= (u >= p) / (1 - p)
+    return x, grad_y
+
+
+def masks_the_gradient_in_place(x, grad_y, u, p, training):
+    y, grad_x = dropped()(x, grad_y, u, p, training)
+    grad_y[...] = grad_x
+    return y, grad_y
+
+
 def open_gradient(x, grad_y, u, p, training):
     y, _ = dropped()(x, grad_y, u, p, training)
     return y, grad_y / (1 - p) if training and p < 1 else grad_y
@@ -66,6 +78,29 @@ def adam(
         return (w - change) * factor if late else w * factor - change, m, v
 
     return answer
+
+
+def fixed(betas=None, eps=None):
+    """An answer to exercise 2 that does not look at the betas that it is given, or at eps."""
+
+    def answer(*args, **settings):
+        if betas:
+            settings["betas"] = betas
+        if eps:
+            settings["eps"] = eps
+        return adam()(*args, **settings)
+
+    return answer
+
+
+def betas_swapped(*args, betas=(0.9, 0.999), **settings):
+    return adam()(*args, betas=betas if betas[0] == 0.9 else betas[::-1], **settings)
+
+
+def eps_inside(w, g, m, v, t, rate, decay, decoupled, betas=(0.9, 0.999), eps=1e-8):
+    second = (betas[1] * v + (1 - betas[1]) * g * g) / (1 - betas[1] ** t)
+    eps = (np.sqrt(second + eps) - np.sqrt(second)) if eps > 1e-6 else eps
+    return adam()(w, g, m, v, t, rate, decay, decoupled, betas, eps)
 
 
 def never_decoupled(w, g, m, v, t, rate, decay, decoupled):
@@ -261,6 +296,8 @@ WRONG = {
         (always_drops, "in evaluation"),
         (dropped(p_one=False), "p = 1 divides by zero"),
         (cuts_whole_numbers_off, "whole numbers come out whole"),
+        (drops_in_place, "an array that was given has changed"),
+        (masks_the_gradient_in_place, "an array that was given has changed"),
         (lambda x, g, u, p, training: (..., g), "not done yet"),
     ],
     "adam_step": [
@@ -275,6 +312,11 @@ WRONG = {
         (adam(shrink=lambda rate, decay: 1 - decay), "the rate is missing"),
         (adam(late=True), "after Adam's step"),
         (adam(in_place=True), "an array that was given has changed"),
+        (fixed((0.9, 0.999), 1e-8), "betas and eps are fixed"),
+        (fixed((0.9, 0.999)), "betas are fixed"),
+        (fixed(eps=1e-8), "eps is fixed"),
+        (eps_inside, "eps stands inside the square root"),
+        (betas_swapped, "betas are the wrong way round"),
     ],
     "running_statistics": [
         (remembered(share=lambda momentum: 1 - momentum), "not what is kept"),
@@ -329,6 +371,7 @@ WRONG = {
         (lambda z, t: -np.mean(log_softmax(z)[np.arange(len(z)), t.argmax(axis=1)]), "all of them do"),
         (lambda z, t: -(t * z).sum(axis=1).mean(), "log and softmax are missing"),
         (unshifted, "take each row's largest"),
+        (lambda z, t: -(t * np.log(np.exp(log_softmax(z)))).sum(axis=1).mean(), "not of a probability"),
     ],
     "remedies": [
         (chosen(A="regularize", C="regularize less"), "A: 'regularize' is for runs"),
