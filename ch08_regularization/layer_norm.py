@@ -242,7 +242,7 @@ for name, norm in NORMS.items():
     for batch_size in BATCH_SIZES:
         runs = [train(norm, batch_size, seed) for seed in range(N_SEEDS)]
         curves[name][batch_size] = np.array([errors for _, errors in runs])  # (N_SEEDS, n_epochs)
-        models[name, batch_size] = runs[0][0]
+        models[name, batch_size] = [model for model, _ in runs]
         last = curves[name][batch_size][:, -1]
         each = "".join(f"{error:7.3f}" for error in last)
         print(f"{name:12s}{batch_size:12d}{last.mean():12.3f}   {each}")
@@ -266,25 +266,28 @@ plt.show()
 
 # %% [markdown]
 # On the left, layer norm hardly depends on the batch size. Batch norm gets about half of the answers wrong
-# with batches of two and is as good as layer norm with batches of four. On the right, with batches of 16,
-# batch norm is ahead by several points in the first epochs, and at the end the two are close. With 600
-# images the difference at the end was below a point as well. So batch norm is the faster one here, and at
-# this size it is hardly the better one.
+# with batches of two and is as good as layer norm with batches of four. (Another rate does not rescue it:
+# with a tenth, a third and three times of this one, the error on seed 0 stayed above 0.4.) On the right,
+# with batches of 16, batch norm is ahead by several points in the first epochs, and at the end the two are
+# close. With 600 images the difference at the end was below a point as well. So batch norm is the faster
+# one here, and at this size it is hardly the better one.
 #
 # Why does it break at two? One suspect is the change from the statistics of two examples in training to
 # running statistics in eval mode. If that were all, the network should be good in training mode, with
 # images in pairs, exactly as it was trained.
 
 # %%
-broken = models["batch norm", BATCH_SIZES[0]]
-broken.train()  # this also moves the running statistics, which we do not use again
-error_in_pairs = error_rate(broken, pictures[:2000], kinds[:2000], batch_size=BATCH_SIZES[0])
-print(f"batch norm trained in pairs, judged in pairs: error {error_in_pairs:.3f}")
+errors_in_pairs = []
+for broken in models["batch norm", BATCH_SIZES[0]]:
+    broken.train()  # this also moves the running statistics, which we do not use again
+    errors_in_pairs.append(error_rate(broken, pictures[:2000], kinds[:2000], batch_size=BATCH_SIZES[0]))
+each = "".join(f"{error:7.3f}" for error in errors_in_pairs)
+print(f"batch norm trained in pairs, judged in pairs: error {each}")
 
 # %% [markdown]
-# It is even worse. In a batch of two, all that a unit can pass on is which of the two images had more, as
-# on paper, and that is too little to name the clothes from. (Some of these images belong to the training
-# set, which makes the number too kind rather than too harsh.)
+# On each seed it is even worse. In a batch of two, all that a unit can pass on is which of the two images
+# had more, as on paper, and that seems to be too little to name the clothes from. (Some of these images
+# belong to the training set, which makes the numbers too kind rather than too harsh.)
 #
 # ## Padding
 #
@@ -385,11 +388,15 @@ assert abs(final["batch norm", middle].mean() - final["layer norm", middle].mean
 lead = (curves["layer norm"][largest] - curves["batch norm"][largest]).mean(axis=0)  # (n_epochs,)
 assert lead[:3].mean() > 0.05, "with 16, batch norm is ahead in the first epochs"
 assert lead[-1] < 0.03, "with 16, the two are close at the end"
-assert error_in_pairs > 0.35, "judged in pairs, as it was trained, batch norm does not get better"
+assert np.all(errors_in_pairs > final["batch norm", smallest]), (
+    "judged in pairs, as it was trained, batch norm gets worse"
+)
 assert max(leaks["layer norm, each position"]) < 1e-12, "layer norm over a position knows no padding"
 for name in ("batch norm", "layer norm, whole example"):
     assert leaks[name][0] > 0.1, f"{name}: padding moves the letters"
     assert np.all(np.diff(leaks[name]) > 0), f"{name}: more padding moves them further"
+ratio = np.divide(leaks["layer norm, whole example"], leaks["batch norm"])
+assert ratio.min() > 0.75 and ratio.max() < 1.25, "padding moves the letters about as far in both"
 
 # %% [markdown]
 # ## Going further
@@ -512,9 +519,9 @@ for name, pre in (("post-norm", False), ("pre-norm", True)):
 
 # %% [markdown]
 # So it is, roughly, in the mean over eight seeds: in pre-norm the last block's gradient shrinks with the
-# depth, and in post-norm it stays. A rate that is right for a deep pre-norm stack is then too large for
-# the last blocks of a post-norm stack, at least at the start, and that is what a warm-up is for. Lesson
-# 12.5 trains both.
+# depth, and in post-norm it stays. A rate that is right for a deep pre-norm stack may then be too large
+# for the last blocks of a post-norm stack at the start, and Xiong et al. see in this a reason for the
+# warm-up. We have not trained these stacks. Lesson 12.5 trains both kinds.
 
 # %%
 assert together[0].sum() == 8 and together[1:].sum() == 0, "group norm stays within one example"
