@@ -11,7 +11,8 @@
 # **You will build** shifts, flips and cut-outs for whole batches, compare them with torchvision, put a
 # pipeline into a `Dataset`, find a change that spoils what it should teach, and measure what augmentation
 # is worth beside dropout, weight decay and more real images. **You need** transforms and datasets (4.4),
-# dropout (8.1), weight decay (8.2) and, for "Going further", label smoothing (5.5).
+# dropout (8.1), weight decay (8.2) and, for "Going further", label smoothing (5.5). **It takes** about 40
+# seconds.
 
 # %%
 import time
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 HERE = Path(globals().get("__file__", "")).parent
@@ -286,19 +287,24 @@ plt.show()
 
 # %% [markdown]
 # On each seed the flips make the network worse, by several points. A mirrored 0 nearly always keeps its
-# answer and a mirrored 8 mostly, but a mirrored 3 or 7 hardly ever, because it is nothing that occurs.
-# Training with flips spends part of the network on such shapes, and some of them look like other digits.
-# What may be changed has to be decided for each task, by somebody who knows what the images show.
+# answer and a mirrored 8 mostly, but a mirrored 3 or 7 hardly ever, because no such shape occurs among the
+# digits. Presumably training with flips spends part of the network on shapes that never come, and some of
+# them look like other digits, as a mirrored 2 looks like a 5. What may be changed has to be decided for
+# each task, by somebody who knows what the images show.
 #
 # ## What is it worth?
 #
 # We train one network on 1,000 clothes for 800 steps, with one change or regularizer at a time, and for
 # comparison on two and four times as many images for the same number of steps. Four seeds each; runs with
 # one seed share the images and the first weights, so we look at the gain over nothing seed by seed (7.7).
-# All are judged on the 1,000 test images, with which nothing was chosen. The dropout of 0.5 and the weight
-# decay of 0.3 are usual values; on validation images and other seeds a dropout of 0.3 was about as good. To
-# save time the network sees the mean of each four pixels, and the changes come before that. Would you
-# expect a shift by a single pixel to matter?
+# All are judged on the 1,000 test images, with which nothing was chosen.
+#
+# The rivals should be at their best, so we chose their strengths beforehand, by the mean accuracy on the
+# 1,000 validation images over four other seeds (0 to 3): a dropout of 0.1 out of 0, 0.1, 0.3 and 0.5, and
+# a weight decay of 0.3 out of 0.01, 0.1, 0.3 and 1. To save time the network sees the mean of each four
+# pixels, and the changes come before that. The images fit into memory and our functions change whole
+# batches, so we index the arrays and need no `DataLoader`. Would you expect a shift by a single pixel to
+# matter?
 
 
 # %%
@@ -311,16 +317,17 @@ def one_hot(labels, n_classes=10):
 
 def mixup(images, targets, share):
     """`share` of each image and its target, and the rest of the one before it (of the last for the first)."""
+    share = float(share)  # a Python number, unlike NumPy's float64, leaves float32 arrays float32
     mixed_images = share * images + (1 - share) * np.roll(images, 1, axis=0)
     mixed_targets = share * targets + (1 - share) * np.roll(targets, 1, axis=0)
-    return mixed_images.astype(images.dtype), mixed_targets.astype(targets.dtype)
+    return mixed_images, mixed_targets
 
 
 # %%
 def train(
     seed, n_train=1000, n_steps=800, dropout=0.0, weight_decay=0.01, mix=0.0, smoothing=0.0, changes=None
 ):
-    """A network trained on n_train images with the augmentations `changes` and these regularizers.
+    """A network trained on n_train images, a multiple of 100, with the augmentations `changes`.
 
     mix: parameter of the beta distribution of mixup's share, 0 for none.
     """
@@ -336,23 +343,24 @@ def train(
     )
     order = torch.randperm(5000)  # the first 1,000 are the validation images
     chosen = order[1000 : 1000 + n_train].numpy()
-    dataset = TensorDataset(torch.from_numpy(pictures[chosen]), torch.from_numpy(kinds[chosen]))
-    loader = DataLoader(dataset, batch_size=100, shuffle=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=8e-3, weight_decay=weight_decay)
+    # fused: the whole step in one call, which is faster and gives the same up to rounding
+    optimizer = torch.optim.AdamW(model.parameters(), lr=8e-3, weight_decay=weight_decay, fused=True)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     model.train()
-    for _ in range(n_steps // len(loader)):
-        for images, labels in loader:
-            x = augment(images.numpy(), rng, **(changes or {}))
-            targets = one_hot(labels.numpy())
-            if mix:
-                x, targets = mixup(x, targets, rng.beta(mix, mix))
-            logits = model(torch.from_numpy(x))
-            loss = F.cross_entropy(logits, torch.from_numpy(targets), label_smoothing=smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
+    for step in range(n_steps):
+        place = step % (n_train // 100)  # of the batch in its epoch
+        if place == 0:
+            batches = rng.permutation(chosen).reshape(-1, 100)  # (n_train / 100, 100)
+        x = augment(pictures[batches[place]], rng, **(changes or {}))
+        targets = kinds[batches[place]]
+        if mix:
+            x, targets = mixup(x, one_hot(targets), rng.beta(mix, mix))
+        logits = model(torch.from_numpy(x))
+        loss = F.cross_entropy(logits, torch.from_numpy(targets), label_smoothing=smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
     return model
 
 
@@ -363,7 +371,7 @@ ENTRIES = {
     "flip": {"changes": {"flip_share": 0.5}},
     "cut-out": {"changes": {"hole": 8}},
     "shift and flip": {"changes": {"max_shift": 1, "flip_share": 0.5}},
-    "dropout": {"dropout": 0.5},
+    "dropout": {"dropout": 0.1},
     "weight decay": {"weight_decay": 0.3},
     "2000 images": {"n_train": 2000},
     "4000 images": {"n_train": 4000},
@@ -392,12 +400,19 @@ ax.set_title(f"{len(RACE_SEEDS)} seeds each, squares: more real images")
 plt.show()
 
 # %% [markdown]
-# Shifting by one pixel helps on each of the four seeds, by about one to three points. Flips and cut-outs
-# gain and lose in turn, so at this size they do nothing that four seeds could show, and shift and flip
-# together are no better than the shift alone. Twice as many real images gain more than any change of the
-# old ones, and four times as many more again. So augmentation is what one does with the images one has,
-# and no replacement for new ones. (Presumably shifts help because these clothes are centred only roughly,
-# so that the test images are shifted against the training images as well. We have not measured that.)
+# Shifting by one pixel gains about a point in the mean of the four seeds. Flips and cut-outs gain less
+# than that, too little for four seeds to show, and shift and flip together are hardly better than the
+# shift alone. Dropout and weight decay change little here, even at the strengths that validation chose,
+# and four seeds cannot tell them from nothing either. Twice as many real images gain on each seed, and
+# four times as many gain most of all. So augmentation is what one does with the images one has, and no
+# replacement for new ones.
+#
+# How sure is the shift's gain? With six more seeds it gained each time on the test images, between nothing
+# and two and a half points. But when we chose on the validation images, with seeds 0 to 3, it gained about
+# a point in the mean and lost with one seed, and dropout and weight decay gained as much there. So do not
+# count on this order of the rows with another network or other images. (Presumably shifts help because
+# these clothes are centred only roughly, so that the test images are shifted against the training images
+# as well. We have not measured that.)
 #
 # ## The claims, checked
 #
@@ -412,12 +427,17 @@ assert n_different["one by one"] > 1, "image by image, v2 draws for each"
 for seed in range(N_SEEDS):
     without, with_flips = (digit_accuracy[share, seed] for share in FLIP_SHARES)
     assert with_flips < without - 0.01, "flips make the digits worse on each seed"
-assert answers_kept[0] > 0.7, "a mirrored 0 is nearly always still a 0"
-assert max(answers_kept[[3, 7]]) < 0.25, "a mirrored 3 or 7 is nothing"
+assert answers_kept[0] > 0.9, "a mirrored 0 nearly always keeps its answer"
+assert answers_kept[8] > 0.5, "a mirrored 8 mostly keeps its answer"
+assert max(answers_kept[[3, 7]]) < 0.15, "a mirrored 3 or 7 hardly ever keeps its answer"
 gains = {name: results[name] - results["nothing"] for name in results}
-assert gains["shift"].min() > 0, "shifting helps on each seed"
-assert gains["2000 images"].mean() > gains["shift"].mean(), "twice as many images help more"
+assert gains["shift"].mean() > 0.005, "shifting helps in the mean of four seeds"
+for name in ("flip", "cut-out", "dropout", "weight decay"):
+    assert abs(gains[name].mean()) < 0.012, f"{name}: no gain that four seeds could show"
+assert means["shift and flip"] < means["shift"] + 0.01, "shift and flip are hardly better than the shift"
+assert gains["2000 images"].min() > 0, "twice as many images help on each seed"
 assert means["4000 images"] > means["nothing"] + 0.02, "four times as many images help by several points"
+assert max(means, key=means.get) == "4000 images", "four times as many images help most"
 
 # %% [markdown]
 # ## Going further
@@ -470,11 +490,13 @@ def confidence(model, images):
 models["mixup"] = [train(seed, mix=0.4) for seed in RACE_SEEDS]
 models["smoothing"] = [train(seed, smoothing=0.1) for seed in RACE_SEEDS]
 too_sure = {}
+target_accuracy = {}
 print(f"{'entry':20s}{'test acc.':>12s}{'confidence':>12s}")
 for name in ("nothing", "shift", "mixup", "smoothing"):
     right = np.array([(predict(m, test_pictures).numpy() == test_kinds).mean() for m in models[name]])
     sure = np.array([confidence(model, test_pictures) for model in models[name]])
     too_sure[name] = sure - right  # (4,)
+    target_accuracy[name] = right.mean()
     print(f"{name:20s}{right.mean():12.3f}{sure.mean():12.3f}")
 
 # %% [markdown]
@@ -511,6 +533,8 @@ print(
 assert too_sure["nothing"].min() > 0.03, "without any of them the network is too sure of itself"
 assert abs(too_sure["mixup"].mean()) < 0.03, "with mixup its confidence is about its accuracy"
 assert too_sure["smoothing"].max() < -0.01, "with smoothing its confidence is lower than its accuracy"
+for name in ("mixup", "smoothing"):
+    assert abs(target_accuracy[name] - means["nothing"]) < 0.02, f"{name}: about the same accuracy"
 
 # %% [markdown]
 # ## What to remember
@@ -520,7 +544,8 @@ assert too_sure["smoothing"].max() < -0.01, "with smoothing its confidence is lo
 # - Which changes keep the label depends on the task. Flips are fine for clothes and spoil digits.
 # - In PyTorch the random transforms belong to the training dataset, image by image. Applied to a batch,
 #   `v2` draws only once.
-# - Here shifts by one pixel helped on each seed, flips and cut-outs hardly, and real images most.
+# - Here shifts by one pixel gained about a point, flips and cut-outs nothing that four seeds could show,
+#   and more real images gained most.
 # - Mixup and label smoothing change the targets as well, and make the network less sure of itself.
 #
 # ## Try it
@@ -541,7 +566,7 @@ assert too_sure["smoothing"].max() < -0.01, "with smoothing its confidence is lo
 #
 # - P. Simard, D. Steinkraus, J. Platt, "Best practices for convolutional neural networks applied to
 #   visual document analysis", ICDAR 2003: shifts and distortions of digits. Reproduced: "shifting helps
-#   on each seed".
+#   in the mean of four seeds".
 # - H. Zhang, M. Cisse, Y. Dauphin, D. Lopez-Paz, "mixup: beyond empirical risk minimization", ICLR 2018.
 #   Reproduced: `test_mixup_matches_its_formula`.
 # - T. DeVries, G. Taylor, "Improved regularization of convolutional neural networks with cutout", 2017.
