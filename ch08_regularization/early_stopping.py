@@ -602,7 +602,6 @@ plt.show()
 # only an analogy, because its loss is no quadratic.
 
 # %%
-
 constant_table = schedule_table["constant rate"]  # (N_SEEDS, 4)
 cosine_table = schedule_table["cosine over 60"]  # (N_SEEDS, 4)
 assert abs((cosine_table[:, 0] - constant_table[:, 0]).mean()) < 0.03, "at their best, both are about alike"
