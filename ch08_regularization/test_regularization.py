@@ -723,6 +723,7 @@ def test_error_rate_counts_whatever_the_batch_size(layer_norm):
         assert layer_norm.error_rate(nn.Identity(), logits, labels, size) == pytest.approx(0.1)
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 def test_training_with_a_batch_too_large_changes_nothing_and_repeats(layer_norm):
     first, second = (layer_norm.train(nn.LayerNorm, 30, seed=1, n_train=70, n_epochs=2) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first[0].parameters(), second[0].parameters()))
@@ -738,7 +739,8 @@ def test_batch_norm_breaks_at_two_and_layer_norm_does_not(layer_norm):
     final = layer_norm.final
     assert final["batch norm", 2].min() > 0.35 > 0.27 > final["layer norm", 2].max()
     assert all(errors.mean() < 0.27 for key, errors in final.items() if key != ("batch norm", 2))
-    assert all(len(errors) == 4 for errors in final.values()) and layer_norm.error_in_pairs > 0.35
+    assert all(len(errors) == 4 for errors in final.values())
+    assert len(layer_norm.errors_in_pairs) == 4 and min(layer_norm.errors_in_pairs) > 0.35
 
 
 def test_padded_puts_letters_first_and_zeros_behind(layer_norm):
@@ -1014,6 +1016,10 @@ def test_mixup_matches_its_formula(data_augmentation):
         np.testing.assert_allclose(mixed[i], 0.3 * images[i] + 0.7 * images[i - 1], rtol=1e-12)
         np.testing.assert_allclose(mixed_targets[i], 0.3 * targets[i] + 0.7 * targets[i - 1], rtol=1e-6)
     assert data_augmentation.mixup(images.astype(np.float32), targets, np.float64(0.3))[0].dtype == np.float32
+    whole = np.array([[[0, 4]], [[8, 2]]])
+    mixed, mixed_targets = data_augmentation.mixup(whole, np.eye(2, dtype=int), 0.25)
+    assert mixed.tolist() == [[[6.0, 2.5]], [[2.0, 3.5]]]
+    assert mixed_targets.tolist() == [[0.25, 0.75], [0.75, 0.25]]
 
 
 def test_one_hot_matches_pytorch_and_names_a_bad_label(data_augmentation):
@@ -1051,7 +1057,7 @@ def test_flips_spoil_digits(data_augmentation):
     accuracy = data_augmentation.digit_accuracy
     for seed in range(4):
         assert accuracy[0.0, seed] > accuracy[0.5, seed] and accuracy[0.0, seed] > 0.85
-    assert data_augmentation.answers_kept[0] > 0.7 and max(data_augmentation.answers_kept[[3, 7]]) < 0.25
+    assert data_augmentation.answers_kept[0] > 0.9 and max(data_augmentation.answers_kept[[3, 7]]) < 0.15
 
 
 def test_training_repeats_and_obeys_its_settings(data_augmentation):
