@@ -115,7 +115,7 @@ with torch.no_grad():
 accuracies = (answers == test_labels).double().mean(dim=1)  # (4,)
 all_right = (answers == test_labels).all(dim=0)  # (1000,)
 images = test_images[all_right][:60, None]  # (60, 1, 28, 28)
-labels = test_labels[all_right][:60]  # (60,)
+true_classes = test_labels[all_right][:60]  # (60,)
 print("test accuracies " + ", ".join(f"{accuracy:.1%}" for accuracy in accuracies))
 
 # %% [markdown]
@@ -169,11 +169,11 @@ double = copy.deepcopy(networks[0]).double()
 def pixel_gradient(pixels):
     """NumPy's view of the gradient for the first image and class: (784,) -> (784,)."""
     image = torch.from_numpy(pixels).reshape(1, 1, 28, 28)  # (784,) -> (1, 1, 28, 28)
-    return gradient(double, image, labels[:1]).numpy().ravel()
+    return gradient(double, image, true_classes[:1]).numpy().ravel()
 
 
 by_numpy = integrate(pixel_gradient, images[0].double().numpy().ravel(), np.zeros(784), n_steps=20)
-by_torch = integrated_gradients(double, images[:1].double(), labels[:1])
+by_torch = integrated_gradients(double, images[:1].double(), true_classes[:1])
 print(f"largest difference {np.abs(by_numpy - by_torch.numpy().ravel()).max():.1e}")
 np.testing.assert_allclose(by_torch.numpy().ravel(), by_numpy, rtol=1e-10, atol=1e-12)
 
@@ -194,13 +194,15 @@ METHODS = {
     "integrated": integrated_gradients,
 }
 torch.manual_seed(0)
-maps_of = [{name: method(model, images, labels) for name, method in METHODS.items()} for model in networks]
+maps_of = [
+    {name: method(model, images, true_classes) for name, method in METHODS.items()} for model in networks
+]
 maps = maps_of[0]  # each (60, 1, 28, 28)
 pictures_shown = {"saliency": maps["gradient"].abs()} | maps
 
 fig, axes = plt.subplots(6, 6, figsize=(10, 10), layout="constrained")
 for column, kind in zip(axes.T, (9, 1, 8, 3, 7, 2)):
-    i = int((labels == kind).nonzero()[0])
+    i = int((true_classes == kind).nonzero()[0])
     column[0].imshow(images[i, 0].numpy(), cmap="gray_r")
     column[0].set_title(CLASSES[kind])
     for ax, (name, values) in zip(column[1:], pictures_shown.items()):
@@ -229,11 +231,13 @@ plt.show()
 
 # %%
 few = images[:20].double()
-gained = (double(few) - double(torch.zeros_like(few))).gather(1, labels[:20, None])[:, 0]  # (20, 10) -> (20,)
-one_gradient = gradient_times_input(double, few, labels[:20])
+gained = (double(few) - double(torch.zeros_like(few))).gather(1, true_classes[:20, None])[
+    :, 0
+]  # (20, 10) -> (20,)
+one_gradient = gradient_times_input(double, few, true_classes[:20])
 missing = {"gradient × input": (one_gradient.sum(dim=(1, 2, 3)) - gained).abs().mean().item()}
 for n_steps in (1, 4, 16, 64, 256):
-    shares = integrated_gradients(double, few, labels[:20], n_steps)  # (20, 1, 28, 28)
+    shares = integrated_gradients(double, few, true_classes[:20], n_steps)  # (20, 1, 28, 28)
     missing[f"integrated, {n_steps}"] = (shares.sum(dim=(1, 2, 3)) - gained).abs().mean().item()
 print(f"gained on average {gained.mean():.2f}; the sum is off by")
 for name, error in missing.items():
@@ -317,7 +321,7 @@ for model, trained in zip(networks, maps_of):
     redrawn = [randomised(model, LAYERS[:n]) for n in (1, 2, 3)]
     for name, method in METHODS.items():
         original = trained[name]
-        others = [method(other, images, labels) for other in redrawn]
+        others = [method(other, images, true_classes) for other in redrawn]
         compared[name].append([mean_correlation(original, other) for other in others])
         with_image[name].append(mean_correlation(original, images))
         if name in ("gradient", "integrated"):
@@ -391,7 +395,7 @@ for signed in maps_of:
 curves = {}  # name -> the two curves of each network
 for model, rankings in zip(networks, rankings_of):
     for name, ranking in rankings.items():
-        curves.setdefault(name, []).append(deletion_insertion(model, images, labels, ranking))
+        curves.setdefault(name, []).append(deletion_insertion(model, images, true_classes, ranking))
 curves = {name: np.array(values) for name, values in curves.items()}  # each (4, 2, 15)
 areas = {name: values.mean(axis=2) for name, values in curves.items()}  # (4, 2, 15) -> (4, 2)
 print(f"{'mean, and range over 4':24s}{'deletion':>20s}{'insertion':>20s}")
@@ -558,10 +562,10 @@ FILLS = {"blank": 0.0, "mean": images.mean().item(), "ink": 1.0}
 SHORT = ("gradient", "gradient × input", "integrated", "saliency", "random")
 by_fill = {}
 for model, rankings in zip(networks, rankings_of):
-    from_ink = integrated_gradients(model, images, labels, baseline=1.0)
+    from_ink = integrated_gradients(model, images, true_classes, baseline=1.0)
     for name, ranking in ({key: rankings[key] for key in SHORT} | {"integrated, ink": from_ink}).items():
         row = [
-            deletion_insertion(model, images, labels, ranking, fill, n_points=8)[0].mean()
+            deletion_insertion(model, images, true_classes, ranking, fill, n_points=8)[0].mean()
             for fill in FILLS.values()
         ]
         by_fill.setdefault(name, []).append(row)
