@@ -209,6 +209,12 @@ def test_dropout_names_a_bad_probability(dropout, p, training):
         dropout.dropout_forward(np.ones(3), p, training, np.random.default_rng(0))
 
 
+@pytest.mark.parametrize("p", [1.0, 1.5, -0.1, float("nan")])
+def test_the_module_names_a_bad_probability(dropout, p):
+    with pytest.raises(ValueError, match="p has to be in"):
+        dropout.Dropout(p)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7)])
 def test_dropout_backward_matches_autograd_for_the_same_mask(dropout, shape):
     rng = np.random.default_rng(3)
@@ -220,7 +226,13 @@ def test_dropout_backward_matches_autograd_for_the_same_mask(dropout, shape):
 
 
 def test_dropout_keeps_float_dtypes_and_takes_whole_numbers(dropout):
-    for dtype, expected in ((np.float32, np.float32), (np.float64, np.float64), (np.int64, np.float64)):
+    kinds = [
+        (np.float32, np.float32),
+        (np.float64, np.float64),
+        (np.int64, np.float64),
+        (np.uint8, np.float64),
+    ]
+    for dtype, expected in kinds:
         for training in (True, False):
             h = np.full(20, 3, dtype)
             out, mask = dropout.dropout_forward(h, 0.2, training, np.random.default_rng(0))
