@@ -82,8 +82,10 @@ def compare(got, expected, slips=()):
     assert got.shape == expected.shape, f"the shape is {got.shape}, and should be {expected.shape}"
     assert np.isfinite(got).all(), "not all of the numbers are finite"
     worst = np.unravel_index(np.abs(got - expected).argmax(), got.shape)
-    place = f"at [{', '.join(str(int(i)) for i in worst)}] " if worst else ""
-    raise AssertionError(f"{place}you have {got[worst]:.6g}, it should be {expected[worst]:.6g}")
+    if not worst:  # a single number: say the direction, for the number itself would be the answer
+        raise AssertionError(f"you have {got:.6g}, it should be {'larger' if got < expected else 'smaller'}")
+    place = ", ".join(str(int(i)) for i in worst)
+    raise AssertionError(f"at [{place}] you have {got[worst]:.6g}, it should be {expected[worst]:.6g}")
 
 
 def summary():
