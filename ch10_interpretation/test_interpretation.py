@@ -1250,6 +1250,30 @@ def test_work_is_what_the_weights_entries_publish(model_profiling):
     assert model_profiling.parameters["ResNet-18"] == 11_689_512
 
 
+# numbers of every kind
+
+
+SPOTS, THEIR_MAP = (np.random.default_rng(0).integers(0, 5, s).astype(float) for s in [(9, 4), (9, 2)])
+PAIRS = 1 - np.eye(9)
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays",
+    [
+        ("feature_maps", lambda m, x: m.squared_distances(x), [SPOTS]),
+        ("feature_maps", lambda m, x: m.neighbors(x, 3), [SPOTS]),
+        ("feature_maps", lambda m, x: np.abs(m.principal_components(x, 2)[0]), [SPOTS]),
+        ("feature_maps", lambda m, x: m.neighbor_probabilities(x, 3), [SPOTS]),
+        ("feature_maps", lambda m, p, y: m.tsne_gradient(p / p.sum(), y), [PAIRS, THEIR_MAP]),
+        ("model_profiling", lambda m, x: m.percentile(x, 30), [SPOTS[:, 0]]),
+    ],
+)
+def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays):
+    """Also whole numbers and arrays that lie apart in memory; maps are computed in float64."""
+    m = lesson(stem)
+    any_numbers(lambda *a: call(m, *a), *arrays, float32=False)
+
+
 # benchmarks: 10.1 occlusion map
 
 
