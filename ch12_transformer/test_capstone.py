@@ -121,7 +121,7 @@ def write_claim(capstone, folder, **changes):
     mean, low, high = capstone.paired_interval(differences)
     runs = [run for run in capstone.read_runs(folder) if (run["phase"], run["arm"]) == ("final", compared)]
     claim = {"compared": compared, "difference": mean, "interval": [low, high], "n_seeds": len(control)}
-    claim["answer"] = "no difference shown" if low <= 0 <= high else compared
+    claim["answer"] = compared if low > 0 else "control" if high < 0 else "no difference shown"
     claim["replay"] = {"arm": compared, "setting": json.loads(runs[0]["setting"]), "seed": 0}
     (folder / "claim.json").write_text(json.dumps(claim | changes), encoding="utf-8")
     return claim
@@ -286,7 +286,8 @@ def test_a_test_that_asks_for_too_much_is_told(capstone, hand_in):
 def test_a_broken_project_and_unclean_code_are_told(capstone, hand_in):
     edit(hand_in / "data.py", "import zlib", "import os\nimport zlib")
     if capstone.importlib.util.find_spec("ruff"):
-        assert "ruff check .` finds faults" in capstone.verdict(capstone.check_ruff, hand_in)
+        said = capstone.verdict(capstone.check_ruff, hand_in)
+        assert "ruff check .` finds faults" in said and "data.py:" in said
     edit(hand_in / "model.py", "nn.Linear(32 * 7 * 7, 10)", "nn.Linear(32 * 7 * 7, 11)")
     assert "own tests fail" in capstone.verdict(lambda f: capstone.check_ticket(f, 1), hand_in)
 
@@ -333,6 +334,17 @@ def test_a_right_claim_is_done_either_way(capstone, tmp_path):
         write_claim(capstone, folder, answer=other)
         said = capstone.verdict(capstone.check_claim, folder)
         assert ("does not hold zero", "holds zero")[i] in said and claim["answer"] not in said.split(": ")[-1]
+
+
+def test_an_arm_that_makes_it_worse_is_not_the_answer(capstone, tmp_path):
+    worse = {arm: np.array(GAINS["augmentation"]) - 0.05 - 0.01 * i for i, arm in enumerate(GAINS)}
+    folder = made_up(tmp_path / "runs", worse)
+    claim = write_claim(capstone, folder)
+    assert claim["answer"] == "control" and claim["compared"] == "augmentation"
+    assert capstone.verdict(capstone.check_claim, folder) == "done"
+    for answer in ("augmentation", "no difference shown"):
+        write_claim(capstone, folder, answer=answer)
+        assert "made it worse" in capstone.verdict(capstone.check_claim, folder)
 
 
 def test_a_wrong_interval_is_told_its_slip(capstone, tmp_path):
@@ -417,6 +429,50 @@ def test_a_plan_made_afterwards_is_told(capstone, hand_in):
     assert "changed afterwards" in capstone.verdict(capstone.check_plan, hand_in)
 
 
+REGISTER = """
+import json
+from pathlib import Path
+
+import experiment
+
+experiment.N_ROWS = 200
+
+
+def refused(call, *arguments, **named):
+    try:
+        call(*arguments, **named)
+    except ValueError as error:
+        print(error)
+
+
+control = {"arm": "control", "setting": 0, "seed": 0, "n_epochs": 1}
+refused(experiment.run, "tune", **control)
+arms = [arm for arm in experiment.ARMS if arm != "control"]
+Path("plan.json").write_text(json.dumps({"arms": arms, "seeds": [], "epochs": 1, "measure": ""}))
+refused(experiment.register_plan)
+for seeds in (4, 5):  # a second thought before the first run is allowed
+    plan = {"arms": experiment.ARMS, "seeds": seeds, "settings": 2}
+    plan |= {"epochs": 1, "measure": "", "decision": ""}
+    Path("plan.json").write_text(json.dumps(plan))
+    experiment.register_plan()
+experiment.run("tune", **control)
+experiment.register_plan()  # the same plan again: nothing happens
+Path("plan.json").write_text(json.dumps(plan | {"seeds": 6}))
+refused(experiment.register_plan)
+"""
+
+
+def test_a_plan_is_asked_for_before_the_first_run_and_not_taken_after_it(capstone, tmp_path):
+    folder = capstone.start(tmp_path / "project", NAME)
+    ran = subprocess.run([sys.executable, "-c", REGISTER], cwd=folder, capture_output=True, encoding="utf-8")
+    assert ran.returncode == 0, ran.stderr
+    no_plan, no_keys, run, late = ran.stdout.splitlines()
+    assert no_plan.startswith("the plan comes before the first run")
+    assert no_keys == "plan.json has no settings, decision, arm control"
+    assert run.startswith("tune") and late.startswith("there are runs: to plan anew")
+    assert [row[0] for row in capstone.read_log(folder)] == ["start", "plan", "plan"]
+
+
 def test_a_run_that_does_not_replay_is_told(capstone, hand_in):
     claim = json.loads((hand_in / "claim.json").read_text(encoding="utf-8"))
     arm, setting = claim["replay"]["arm"], claim["replay"]["setting"]
@@ -462,6 +518,25 @@ def test_a_missed_shortcut_is_told_but_not_given_away(capstone, hand_in):
         assert not any(str(shortcut[key]) in said for key in ("class", "rows", "columns"))
 
 
+def test_a_model_that_has_learned_nothing_is_told(capstone, hand_in):
+    namespace = {}
+    exec(capstone.MODEL, namespace)
+    capstone.torch.manual_seed(0)
+    model = namespace["make_model"]()
+    capstone.torch.save(model.state_dict(), hand_in / "model.pt")
+    shortcut = json.loads((hand_in / "shortcut.json").read_text(encoding="utf-8"))
+    images, labels = capstone.decoded(hand_in, "test")
+    images = images[labels == shortcut["class"]]
+    painted = images.copy()
+    (top, bottom), (left, right) = shortcut["rows"], shortcut["columns"]
+    painted[:, top : bottom + 1, left : right + 1] = 0
+    for key, shown in (("accuracy_as_it_is", images), ("accuracy_painted_over", painted)):
+        shortcut[key] = capstone.class_accuracy(hand_in, shown, shortcut["class"])
+    assert shortcut["accuracy_as_it_is"] < 0.5
+    (hand_in / "shortcut.json").write_text(json.dumps(shortcut), encoding="utf-8")
+    assert "train it longer" in capstone.verdict(capstone.check_shortcut, hand_in)
+
+
 def test_the_shortcut_is_one(reference):
     """The model leans on the mark: painted over, most images of the class get another name."""
     shortcut = json.loads((reference / "shortcut.json").read_text(encoding="utf-8"))
@@ -478,7 +553,12 @@ def test_an_empty_figure_and_a_thin_report_are_told(capstone, hand_in):
     assert "has no heading '## Evidence'" in capstone.verdict(capstone.check_report, hand_in)
     edit(hand_in / "report.md", "## Proof", "## Evidence")
     shortcut = json.loads((hand_in / "shortcut.json").read_text(encoding="utf-8"))
-    edit(hand_in / "report.md", f"falls to {shortcut['accuracy_painted_over']:.2f}", "falls")
+    falls = f"falls to {shortcut['accuracy_painted_over']:.2f}"
+    for written in (f"falls to {100 * shortcut['accuracy_painted_over']:.0f} %", falls):
+        edit(hand_in / "report.md", falls, written)
+        assert capstone.verdict(capstone.check_report, hand_in) == "done"
+        edit(hand_in / "report.md", written, falls)
+    edit(hand_in / "report.md", falls, "falls in part 1 and figure 0")  # whole numbers are no accuracies
     assert "names neither" in capstone.verdict(capstone.check_report, hand_in)
     edit(hand_in / "report.md", WORDS, "Few words.")
     assert "a page has 150 to 600" in capstone.verdict(capstone.check_report, hand_in)
