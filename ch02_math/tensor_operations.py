@@ -315,7 +315,7 @@ def column_mix(a, b):
 
 def outer_sum(a, b):
     """Matrix product as a sum of outer products: column k of a (n, m) times row k of b (m, p)."""
-    out = np.zeros((len(a), b.shape[1]))
+    out = np.zeros((len(a), b.shape[1]), dtype=np.result_type(a, b))  # float32 stays float32
     for column, row in zip(a.T, b, strict=True):
         out += column[:, None] * row  # (n, 1) * (p,) -> (n, p)
     return out
