@@ -414,7 +414,8 @@ print(f"{n_convolutions} convolutions in the recording")
 # On a CPU the convolutions' kernels lead the list, and after them come the norms and the activations. A
 # long list of small operators, each with a few microseconds, would have meant that starting them costs
 # more than running them; then a larger batch helps, or `torch.compile`, which joins them. On a machine
-# without a GPU, PyTorch's CUDA build may print that it counted no devices, which is harmless.
+# without a GPU, PyTorch's CUDA build may print `gpuGetDeviceCount failed` or `No CUDA runtime is found`.
+# Both are harmless: it has looked for a GPU and found none.
 #
 # ## The claims, checked
 #
