@@ -11,7 +11,7 @@
 # **You will build** LeNet, AlexNet and VGG from their papers, a surveyor that counts the parameters, the
 # work and the memory of any network, and an experiment that takes out one ingredient at a time. **You
 # need** convolution and its receptive field (9.1), pooling (9.2), dropout (8.1), batch norm (8.3), data
-# augmentation (8.6), and hooks (4.3). **It takes** about 40 seconds.
+# augmentation (8.6), and hooks (4.3). **It takes** about 50 seconds.
 
 # %%
 from pathlib import Path

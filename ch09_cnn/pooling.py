@@ -11,7 +11,7 @@
 # **You will build** max and average pooling with their gradients, a calculator for the sizes of maps,
 # and a race of networks with pools, with strides and without convolution, at equal parameters and at
 # equal work. **You need** convolution (9.1), backward passes (6.2), and choosing on validation data
-# (7.7). **It takes** about 20 seconds.
+# (7.7). **It takes** about half a minute.
 
 # %%
 import time
