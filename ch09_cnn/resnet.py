@@ -161,8 +161,8 @@ for name, tensor in ours.state_dict().items():
 print(f"the same scores, gradients and statistics, {sum(p.numel() for p in ours.parameters()):,} parameters")
 
 # %% [markdown]
-# They are. Eleven million parameters are too many for 4,000 pictures and one processor, so our own member
-# of the family has three stages of one block, with 24, 48 and 96 channels.
+# They are equal. Eleven million parameters are too many for 4,000 pictures and one processor, so our own
+# member of the family has three stages of one block, with 24, 48 and 96 channels.
 
 
 # %%
@@ -286,7 +286,7 @@ class Run:
 
 
 # %% [markdown]
-# `Run` keeps these objects together. The two loops are short.
+# `Run` keeps these objects together, so that the two loops are short.
 
 
 # %%

@@ -141,7 +141,7 @@ fig.suptitle("Three photos and the five most probable classes of each")
 plt.show()
 
 # %% [markdown]
-# The coffee is nearly certain. The three likeliest classes of the cat are all cats, and together they
+# The coffee is nearly certain, and the three likeliest classes of the cat are all cats, which together
 # have nearly all of the probability. For the rocket the network names a missile, but with little
 # confidence. So weights and preprocessing are right, and we may build on them.
 #
@@ -276,7 +276,7 @@ assert trainable == ["classifier.2.weight", "classifier.2.bias"]
 assert all(parameter.grad is None for parameter in adapted.features.parameters())
 
 # %% [markdown]
-# They agree, and no gradient was computed for a frozen weight. An optimizer should get only the trainable
+# They agree, and no gradient was computed for a frozen weight, so an optimizer needs only the trainable
 # parameters.
 #
 # ## Fine-tuning
@@ -452,7 +452,7 @@ print(f"standard error of an accuracy of 0.87 on these test images: {standard_er
 
 # %% [markdown]
 # Compare the columns draw by draw. With a hundred labels the frozen network is first in every draw, by
-# several points. With three hundred the draws disagree. With a thousand labels the tuned network is
+# several points, and with three hundred the draws disagree. With a thousand labels the tuned network is
 # ahead, by about a point on average. A single difference of a point is only about one standard error
 # (3.4) and could be chance, but no draw speaks against it, and the validation images did not either. The
 # network from scratch stays behind both.
@@ -556,7 +556,7 @@ plt.show()
 #   perhaps more of them. Keep it only if the validation images say that it is better.
 # - **Images of another kind and a thousand labels or more:** train a network from scratch beside it,
 #   because it may be the better one.
-# - **In each case:** keep the frozen network and the small network as controls. They cost minutes.
+# - **In each case:** keep the frozen network and the small network as controls, which cost minutes.
 #
 # These lines rest on one network, one task and up to a thousand labels here; with a larger pretrained
 # network and colour photos the borders lie elsewhere.
@@ -692,8 +692,8 @@ for name, value in unfreezing.items():
     print(f"{name:20s}{value:12.3f}")
 
 # %% [markdown]
-# Not here. Tuning the last blocks alone leaves the network below the frozen one, because the noise spoils
-# what the first layers see (this reason is a guess). When everything is free, accuracy rises above the
+# It does not here. Tuning the last blocks alone leaves the network below the frozen one, perhaps because
+# the noise spoils what the first layers see (this reason is a guess). When everything is free, accuracy rises above the
 # frozen network, but not to what tuning all at once has reached. This is one draw, and the method was
 # made for tasks that resemble the pretraining, where the first layers need no change.
 

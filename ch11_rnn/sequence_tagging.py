@@ -374,9 +374,9 @@ plt.show()
 # any distance, and on paragraphs that are several times longer than what it was trained on, because the
 # state that it has learned does not wear off.
 #
-# An honest remark belongs to this success: the rule on paper, which has two lines, makes no error at all
-# on these test paragraphs. If you know the rule, write the rule. The GRU is remarkable only because
-# nobody told it.
+# Remember the rule on paper: it has two lines, and it makes no error at all on these test paragraphs. If
+# you know such a rule, write the rule. What the GRU shows is that a state of this kind can be learned from
+# examples alone.
 #
 # ## Inside: which unit holds the bit?
 #
