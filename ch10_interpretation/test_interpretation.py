@@ -1152,6 +1152,27 @@ def test_bill_counts_calls_twice_and_parameters_once(model_costs):
     assert half[0]["bytes"] == 2 * 60 and half[0]["name"] == "0"
 
 
+@pytest.mark.parametrize(
+    "layer, kind",
+    [
+        (nn.Conv2d(2, 4, 3, groups=2), "depthwise"),  # two channels are the fewest
+        (nn.Conv2d(1, 4, 3), "k×k"),  # one channel is no depthwise convolution
+        (nn.Conv2d(4, 4, 3, groups=2), "k×k"),
+        (nn.Conv2d(4, 8, 1), "1×1"),
+        (nn.Conv2d(4, 8, (1, 3)), "k×k"),
+        (nn.ConvTranspose2d(3, 3, 2, groups=3), "depthwise"),
+        (nn.Conv1d(4, 8, 1), "1×1"),
+        (nn.Linear(1, 1), "linear"),
+        (nn.LayerNorm(3), "norm"),
+        (nn.ReLU6(), "activation"),
+        (nn.AdaptiveAvgPool2d(1), "pool"),
+        (nn.Flatten(), "other"),
+    ],
+)
+def test_each_layer_has_its_kind(model_costs, layer, kind):
+    assert model_costs.kind_of(layer) == kind
+
+
 def test_bill_counts_shared_weights_once(model_costs):
     one, other = nn.Linear(5, 5, bias=False), nn.Linear(5, 5, bias=False)
     other.weight = one.weight
