@@ -207,20 +207,25 @@ def rnn_gradients(x, states, weight_hh, grad_states):
 
 
 # %%
-def through_time(x, states, weight_hh, grad_states, carry=1.0, slopes=True, shift=1, turn=False, wrap=False):
-    """The gradients of exercise 2, right or with a slip in one of five places."""
-    first = states[-1:] if wrap else np.zeros_like(states[:1])  # (1, H)
-    before = np.vstack([first, states])  # (T + 1, H)
-    grad_ih, grad_hh, grad_b = np.zeros((states.shape[1], x.shape[1])), np.zeros_like(weight_hh), 0.0
-    grad_h = np.zeros(states.shape[1])
-    for t in reversed(range(len(x))):
-        grad_h = carry * grad_h + grad_states[t]
-        grad_z = grad_h * (1 - states[t] ** 2) if slopes else grad_h
-        grad_ih += np.outer(grad_z, x[t])
-        grad_hh += np.outer(grad_z, before[t + 1 - shift])
-        grad_b = grad_b + grad_z
-        grad_h = (weight_hh if turn else weight_hh.T) @ grad_z
-    return grad_ih, grad_hh, grad_b
+def by_autograd(rnn, x, states, outer, slip=None):
+    """The gradients of exercise 2 as autograd finds them, if one link of the graph is bent as `slip` says."""
+    weight, state, total = rnn.weight_hh_l0, torch.zeros_like(states[0]), 0.0
+    for t in range(len(x)):
+        past = states[t - 1] if t else torch.zeros_like(states[0])
+        seen = {"own": states[t], "wrapped": states[t - 1]}.get(slip, past)
+        way = weight.detach().T if slip == "turned" else weight.detach()
+        links = way @ (state - past) + (weight - weight.detach()) @ seen  # zero, but for their gradients
+        z = (
+            rnn.weight_ih_l0 @ x[t]
+            + weight.detach() @ past
+            + rnn.bias_ih_l0.detach()
+            + rnn.bias_hh_l0
+            + links
+        )
+        h = z - z.detach() + states[t] if slip == "straight" else z.tanh()
+        state = h.detach() if slip == "cut" else h
+        total = total + h @ outer[t]
+    return [g.numpy() for g in torch.autograd.grad(total, (rnn.weight_ih_l0, weight, rnn.bias_hh_l0))]
 
 
 @exercise
@@ -228,36 +233,21 @@ def check_rnn_gradients(answer):
     torch.manual_seed(112)
     rnn = nn.RNN(2, 3).double()
     x, outer = torch.randn(5, 2).double(), torch.randn(5, 3).double()
-    states, _ = rnn(x)
-    states.backward(outer)
+    states = rnn(x)[0].detach()
     numbers = [t.detach().numpy() for t in (x, states, rnn.weight_hh_l0, outer)]
-    right = [p.grad.numpy() for p in (rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_hh_l0)]
+    right = by_autograd(rnn, x, states, outer)
+    known = {
+        "cut": "nothing comes back from the next state: add it to the gradient from outside",
+        "straight": "the slope of tanh, 1 - h², is missing",
+        "turned": "W_hh is not transposed on the way back",
+        "own": "the state of the step itself; W_hh was multiplied by the one before",
+        "wrapped": "before the first step comes h_0 = 0, but states[-1] is the last state",
+    }
+    wrong = {slip: by_autograd(rnn, x, states, outer, slip) for slip in known}
     got = answer(*[array.copy() for array in numbers])
-    names = ("dL/dW_ih", "dL/dW_hh", "dL/db")
-    for i, name in enumerate(names):
-        slips = [
-            (
-                "nothing comes back from the next state: add it to the gradient from outside",
-                through_time(*numbers, carry=0)[i],
-            ),
-            ("the slope of tanh, 1 - h², is missing", through_time(*numbers, slopes=False)[i]),
-            ("W_hh is not transposed on the way back", through_time(*numbers, turn=True)[i]),
-            ("it is transposed", right[i].T if right[i].ndim > 1 else right[i] + 1),
-        ]
-        if name == "dL/dW_hh":
-            slips.append(
-                (
-                    "the state of the step itself; W_hh was multiplied by the one before",
-                    through_time(*numbers, shift=0)[i],
-                )
-            )
-            slips.append(
-                (
-                    "before the first step comes h_0 = 0, but states[-1] is the last state",
-                    through_time(*numbers, wrap=True)[i],
-                )
-            )
-        compare(got[i], right[i], [(f"{name}: {what}", wrong) for what, wrong in slips])
+    for i, name in enumerate(("dL/dW_ih", "dL/dW_hh", "dL/db")):
+        slips = [(f"{name}: {what}", wrong[slip][i]) for slip, what in known.items()]
+        compare(got[i], right[i], [*slips, (f"{name}: it is transposed", right[i].T)])
 
 
 # %% [markdown]
