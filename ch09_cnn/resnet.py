@@ -427,7 +427,7 @@ print("  ".join(f"{name} {recall:.2f}" for name, recall in zip(CLASSES, recalls.
 # The test accuracy is above that of the network of 4.4 by more than two standard errors. It is a little
 # below the validation accuracy, which has chosen the epoch, but by less than three standard errors of
 # their difference, so this can be chance. Shirts are still the hardest class, and a shoe is nearly always
-# taken for some shoe. This is one run, and another seed moves the accuracy by about a point.
+# taken for some shoe. This is one run; two other seeds ended within a point of it.
 #
 # ## What does each block add?
 #
