@@ -693,9 +693,9 @@ for name, value in unfreezing.items():
 
 # %% [markdown]
 # It does not here. Tuning the last blocks alone leaves the network below the frozen one, perhaps because
-# the noise spoils what the first layers see (this reason is a guess). When everything is free, accuracy rises above the
-# frozen network, but not to what tuning all at once has reached. This is one draw, and the method was
-# made for tasks that resemble the pretraining, where the first layers need no change.
+# the noise spoils what the first layers see (this reason is a guess). When everything is free, accuracy
+# rises above the frozen network, but not to what tuning all at once has reached. This is one draw, and
+# the method was made for tasks that resemble the pretraining, where the first layers need no change.
 
 # %%
 for name, value in espresso_probability.items():
