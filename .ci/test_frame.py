@@ -1,6 +1,7 @@
 """Tests of the course's own tools: each check is shown to pass what is right and to refuse what is wrong."""
 
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -269,3 +270,14 @@ def test_the_report_has_versions_and_last_lines(folder):
     assert (
         "ended with exit code 1" in text and "ValueError: no more" in text and "half of nine is 4.5" in text
     )
+
+
+def test_search_path_leaves_out_what_libraries_add(monkeypatch):
+    """setuptools adds a folder of its own below site-packages when PyTorch's tools first import it."""
+    from conftest import search_path
+
+    before = search_path()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(sysconfig.get_path("purelib"), "some", "_vendor"))])
+    assert search_path() == before
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parent / "elsewhere")])
+    assert len(search_path()) == len(before) + 1
