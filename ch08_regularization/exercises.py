@@ -186,79 +186,126 @@ def adam_step(w, g, m, v, t, rate, decay, decoupled, betas=(0.9, 0.999), eps=1e-
 
 
 # %%
+def by_pytorch(library, start, gradients, decay, **settings):
+    """The weights after a step with the rate 0.01 for each gradient, by an optimizer of torch.optim."""
+    w = torch.from_numpy(start.copy()).requires_grad_()
+    optimizer = library([w], lr=0.01, **settings)
+    optimizer.param_groups[0]["weight_decay"] = decay  # afterwards, because a negative one is refused above
+    for gradient in gradients:
+        w.grad = torch.from_numpy(gradient)
+        optimizer.step()
+    return w.detach().numpy()
+
+
 @exercise
 def check_adam_step(answer):
     rng = np.random.default_rng(82)
     start = rng.normal(size=5) * [1, 1, 10, 10, 0.1]
     gradients = rng.normal(size=(3, 5))
+    nothing = np.zeros(5)
 
-    def right(in_loss=0.0, shrink=1.0, bias=True, late=False):
-        """The weights after three steps: in_loss · w is added to g, and w is multiplied by shrink."""
-        w, m, v = start.copy(), np.zeros(5), np.zeros(5)
-        for t, gradient in enumerate(gradients, start=1):
-            g = gradient + in_loss * w
-            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-            first, second = (m / (1 - 0.9**t), v / (1 - 0.999**t)) if bias else (m, v)
-            change = 0.01 * first / (np.sqrt(second) + 1e-8)
-            w = shrink * (w - change) if late else shrink * w - change
-        return w
-
-    def walk(decay, decoupled):
+    def walk(decay, decoupled, **settings):
+        """The weights after three steps, one for each gradient."""
         w, m, v = start.copy(), np.zeros(5), np.zeros(5)
         for t, gradient in enumerate(gradients, start=1):
             given = [w, m, v, gradient]
             before = [array.copy() for array in given]
-            w, m, v = answer(w, gradient, m, v, t, 0.01, decay, decoupled)
+            w, m, v = answer(w, gradient, m, v, t, 0.01, decay, decoupled, **settings)
             assert all(np.array_equal(a, b) for a, b in zip(given, before)), (
                 "an array that was given has changed: make new ones"
             )
         return w
 
-    slips = [("plain Adam: the averages are not divided by 1 - beta^t", right(bias=False))]
-    compare(walk(0.0, False), right(), slips)
-    slips = [
-        ("decoupled=False: the penalty's gradient, decay times w, is missing in g", right()),
+    def differ(one, other, i=0, decoupled=True):
+        """Whether w (i = 0) or m (i = 1) depends on what these two settings of a single step change."""
+        results = []
+        for setting in (one, other):
+            of = {"w": start, "g": gradients[0], "m": nothing, "v": nothing, "t": 1, "decay": 0.5} | setting
+            results.append(answer(**of, rate=0.01, decoupled=decoupled)[i])
+        return not np.allclose(*results)
+
+    def judge(got, right, signs, slips=()):
+        """As `compare`, but if no slip gives the same numbers, ask for the properties that tell others."""
+        known = [right, *(wrong for _, wrong in slips)]
+        if not any(np.allclose(got, numbers, rtol=1e-6, atol=1e-9) for numbers in known):
+            for what, shows in signs:
+                assert not shows(), what
+        compare(got, right, slips)
+
+    def in_gradient(decoupled):
+        return differ({"decay": 0.0}, {"decay": 0.5}, i=1, decoupled=decoupled)
+
+    def in_step(decoupled):  # with so large a v Adam's own step has no length
+        return differ({"v": nothing + 1e60}, {"v": nothing + 1e60, "decay": 0.0}, decoupled=decoupled)
+
+    sign = "plain Adam: the averages are not divided by 1 - beta^t"
+    right = by_pytorch(torch.optim.Adam, start, gradients, 0.0)
+    judge(
+        walk(0.0, False), right, [(sign, lambda: not differ({"t": 1, "decay": 0.0}, {"t": 9, "decay": 0.0}))]
+    )
+
+    signs = [
+        (
+            "decoupled=False: the penalty acts twice, in g and in the step",
+            lambda: in_gradient(False) and in_step(False),
+        ),
         (
             "decoupled=False: the weights shrink in a step of their own; the penalty belongs into g",
-            right(0, 0.995),
+            lambda: in_step(False),
         ),
-        ("decoupled=False: the slope of decay / 2 · w² is decay · w, without a 2", right(1.0)),
-        ("decoupled=False: the penalty has the wrong sign", right(-0.5)),
-        ("decoupled=False: the penalty acts twice, in g and in the step", right(0.5, 0.995)),
-    ]
-    compare(walk(0.5, False), right(0.5), slips)
-    slips = [
-        ("decoupled=True: the weights do not shrink", right()),
-        ("decoupled=True: the penalty is still in g, where Adam divides it away", right(0.5)),
-        ("decoupled=True: the penalty acts twice, in g and in the step", right(0.5, 0.995)),
-        ("decoupled=True: the factor is 1 - rate · decay; the rate is missing", right(0, 0.5)),
         (
+            "decoupled=False: the penalty's gradient, decay times w, is missing in g",
+            lambda: not in_gradient(False),
+        ),
+    ]
+    slips = [
+        (
+            "decoupled=False: the slope of decay / 2 · w² is decay · w, without a 2",
+            by_pytorch(torch.optim.Adam, start, gradients, 1.0),
+        ),
+        (
+            "decoupled=False: the penalty has the wrong sign",
+            by_pytorch(torch.optim.Adam, start, gradients, -0.5),
+        ),
+    ]
+    judge(walk(0.5, False), by_pytorch(torch.optim.Adam, start, gradients, 0.5), signs, slips)
+
+    signs = [
+        (
+            "decoupled=True: the penalty acts twice, in g and in the step",
+            lambda: in_gradient(True) and in_step(True),
+        ),
+        (
+            "decoupled=True: the penalty is still in g, where Adam divides it away",
+            lambda: in_gradient(True),
+        ),
+        ("decoupled=True: the weights do not shrink", lambda: not in_step(True)),
+        (  # a weight of zero does not shrink, unless it has moved before
             "decoupled=True: the weights shrink after Adam's step; here they do before it",
-            right(0, 0.995, late=True),
+            lambda: differ({"w": nothing}, {"w": nothing, "decay": 0.0}),
         ),
     ]
-    compare(walk(0.5, True), right(0, 0.995), slips)
-    zeros = np.zeros(5)
-    settings = {"rate": 0.01, "decay": 0.0, "decoupled": True}
-    got = answer(start, gradients[0], zeros, zeros, 2, **settings, betas=(0.5, 0.75), eps=0.1)
-    g = gradients[0]
+    slips = [
+        (
+            "decoupled=True: the factor is 1 - rate · decay; the rate is missing",
+            by_pytorch(torch.optim.AdamW, start, gradients, 50.0),
+        ),
+    ]
+    judge(walk(0.5, True), by_pytorch(torch.optim.AdamW, start, gradients, 0.5), signs, slips)
 
-    def second_step(beta1, beta2, eps, inside=0.0):
-        first = (1 - beta1) * g / (1 - beta1**2)
-        second = (1 - beta2) * g * g / (1 - beta2**2)
-        return start - 0.01 * first / (np.sqrt(second + inside) + eps)
+    def with_settings(**settings):
+        return by_pytorch(torch.optim.Adam, start, gradients, 0.0, **settings)
 
     slips = [
-        ("betas and eps are fixed at 0.9, 0.999 and 1e-8", second_step(0.9, 0.999, 1e-8)),
-        ("betas are fixed at 0.9 and 0.999", second_step(0.9, 0.999, 0.1)),
-        ("eps is fixed at 1e-8", second_step(0.5, 0.75, 1e-8)),
-        (
-            "eps stands inside the square root; in Adam it is added to the root",
-            second_step(0.5, 0.75, 0, 0.1),
-        ),
-        ("betas are the wrong way round: the first is for m", second_step(0.75, 0.5, 0.1)),
+        ("betas and eps are fixed at 0.9, 0.999 and 1e-8", with_settings()),
+        ("betas are fixed at 0.9 and 0.999", with_settings(eps=0.1)),
+        ("eps is fixed at 1e-8", with_settings(betas=(0.5, 0.75))),
+        ("betas are the wrong way round: the first is for m", with_settings(betas=(0.75, 0.5), eps=0.1)),
     ]
-    compare(got[0], second_step(0.5, 0.75, 0.1), slips)
+    sign = "eps stands inside the square root; in Adam it is added to the root"
+    units = [{"g": k * gradients[0], "eps": 0.1 * k, "decay": 0.0} for k in (1, 10)]  # no unit of g matters
+    right = with_settings(betas=(0.5, 0.75), eps=0.1)
+    judge(walk(0.0, True, betas=(0.5, 0.75), eps=0.1), right, [(sign, lambda: differ(*units))], slips)
 
 
 # %% [markdown]
