@@ -412,35 +412,50 @@ def gru_step(x, h, weight_ih, weight_hh, bias_ih, bias_hh, as_in_paper):
 
 
 # %%
+def by_cell(x, h, parameters, as_in_paper):
+    """The step by `nn.GRUCell`; in the paper's form the candidate gets the state's part as a second input."""
+
+    def run(x, *parameters):
+        cell = nn.GRUCell(x.shape[1], h.shape[1], dtype=h.dtype)
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        cell.load_state_dict(dict(zip(names, parameters)))
+        return cell(x, h).detach()
+
+    if not as_in_paper:
+        return run(x, *parameters)
+    n = h.shape[1]
+    passed = run(x, *(torch.cat([a[:n], a[:n], 0 * a[:n]]) for a in parameters))
+    moved = [torch.cat([0 * a[: 2 * n], a[2 * n :]]) for a in parameters[1::2]]
+    weight_ih, weight_hh, bias_ih, bias_hh = parameters
+    wide = torch.cat([weight_ih, moved[0]], dim=1)
+    x = torch.cat([x, passed], dim=1)
+    return run(x, wide, weight_hh - moved[0], bias_ih + moved[1], bias_hh - moved[1])
+
+
 @exercise
 def check_gru_step(answer):
     torch.manual_seed(115)
-    cell = nn.GRUCell(2, 3).double()
     x, h = torch.randn(4, 2).double(), torch.randn(4, 3).double()
-    numbers = [t.detach().numpy() for t in (x, h, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)]
-
-    def step(paper, order=(0, 1, 2), keep="z", bias=True, reset=True):
-        x, h, weight_ih, weight_hh, bias_ih, bias_hh = numbers
-        left, right = x @ weight_ih.T + bias_ih, h @ weight_hh.T + bias_hh * bias
-        parts = [(left[:, 3 * i : 3 * i + 3], right[:, 3 * i : 3 * i + 3]) for i in order]
-        r, z = (1 / (1 + np.exp(-(a + b))) for a, b in parts[:2])
-        r = r if reset else np.ones_like(r)
-        block = slice(3 * order[2], 3 * order[2] + 3)
-        inner = (r * h) @ weight_hh[block].T + bias_hh[block] * bias if paper else r * parts[2][1]
-        n = np.tanh(parts[2][0] + inner)
-        return (1 - z) * n + z * h if keep == "z" else z * n + (1 - z) * h
-
+    weight_ih, weight_hh, bias_ih, bias_hh = p = [w.detach() for w in nn.GRUCell(2, 3).double().parameters()]
+    block = torch.arange(3).repeat_interleave(3)
+    turned = [torch.where((block == 1).view(-1, *[1] * (a.ndim - 1)), -a, a) for a in p]
+    swapped = [torch.cat([a[3:6], a[:3], a[6:]]) for a in p]
+    open_gate = [torch.cat([0 * a[:3], a[3:]]) for a in p]
+    open_gate[2][:3] = 50.0
     for paper in (False, True):
+        slips = {
+            "that is the other form: look where r stands": by_cell(x, h, p, not paper),
+            "z and 1 - z are exchanged; here z keeps the old state": by_cell(x, h, turned, paper),
+            "the gates lie in the order r, z, n": by_cell(x, h, swapped, paper),
+            "the biases beside the state are missing": by_cell(
+                x, h, [weight_ih, weight_hh, bias_ih, 0 * bias_hh], paper
+            ),
+            "r is not used": by_cell(x, h, open_gate, paper),
+        }
         which = "paper" if paper else "PyTorch"
-        slips = [
-            (f"{which}: that is the other form: look where r stands", step(not paper)),
-            (f"{which}: z and 1 - z are exchanged; here z keeps the old state", step(paper, keep="1 - z")),
-            (f"{which}: the gates lie in the order r, z, n", step(paper, order=(1, 0, 2))),
-            (f"{which}: the biases beside the state are missing", step(paper, bias=False)),
-            (f"{which}: r is not used", step(paper, reset=False)),
-        ]
-        compare(answer(*[array.copy() for array in numbers], paper), step(paper), slips)
-    compare(answer(*numbers, False), cell(x, h).detach())
+        numbers = [a.numpy().copy() for a in (x, h, *p)]
+        named = [(f"{which}: {what}", wrong) for what, wrong in slips.items()]
+        compare(answer(*numbers, paper), by_cell(x, h, p, paper), named)
 
 
 # %% [markdown]
