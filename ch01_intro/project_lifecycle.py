@@ -35,8 +35,9 @@
 # that we can decide about the cover. With the question comes a limit, because only what is known this
 # evening may be used.
 #
-# The data are the record of a weather station for every day of four years. Before we do anything with
-# them we look at them. In which months will the cover matter?
+# The data are the record of a weather station for every day of four years. (Another town's record of these
+# years works, too, if its columns have the same names; 3.1 says what a file from Excel needs.) Before we do
+# anything with the data we look at them. In which months will the cover matter?
 
 # %%
 # Draws four years of daily temperatures, and how often it rained in each month of the year.
@@ -51,6 +52,9 @@ HERE = Path(globals().get("__file__", "")).parent
 
 with open(HERE / "data" / "seattle_weather.csv", encoding="utf-8") as file:
     days = list(csv.DictReader(file))
+COLUMNS = ("date", "precipitation", "temp_max", "temp_min", "wind", "weather")
+if missing := set(COLUMNS) - set(days[0]):
+    raise ValueError(f"the record has no columns {sorted(missing)}, only {list(days[0])}")
 amount = np.array([float(day["precipitation"]) for day in days])  # (n_days,): mm
 warmest = np.array([float(day["temp_max"]) for day in days])  # (n_days,): °C
 coldest = np.array([float(day["temp_min"]) for day in days])  # (n_days,): °C

@@ -667,6 +667,19 @@ def test_the_three_sets_are_cut_along_time(project_lifecycle):
     assert lesson.validation.sum() == lesson.test.sum() == 365
 
 
+@pytest.mark.parametrize("start", ["\ufeffdate,", "date;", "day,"])
+def test_a_record_with_other_columns_is_named(project_lifecycle, tmp_path, start):
+    lesson = Path(project_lifecycle.__file__)
+    record = (lesson.parent / "data" / "seattle_weather.csv").read_text(encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "seattle_weather.csv").write_text(
+        record.replace("date,", start, 1), encoding="utf-8"
+    )
+    cell = next(cell for cell in lesson.read_text(encoding="utf-8").split("# %%\n") if "import csv" in cell)
+    with pytest.raises(ValueError, match=r"no columns \['date'.*only \["):
+        exec(cell, {"__file__": str(tmp_path / lesson.name)})
+
+
 def test_the_record_is_whole_and_contradicts_itself(project_lifecycle):
     lesson = project_lifecycle
     assert len(set(lesson.dates)) == len(lesson.days) == 1461 and lesson.gaps == {1}

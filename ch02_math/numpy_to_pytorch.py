@@ -54,10 +54,15 @@ print(f"a thousand numbers: list {list_bytes:,} bytes, array {array_bytes:,} byt
 #
 # Photos come as `uint8`, whole numbers from $0$ to $255$ in one byte each. If we want this photo
 # brighter by $100$, what will plain addition do to its bright parts? The other way is to convert to
-# floats, add, clip to the range of a byte, and convert back.
+# floats, add, clip to the range of a byte, and convert back. (Lesson 2.1 says what to change for a photo of
+# your own.)
 
 # %%
 photo = plt.imread(HERE / "data" / "coffee.jpg")  # (H, W, 3) uint8
+if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+    raise ValueError(
+        f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+    )
 
 
 def brighten(photo, amount):

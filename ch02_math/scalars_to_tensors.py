@@ -361,11 +361,14 @@ plt.show()
 # So a photo has three axes, height, width and channel, and many photos stacked have four. The general
 # name for an array of numbers with any number of axes is tensor. A scalar is a tensor with no axis, a
 # vector one with one axis and a matrix one with two, and the *shape* says how long each axis is. (A photo
-# of your own: a colour JPEG works everywhere in this course. A PNG arrives as numbers from 0 to 1, perhaps
-# with a fourth channel, so take `(255 * photo[..., :3]).astype(np.uint8)` of it.)
+# of your own: put its path into the first line below. A colour JPEG works everywhere in this course. A PNG
+# arrives as numbers from 0 to 1, perhaps with a fourth channel, so take
+# `(255 * photo[..., :3]).astype(np.uint8)` of it, and of a grey photo `np.stack([photo] * 3, axis=-1)`.)
 
 # %%
 photo = plt.imread(HERE / "data" / "coffee.jpg")  # (H, W, 3) uint8
+if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+    raise ValueError(f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (see above)")
 batch = np.stack([photo, photo[:, ::-1], photo[::-1]])  # (3, H, W, 3): as it is, mirrored, upside down
 objects = {
     "scalar": photo[0, 0, 0],
@@ -386,7 +389,7 @@ for name, array in objects.items():
 # %%
 weights = np.array([0.299, 0.587, 0.114])  # (3,)
 gray = photo @ weights  # (H, W, 3) @ (3,) -> (H, W)
-np.testing.assert_allclose(gray[100, 200], dot(photo[100, 200], weights), rtol=1e-10)
+np.testing.assert_allclose(gray[0, 0], dot(photo[0, 0], weights), rtol=1e-10)
 means = photo.mean(axis=(0, 1))  # (3,): over all pixels, one number for each channel
 print(f"average red {means[0]:.0f}, green {means[1]:.0f}, blue {means[2]:.0f}, gray {gray.mean():.0f}")
 

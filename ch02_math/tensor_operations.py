@@ -53,9 +53,15 @@ assert (a * b).tolist() == [[5, 12], [21, 32]] and (a @ b).tolist() == [[19, 22]
 #
 # On a photo the simple operations can be watched. What will you see if all its numbers are multiplied by
 # $0.4$, if it is averaged with its mirror image, and if it is multiplied by a table of zeros and ones?
+# (Lesson 2.1 says what to change for a photo of your own.)
 
 # %%
-photo = plt.imread(HERE / "data" / "coffee.jpg") / 255  # (H, W, 3): 0 is dark, 1 is bright
+photo = plt.imread(HERE / "data" / "coffee.jpg")  # (H, W, 3) uint8
+if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+    raise ValueError(
+        f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+    )
+photo = photo / 255  # (H, W, 3): 0 is dark, 1 is bright
 height, width, _ = photo.shape
 rows, columns = np.mgrid[:height, :width]  # each (H, W): for every pixel the number of its row, its column
 mask = (rows - 150) ** 2 + (columns - 330) ** 2 < 150**2  # (H, W): true within 150 pixels of a point

@@ -2,11 +2,14 @@
 
 import itertools
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
@@ -268,6 +271,24 @@ def numpy_to_pytorch(lesson):
 @pytest.fixture
 def statistics_and_probability(lesson):
     return lesson("statistics_and_probability")
+
+
+# photos of one's own
+
+
+@pytest.mark.parametrize("lesson_name", ["scalars_to_tensors", "tensor_operations", "numpy_to_pytorch"])
+@pytest.mark.parametrize("kind, file", [("RGB", "a.png"), ("RGBA", "a.png"), ("L", "a.png"), ("L", "a.jpg")])
+def test_another_kind_of_photo_is_named(tmp_path, kind, file, lesson_name):
+    text = Path(__file__).with_name(f"{lesson_name}.py").read_text(encoding="utf-8")
+    cell = next(cell for cell in text.split("# %%\n") if "coffee.jpg" in cell)
+    shape = (6, 7, len(kind))[: 2 if kind == "L" else 3]
+    pixels = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / file)
+    photo = plt.imread(tmp_path / file)
+    with pytest.raises(ValueError, match=r"8-bit RGB picture, got \w+ \(6, 7"):
+        exec(cell, {"np": np, "HERE": tmp_path, "plt": SimpleNamespace(imread=lambda path: photo)})
+    if kind != "L":  # what 2.1 recommends
+        np.testing.assert_array_equal((255 * photo[..., :3]).astype(np.uint8), pixels[..., :3])
 
 
 # 2.1 scalars_to_tensors
