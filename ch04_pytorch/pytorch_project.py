@@ -98,7 +98,8 @@ write("model.py", MODEL)
 
 # %% [markdown]
 # `data.py` says where examples come from: the pictures are thinned to every second pixel, and the last
-# thousand are for validation.
+# thousand are for validation. For pictures of your own, this is the file to change, and it refuses what the
+# model was not made for.
 
 # %%
 DATA = '''"""The pictures."""
@@ -113,6 +114,8 @@ def load(path):
     with np.load(path) as archive:
         images = torch.from_numpy(archive["train_images"]).float() / 255
         labels = torch.from_numpy(archive["train_labels"]).long()
+    if len(images) <= 1000 or images.shape[1:] != (28, 28):
+        raise ValueError(f"{path} must hold over 1,000 pictures of 28 by 28, got {tuple(images.shape)}")
     images = images[:, ::2, ::2]
     return TensorDataset(images[:-1000], labels[:-1000]), TensorDataset(images[-1000:], labels[-1000:])
 '''

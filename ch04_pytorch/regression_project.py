@@ -15,6 +15,7 @@
 # %%
 import copy
 import csv
+import datetime
 import math
 from pathlib import Path
 
@@ -63,19 +64,21 @@ assert round(rmse(four_months[:-1], four_months[1:]), 2) == 1.73
 # The file has one value per week, in *parts per million* (ppm): of a million molecules of dry air, so
 # many are CO₂. Some weeks are missing, so we average each calendar month, and leave a month without a
 # measurement empty. To fill it from its neighbours would be tempting, but the later neighbour is the
-# future.
+# future. (A series of your own needs two columns, a date such as 2024-03-29 or 20240329 and a number; for a
+# file from Excel, 3.1 says how.)
 
 
 # %%
 def monthly_means(dates, values):
-    """Mean value of each month from the first to the last; dates: "YYYYMMDD" texts.
+    """Mean value of each month from the first to the last; dates: "YYYYMMDD" or "YYYY-MM-DD".
 
     Returns (series, first): NaN if a month has no value, and the first month as months since year 0.
-    Raises ValueError if there are not as many values as dates.
+    Raises ValueError if there are not as many values as dates, or if one is written otherwise.
     """
     if len(dates) != len(values):
         raise ValueError(f"{len(dates)} dates but {len(values)} values")
-    months = np.array([12 * int(date[:4]) + int(date[4:6]) - 1 for date in dates])  # (n,)
+    days = [datetime.date.fromisoformat(date) for date in dates]
+    months = np.array([12 * day.year + day.month - 1 for day in days])  # (n,)
     counts = np.bincount(months - months.min())  # (n_months,)
     sums = np.bincount(months - months.min(), weights=values)  # (n_months,)
     series = np.full(len(counts), np.nan)

@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -759,6 +760,23 @@ def test_files_become_the_pictures_they_were_made_from(training_cycle):
     assert torch.bincount(labels).min() > 300
 
 
+@pytest.mark.parametrize(
+    "folder, file, picture, says",
+    [
+        ("hat", "a.png", np.zeros((28, 28)), r"no classes are called \['hat'\]"),
+        ("boot", "a.png", np.zeros((28, 28, 3)), r"a.png must be a grey PNG.*float32 \(28, 28, 3\)"),
+        ("boot", "a.png", np.zeros((28, 28, 4)), r"a.png must be a grey PNG.*float32 \(28, 28, 4\)"),
+        ("boot", "a.png", np.zeros((30, 28)), r"a.png must be a grey PNG.*float32 \(30, 28\)"),
+        ("boot", "a.jpg", np.zeros((28, 28)), r"a.jpg must be a grey PNG.*uint8 \(28, 28\)"),
+    ],
+)
+def test_another_kind_of_picture_is_named(training_cycle, tmp_path, folder, file, picture, says):
+    (tmp_path / folder).mkdir()
+    Image.fromarray(picture.astype(np.uint8)).save(tmp_path / folder / file)
+    with pytest.raises(ValueError, match=says):
+        training_cycle.PictureFiles([tmp_path / folder / file], ("coat", "boot"), torch.tensor)[0]
+
+
 @pytest.mark.parametrize("n, n_classes", [(0, 2), (1, 1), (50, 7)])
 def test_confusion_matrix_matches_counting(training_cycle, n, n_classes):
     rng = np.random.default_rng(n)
@@ -1080,8 +1098,16 @@ def test_monthly_means_by_hand(regression_project):
     series, first = regression_project.monthly_means(dates, [5.0, 1.0, 2.0, 3.0, 3.0, 9.0])
     assert first == 12 * 1999 + 10
     np.testing.assert_array_equal(series, [5.0, 1.5, np.nan, 5.0])
+    with_dashes = [f"{date[:4]}-{date[4:6]}-{date[6:]}" for date in dates]
+    same = regression_project.monthly_means(with_dashes, [5.0, 1.0, 2.0, 3.0, 3.0, 9.0])
+    np.testing.assert_array_equal(same[0], series)
     with pytest.raises(ValueError, match="6 dates but 5 values"):
         regression_project.monthly_means(dates, [1.0] * 5)
+    with pytest.raises(ValueError, match="month must be in 1..12"):
+        regression_project.monthly_means(["19991301"], [1.0])
+    for date in ("30.11.1999", "11/30/1999", ""):
+        with pytest.raises(ValueError, match=f"isoformat string: '{date}'"):
+            regression_project.monthly_means([*dates, date], [1.0] * 7)
 
 
 @pytest.mark.parametrize("width", [1, 3, 7])
@@ -1263,6 +1289,17 @@ def test_the_project_runs_on_every_device(pytorch_project, monkeypatch, tmp_path
     assert code == 0 and output.startswith("epoch 1   loss 1.")
     code, output = p.run("train.py", "--data", p.data, "--epochs", 2, "--device", "cpu", "--resume")
     assert code == 0 and output.startswith("epoch 2   loss 0.")
+
+
+@pytest.mark.parametrize("shape", [(1000, 28, 28), (1100, 28, 28, 3), (1100, 32, 32), (1100, 784)])
+def test_the_project_names_what_is_no_such_archive(pytorch_project, tmp_path, shape):
+    np.savez(tmp_path / "own.npz", train_images=np.zeros(shape, np.uint8), train_labels=np.zeros(shape[0]))
+    names = {}
+    exec(pytorch_project.DATA, names)
+    with pytest.raises(ValueError, match=rf"own.npz must hold .*got \({shape[0]}, {shape[1]}"):
+        names["load"](tmp_path / "own.npz")
+    train_set, valid_set = names["load"](pytorch_project.data)
+    assert (len(train_set), len(valid_set)) == (4000, 1000) and train_set[0][0].shape == (14, 14)
 
 
 def test_the_projects_test_passes_and_finds_both_faults(pytorch_project):

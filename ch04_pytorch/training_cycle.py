@@ -116,7 +116,8 @@ print(f"{len(train_folder_files)} files, the first one: {train_folder_files[0].r
 # %% [markdown]
 # A `Dataset` answers two questions: how many examples are there, and which is number $i$? Ours opens a
 # file when it is asked for it, so the pictures need not fit into memory. The label is the name of the
-# subfolder.
+# subfolder. (Pictures of your own go into such subfolders, as grey PNG files of 28 by 28 pixels, and the
+# names of the subfolders into `CLASSES`. Whatever else lies there is refused by its name.)
 #
 # A *transform* is what is done to an example on its way. `plt.imread` returns numbers from 0 to 1,
 # `v2.ToImage` makes a tensor of them with the channel as first axis, and `v2.Normalize` brings it to mean
@@ -131,12 +132,17 @@ print(f"{len(train_folder_files)} files, the first one: {train_folder_files[0].r
 
 # %%
 class PictureFiles(Dataset):
-    """(transformed picture, label) from files whose folders are named after the classes."""
+    """(transformed picture, label) from grey PNG files whose folders are named after the classes.
+
+    Raises ValueError if a folder is not among the classes, or a file is another kind of picture.
+    """
 
     def __init__(self, files, classes, transform):
         self.files = list(files)
         self.classes = list(classes)
         self.transform = transform
+        if unknown := {file.parent.name for file in self.files} - set(classes):
+            raise ValueError(f"no classes are called {sorted(unknown)}, there are {self.classes}")
 
     def __len__(self):
         return len(self.files)
@@ -144,6 +150,8 @@ class PictureFiles(Dataset):
     def __getitem__(self, index):
         file = self.files[index]
         picture = plt.imread(file)  # (28, 28) float32, from 0 to 1
+        if picture.dtype != np.float32 or picture.shape != (28, 28):
+            raise ValueError(f"{file} must be a grey PNG, 28 by 28, got {picture.dtype} {picture.shape}")
         return self.transform(picture), self.classes.index(file.parent.name)
 
 
