@@ -375,8 +375,9 @@ for kind, seed in itertools.product(KINDS, SEEDS):
 # by a factor of a few only.
 #
 # On the right, after training, the picture has turned. The growth has gone, and now the first convolution
-# of the plain network gets a gradient that is dozens of times smaller than that of the residual one,
-# although its loss is still high. So neither "they vanish" nor "they grow" is the whole story. What the
+# of the plain network gets a gradient that is several times smaller than that of the residual one, although
+# its loss is still high. (On one processor it was 34, 6 and 39 times smaller on the three seeds, on another
+# dozens of times on all three: rounding is enough to change how such a training ends.) So neither "they vanish" nor "they grow" is the whole story. What the
 # shortcut gives is gradients of similar size in all layers, at the start and later.
 #
 # ## Second explanation: many short paths
@@ -464,7 +465,7 @@ for seed in SEEDS:
     )
     plain_first = norms_after[best_key("plain", 42, seed)][0]
     residual_first = norms_after[best_key("residual", 42, seed)][0]
-    assert plain_first < residual_first / 10, "after training the first plain layer gets the smaller gradient"
+    assert plain_first < residual_first / 3, "after training the first plain layer gets the smaller gradient"
     lost_plain, lost_residual = shares_lost["plain", seed], shares_lost["residual", seed]
     assert np.median(lost_plain) > 0.4, "one block less costs the plain network the larger share"
     assert np.median(lost_residual) < 0.15, "one block less costs the residual network a small share"
