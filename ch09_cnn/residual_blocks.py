@@ -375,10 +375,11 @@ for kind, seed in itertools.product(KINDS, SEEDS):
 # by a factor of a few only.
 #
 # On the right, after training, the picture has turned. The growth has gone, and now the first convolution
-# of the plain network gets a gradient that is several times smaller than that of the residual one, although
-# its loss is still high. (On one processor it was 34, 6 and 39 times smaller on the three seeds, on another
-# dozens of times on all three: rounding is enough to change how such a training ends.) So neither "they vanish" nor "they grow" is the whole story. What the
-# shortcut gives is gradients of similar size in all layers, at the start and later.
+# of the plain network gets a gradient that is several times smaller than that of the residual one,
+# although its loss is still high. (On one processor it was 34, 6 and 39 times smaller on the three seeds,
+# on another dozens of times on all three: rounding is enough to change how such a training ends.) So
+# neither "they vanish" nor "they grow" is the whole story. What the shortcut gives is gradients of similar
+# size in all layers, at the start and later.
 #
 # ## Second explanation: many short paths
 #
