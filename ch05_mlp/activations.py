@@ -3,13 +3,13 @@
 #
 # A light switch is on or off. A dimmer can be turned a little, and the room gets a little brighter.
 # Training by gradients needs dimmers, because it asks how the loss changes if a weight changes a little
-# (2.4). The step function of the perceptron (5.1) is a switch: almost everywhere the answer is "not at
-# all".
+# (2.4). The step function of the perceptron (5.1) is a switch, because almost everywhere the answer is
+# "not at all".
 #
 # The function that turns a neuron's score into its output is its activation. It has to bend, since a stack
 # of layers without one is a single linear layer (5.3), and it has to have a slope, or nothing is learned.
-# Many have been tried. Networks for images mostly use one called ReLU, large language models use its
-# smooth relatives GELU and SiLU. What is the difference, and which should we take?
+# Of the many that have been tried, networks for images mostly use one called ReLU, and large language
+# models use its smooth relatives GELU and SiLU. What is the difference, and which should we take?
 #
 # **You will build** seven activations with their slopes, check them against PyTorch, see where each stops
 # learning, and compare them on handwritten digits, each at its own best learning rate. **You need**
@@ -47,9 +47,9 @@ rng = np.random.default_rng(0)
 #     \sigma' = \tfrac34 \cdot \tfrac14 = \tfrac{3}{16}
 # \end{aligned}$$
 #
-# A product $s (1 - s)$ is largest at $s = \frac12$, so the sigmoid is never steeper than $\frac14$. Keep
-# this number in mind: a gradient that passes back through two layers of sigmoids is multiplied by two such
-# slopes.
+# A product $s (1 - s)$ is largest at $s = \frac12$, so the sigmoid is never steeper than $\frac14$. This
+# number will matter, because a gradient that passes back through two layers of sigmoids is multiplied by
+# two such slopes.
 
 # %%
 for score, expected, expected_slope in ((0.0, 1 / 2, 1 / 4), (math.log(3), 3 / 4, 3 / 16)):
@@ -114,9 +114,9 @@ with np.errstate(over="raise"):
 # The slopes of the last two follow from the product rule, $\Phi(x) + x\, \varphi(x)$ and
 # $\sigma(x) + x\, \sigma'(x)$, because the slope of $\Phi$ is the bell curve
 # $\varphi(x) = e^{-x^2/2} / \sqrt{2\pi}$. To compute $\Phi$ we need the *error function*, erf, a standard
-# function of mathematics with $\Phi(x) = \frac12 (1 + \operatorname{erf}(x / \sqrt2))$. NumPy does not
-# have it, so we apply Python's to one number at a time. At the corner of ReLU there is no slope; PyTorch
-# uses the one on the left, $0$, and so do we.
+# function of mathematics with $\Phi(x) = \frac12 (1 + \operatorname{erf}(x / \sqrt2))$. NumPy does not have
+# it, so we apply Python's to one number at a time. At the corner of ReLU there is no slope; PyTorch uses
+# the one on the left, $0$, and so do we.
 
 
 # %%
@@ -227,8 +227,9 @@ for name in activations:
     print(f"{name:20s}{function_gap:12.1e}{slope_gap:12.1e}")
 
 # %% [markdown]
-# All differences are rounding errors. Now look at the functions. On its way back through a neuron, a
-# gradient is multiplied by the slope of the activation (the dashed line). Where is that slope nearly zero?
+# All differences are as small as rounding errors. Now look at the functions, and above all at the dashed
+# lines, because on its way back through a neuron a gradient is multiplied by the slope of the activation.
+# Where is that slope nearly zero?
 
 # %%
 x = np.linspace(-6, 6, 601)
@@ -298,17 +299,17 @@ plt.show()
 # %% [markdown]
 # With large weights the outputs of tanh gather at its two ends (left), where the slope is almost zero, and
 # so do those of the sigmoid. The sigmoid's curve on the right is that of tanh, one step later: since
-# $\tanh x = 2 \sigma(2x) - 1$, a sigmoid needs twice the score to saturate. ReLU is different. About half
-# of its outputs are cut off, whatever the size of the weights, because a larger weight does not change the
-# sign of a score. That alone does no harm, since a unit that is off for one digit is on for others.
+# $\tanh x = 2 \sigma(2x) - 1$, a sigmoid needs twice the score to saturate. ReLU is different, because a
+# larger weight does not change the sign of a score, so about half of its outputs are cut off, whatever the
+# size of the weights. That alone does no harm, since a unit that is off for one digit is on for others.
 #
 # ## Which of them train?
 #
-# Now we train. The network has two hidden layers of 32 units, and only the activation differs. A fair
+# Now we train a network with two hidden layers of 32 units, in which only the activation differs. A fair
 # comparison has to allow for one thing: an activation with small slopes makes small gradients, so it needs
 # a larger learning rate. So each activation gets several rates, each rate four random starts, and the
-# best rate is chosen on validation digits. The step function is the control. No gradient passes through
-# it, so only the last layer can learn.
+# best rate is chosen on validation digits. The step function is the control, since no gradient passes
+# through it and only the last layer can learn.
 #
 # To save time, all networks of one activation are trained side by side. Their weights are stacked along a
 # first axis, and a matrix product works on each of them (2.2).
@@ -431,7 +432,7 @@ plt.show()
 # Under the step function no gradient reaches the hidden layers. They stay as they were drawn, and the
 # last layer reads about half of the digits from what they happen to say. The sigmoid does learn, but it
 # needs a rate several times as large as ReLU's, and at no rate that we tried does it reach, in this short
-# training, what tanh and the ReLU family reach at their best. The column "first gradient" shows a reason:
+# training, what tanh and the ReLU family reach at their best. A reason is in the column "first gradient":
 # before training, the gradient that arrives at the first layer is less than a tenth of tanh's. On its way
 # it has passed two slopes of at most a quarter, where those of tanh are close to one. (Larger weights at
 # the start help against that: see _Try it_, and lesson 6.5.) Among tanh, ReLU, leaky ReLU and GELU the
@@ -440,17 +441,17 @@ plt.show()
 # a hundred. There the other four read more than nine in ten, and differed by about one digit in a
 # hundred.
 #
-# What the figure also shows: at its best rate each of these four works, and a rate twice as large ruins
+# The figure also shows that at its best rate each of these four works, and that a rate twice as large ruins
 # ReLU, leaky ReLU and GELU (with another division, leaky ReLU bore it better). So at this size the
 # learning rate matters more than the choice among them.
 #
 # ## Can a dead unit wake up?
 #
-# What goes wrong at the large rate? A unit of ReLU that is above zero for no training digit at all is
-# called *dead*. Its slope is zero for every digit, so its weights get no gradient. Can such a unit come
-# back to life? One might say no, since nothing changes its weights. We look for units that were dead after
-# the first epoch and count how many of them are alive at the end, in the first and in the second hidden
-# layer.
+# To see what goes wrong at the large rate, we need a word: a unit of ReLU that is above zero for no
+# training digit at all is called *dead*. Its slope is zero for every digit, so its weights get no gradient.
+# Can such a unit come back to life? One might say no, since nothing changes its weights. We look for units
+# that were dead after the first epoch and count how many of them are alive at the end, in the first and in
+# the second hidden layer.
 
 # %%
 n_dead = {}  # layer -> dead after the first epoch, of them awake at the end, dead at the end; for each rate
@@ -468,10 +469,11 @@ for layer in (0, 1):
 
 # %% [markdown]
 # In the first layer not one dead unit woke up. Its inputs are the digits, which do not change, and
-# without a gradient its weights do not change either. In the second layer more than half of them woke up
-# at the small rates: their own weights did not change, but their inputs did, because the layer below went
-# on learning. The last row of each layer tells what went wrong at the largest rate: at the end most of
-# the first layer's 128 units (32 in each of four networks) are dead, and nearly half of the second's.
+# without a gradient its weights do not change either. In the second layer a good part of them woke up at
+# the small rates (with five other starts and divisions between four and seven in ten), because the layer
+# below went on learning: their own weights did not change, but their inputs did. The last row of each
+# layer tells what went wrong at the largest rate, since at the end most of the first layer's 128 units
+# (32 in each of four networks) are dead, and about half of the second's.
 #
 # Which digits switch a unit on? For one ReLU network at its best rate and one at the largest, we count for
 # each unit of the first layer the share of the training digits for which it is on.
@@ -543,16 +545,16 @@ for name in ("ReLU", "leaky ReLU", "GELU"):
     by_rate = validation[name].mean(axis=1)
     assert by_rate[-1] < by_rate.max() - 0.2, f"twice the best rate ruins {name}"
 assert n_dead[0][1].sum() == 0 < n_dead[0][0].sum(), "no dead unit of the first layer wakes up"
-assert n_dead[1][1][:3].sum() > 0.5 * n_dead[1][0][:3].sum(), "in the second layer more than half of them do"
+assert n_dead[1][1][:3].sum() > 0.3 * n_dead[1][0][:3].sum(), "in the second layer a good part of them do"
 assert n_dead[0][2][-1] > 64, "at the largest rate more than half of the first layer's units are dead"
-assert 32 < n_dead[1][2][-1] < 64, "and nearly half of the second layer's"
+assert 0.3 * 128 < n_dead[1][2][-1] < n_dead[0][2][-1], "and about half of the second's, but fewer"
 assert validation["leaky ReLU"][-1].mean() > validation["ReLU"][-1].mean(), "at that rate the leak helps"
 
 # %% [markdown]
 # ## The same, faster
 #
 # Where does the time go? Our stable sigmoid needs an absolute value, an exponential and a choice, and
-# Python's erf is called once for each number. Two formulas avoid that. The identity
+# Python's erf is called once for each number, both of which a formula can avoid. The identity
 # $\tanh x = 2\sigma(2x) - 1$, solved for the sigmoid, cannot overflow:
 #
 # $$\sigma(x) = \tfrac12 \bigl(1 + \tanh \tfrac x2\bigr) .$$
@@ -561,7 +563,7 @@ assert validation["leaky ReLU"][-1].mean() > validation["ReLU"][-1].mean(), "at 
 #
 # $$\Phi(x) \approx \tfrac12 (1 + \tanh u), \qquad u = \sqrt{2/\pi}\, (x + 0.044715\, x^3) .$$
 #
-# The prices: the first rounds very small outputs to zero, and the second is not exactly GELU.
+# The price is that the first rounds very small outputs to zero, and that the second is not exactly GELU.
 
 
 # %%
@@ -615,7 +617,7 @@ for name, function in fast_forms.items():
 #
 # ## Going further
 #
-# This part can be skipped at first. Softmax is needed in lesson 5.5, and its slopes come back in lesson
+# This part can be skipped at first, but softmax is needed in lesson 5.5, and its slopes come back in lesson
 # 6.4.
 #
 # ### Softmax, for several scores at once

@@ -7,8 +7,8 @@
 # learned, whether a network predicts house prices, spam, the next word, or how many customers call in an
 # hour.
 #
-# Are losses a matter of taste, then? Mostly not. There is one recipe, which starts from the question what
-# kind of number the target is, and it gives the usual losses one after the other.
+# Are losses a matter of taste, then? Mostly they are not, because there is one recipe, which starts from
+# the question what kind of number the target is, and it gives the usual losses one after the other.
 #
 # **You will build** the losses for numbers, for yes or no, for classes and for counts, each with its
 # gradient, by that recipe, check them against PyTorch, and see what a wrong choice costs. **You need**
@@ -71,7 +71,7 @@ assert math.isclose(-math.log(1 / 8), 3 * math.log(2))
 # | one of $K$ classes | categorical (one die) | probabilities: softmax of $K$ logits | cross-entropy |
 # | a count | Poisson | rate $= e^z$ | Poisson loss |
 #
-# We go through the table row by row. Each function returns the loss and its gradient at $z$.
+# We go through the table row by row, and each function returns the loss and its gradient at $z$.
 #
 # ## A number: squared error
 #
@@ -83,9 +83,10 @@ assert math.isclose(-math.log(1 / 8), 3 * math.log(2))
 #   \qquad \text{MSE} = \frac1n \sum_i (\hat y_i - y_i)^2 .$$
 #
 # Only the mean squared error, MSE (3.2), depends on the predictions. So to minimise it is to maximise the
-# likelihood under normal noise, whatever its width is, and the gradient is $\partial \text{MSE} / \partial
-# \hat y_i = \frac2n (\hat y_i - y_i)$. The shapes have to be checked: if the predictions are a column $(n,
-# 1)$ and the targets are $(n,)$, NumPy compares all $n^2$ pairs without a word.
+# likelihood under normal noise, whatever its width is, and the gradient is
+# $\partial \text{MSE} / \partial \hat y_i = \frac2n (\hat y_i - y_i)$. The shapes have to be checked,
+# because if the predictions are a column $(n, 1)$ and the targets are $(n,)$, NumPy compares all $n^2$
+# pairs without a word.
 
 
 # %%
@@ -135,7 +136,9 @@ mass = measurements[:, 3] - measurements[:, 3].mean()  # (n,) g from average
 
 
 def gaussian_nll(prediction, target, sigma):
-    """Mean negative log-likelihood (nats) of the targets under normal noise of width sigma."""
+    """Mean negative log-likelihood (nats) of the targets under normal noise of width sigma, above zero."""
+    if sigma <= 0:
+        raise ValueError(f"the width must be above zero, got {sigma}")
     z = residuals(prediction, target) / sigma
     return float(np.mean(0.5 * z**2 + math.log(sigma * math.sqrt(2 * math.pi))))
 
@@ -152,7 +155,7 @@ for sigma in (200, 400, 800):
     print(f"width {sigma} g: likeliest slope {likeliest[sigma]:.2f} g/mm, least squares {best_slope:.2f}")
 
 # %% [markdown]
-# All four slopes are the same.
+# The likeliest slope is the same for all three widths, and it is that of least squares.
 #
 # ## One of several classes: cross-entropy
 #
@@ -160,8 +163,9 @@ for sigma in (200, 400, 800):
 # likelihood of an example is the probability $p_y$ of its true class $y$, so its loss is $-\ln p_y$. The
 # mean over a batch is the *cross-entropy* (3.2). It is measured in nats, the unit of natural logarithms.
 #
-# Computed in two steps this can fail: an exponential overflows, or a probability is rounded to zero and
-# has no logarithm. In one step nothing is lost. With the largest logit $m$,
+# Computed in two steps this can fail, because an exponential overflows, or a probability is rounded to
+# zero and has no logarithm. If we take the logarithm by hand first, nothing is lost. With the largest
+# logit $m$,
 #
 # $$\ln p_k = \ln \frac{e^{z_k}}{\sum_j e^{z_j}} = (z_k - m) - \ln \sum_j e^{z_j - m} ,$$
 #
@@ -267,9 +271,9 @@ print(f"a third each: {nll_of_constant(np.full(3, 1 / 3)):.4f} = ln 3")
 #
 # ## Yes or no: binary cross-entropy
 #
-# With two classes one logit is enough: $z$ for yes, and $0$ for no. Softmax of $(0, z)$ gives yes the
-# probability $\sigma(z)$ (5.2). So this is cross-entropy with two classes, and its gradient must be
-# $\sigma(z) - t$ for a target $t$ of $1$ or $0$. In the stable form,
+# With two classes one logit $z$ for yes is enough, because the other can be fixed at $0$: softmax of
+# $(0, z)$ gives yes the probability $\sigma(z)$ (5.2). So this is cross-entropy with two classes, and its
+# gradient must be $\sigma(z) - t$ for a target $t$ of $1$ or $0$. In the stable form,
 #
 # $$L = \max(0, z) - t z + \ln(1 + e^{-|z|}), \qquad \frac{\partial L}{\partial z} = \sigma(z) - t .$$
 
@@ -415,8 +419,9 @@ plt.show()
 # ## The same in PyTorch
 #
 # We compare every loss and its gradient with the library's, in float64, with logits up to ten thousand.
-# Note the names: those that take $z$ itself say `with_logits` or `log_input`, or, like `F.cross_entropy`,
-# say nothing. Give them probabilities instead, and they compute something else without a warning.
+# Note that those which take $z$ itself say `with_logits` or `log_input` in their names, or, like
+# `F.cross_entropy`, say nothing. Give them probabilities instead, and they compute something else without a
+# warning.
 
 # %%
 numbers = rng.normal(scale=10, size=(64, 3))
@@ -459,8 +464,8 @@ for name, pair in pairs.items():
 #
 # Why not use the squared error of the probability, $(\sigma(z) - t)^2$, for yes or no? By the chain rule
 # its gradient at $z$ is $2 (\sigma(z) - t)\, \sigma(z) (1 - \sigma(z))$. The last two factors are the
-# slope of the sigmoid, which is nearly zero if the sigmoid is certain. Take $\sigma(z) = 0.01$ and the
-# target $1$: the gradient of cross-entropy is $-0.99$, that of squared error only about $-0.02$.
+# slope of the sigmoid, which is nearly zero if the sigmoid is certain. If $\sigma(z) = 0.01$ and the
+# target is $1$, the gradient of cross-entropy is $-0.99$, and that of squared error only about $-0.02$.
 #
 # So a model that is certain of the wrong answer should hardly learn. We start one neuron on Adélies and
 # gentoos, by bill length and depth, with weights that are certain of the opposite of the truth, and train
@@ -520,9 +525,9 @@ plt.show()
 # species at best, because the birds that the neuron is most wrong about hardly move it (in a run of
 # 60,000 steps, or at a rate ten or a hundred times as large, that did not change; only at a thousand
 # times the rate did it recover). A start that is certain of the wrong answer is not the rule, and from an
-# undecided start squared error can do as well (see below). But with cross-entropy one need not care.
+# undecided start squared error can do as well (see below), but with cross-entropy one need not care.
 #
-# So, which loss when?
+# So here is which loss to take for which target:
 #
 # | the target is | last layer | loss |
 # | --- | --- | --- |
@@ -553,8 +558,8 @@ assert -0.02 < brier(wrong_z, [1.0])[1][0] < -0.019, "squared error has about -0
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped: outliers, label smoothing, and squared error from a fair start. No later lesson
-# needs it.
+# This part can be skipped, because no later lesson needs it: outliers, label smoothing, and squared error
+# from a fair start.
 #
 # ### Outliers
 #
@@ -579,7 +584,12 @@ def mae(prediction, target):
 
 
 def huber(prediction, target, delta=1.0):
-    """Huber's loss and its gradient at the prediction; ValueError if the shapes differ. Huber 1964."""
+    """Huber's loss and its gradient at the prediction. Huber 1964.
+
+    Raises ValueError if the shapes differ or delta is not above zero.
+    """
+    if delta <= 0:
+        raise ValueError(f"delta must be above zero, got {delta}")
     residual = residuals(prediction, target)
     clipped = np.clip(residual, -delta, delta)  # the slope: the residual itself, up to delta
     return float(np.mean(clipped * (residual - 0.5 * clipped))), clipped / residual.size
@@ -607,9 +617,9 @@ for name, loss_function in {"MSE": mse, "MAE": mae, "Huber": lambda p, t: huber(
 #
 # ### Label smoothing
 #
-# With cross-entropy a network is never done: the loss falls as long as the logit of the true class grows.
-# *Label smoothing* takes a share $s$ of the target's one and spreads it evenly over all $K$ classes. The
-# gradient, still probability minus target, is then zero at the probability $1 - s + s / K$ for the true
+# With cross-entropy a network is never done, because the loss falls as long as the logit of the true class
+# grows. *Label smoothing* takes a share $s$ of the target's one and spreads it evenly over all $K$ classes.
+# The gradient, still probability minus target, is then zero at the probability $1 - s + s / K$ for the true
 # class.
 
 
@@ -644,8 +654,8 @@ print(f"largest gradient at a probability of 0.925: {np.abs(smoothed_gradient).m
 #
 # A network that starts undecided is another matter. The same network learns digits with cross-entropy, and
 # with the squared error between its softmax and the target as a row of zeros with a one at the true class
-# (a one-hot row). Each loss gets several learning rates, up to one that ruins it, and three starts. The
-# best rate is chosen on validation digits.
+# (a one-hot row). Each loss gets several learning rates, up to one that ruins it, and three starts, and
+# its best rate is chosen on validation digits.
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -697,7 +707,7 @@ for name, loss_function, rates in (
     )
 
 # %% [markdown]
-# At its best rate each does well. But squared error needs a rate that is many times larger, because its
+# At its best rate each does well, but squared error needs a rate that is many times larger, because its
 # gradient is smaller by the factor $p (1 - p)$ and by the mean over ten outputs.
 
 # %%

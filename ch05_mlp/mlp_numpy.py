@@ -2,8 +2,8 @@
 # # 5.6 An MLP from scratch: reading digits with NumPy, then clothes with PyTorch
 #
 # A post office sorts letters by handwritten digits, and a bank reads amounts on forms. In the nineties,
-# neural networks took over this job. A small one that does it well has two layers, and all its parts are
-# known by now: layers, activations, losses, gradients. What happens if we put them together?
+# neural networks took over this job. A small one that does it well has two layers, and all its parts
+# (layers, activations, losses and gradients) are known by now. What happens if we put them together?
 #
 # In this lesson no library computes gradients for us, so we know of each number where it comes from. At
 # the end the same network is written in PyTorch, as a team would write it, and reads pictures of clothes.
@@ -32,8 +32,8 @@ rng = np.random.default_rng(0)
 # ## On paper first
 #
 # One input, one hidden neuron with ReLU, two classes. The input is $x = 1$, the hidden weight $w = 1$, its
-# bias $0$. The output weights are $v_1 = \ln 3$ and $v_2 = 0$, without biases. The true class is the
-# second. First forward:
+# bias $0$. The output weights are $v_1 = \ln 3$ and $v_2 = 0$, without biases, and the true class is the
+# second. We go forward first, from the input to the loss:
 #
 # $$\begin{aligned}
 #   h &= \max(0, w x) = 1 \\
@@ -42,9 +42,9 @@ rng = np.random.default_rng(0)
 #     = \left(\tfrac34, \tfrac14\right), \qquad L = -\ln \tfrac14 = \ln 4
 # \end{aligned}$$
 #
-# Then backward, by the chain rule (2.3). At the logits the gradient is probability minus target (5.5). A
-# weight's gradient is that of its output times its input. The hidden neuron has an effect on both logits,
-# and the two effects add up.
+# Then we go backward by the chain rule (2.3). At the logits the gradient is probability minus target (5.5),
+# and a weight's gradient is that of its output times its input. The hidden neuron has an effect on both
+# logits, and the two effects add up.
 #
 # $$\begin{aligned}
 #   \frac{\partial L}{\partial z} &= p - t = \left(\tfrac34, -\tfrac34\right), \qquad
@@ -53,7 +53,8 @@ rng = np.random.default_rng(0)
 #   \frac{\partial L}{\partial w} = \frac{\partial L}{\partial h} \cdot 1 \cdot x = \tfrac34 \ln 3
 # \end{aligned}$$
 #
-# The factor $1$ in the last line is the slope of ReLU, which is on. We measure two of these slopes.
+# The factor $1$ in the last line is the slope of ReLU, which is on. Two of these slopes we also measure, as
+# a check of the paper.
 
 
 # %%
@@ -72,8 +73,8 @@ assert abs(slope_w - 3 / 4 * math.log(3)) < 1e-8 and abs(slope_v1 - 3 / 4) < 1e-
 # %% [markdown]
 # ## Digits in three parts
 #
-# The training set teaches the weights. The validation set helps us choose what is not learned, here the
-# learning rate. The test set is looked at once, at the end (3.1). The digits are shuffled first, since
+# The training set teaches the weights, and the validation set helps us choose what is not learned, here
+# the learning rate. The test set is looked at once, at the end (3.1). The digits are shuffled first, since
 # the file may have its writers in order.
 
 # %%
@@ -117,6 +118,8 @@ class MLP:
     """A two-layer network with ReLU; its numbers are in the dictionary `parameters`."""
 
     def __init__(self, n_in, n_hidden, n_out, rng, dtype=np.float64):
+        if min(n_in, n_hidden, n_out) < 1:
+            raise ValueError(f"each layer needs at least one neuron, got {n_in}, {n_hidden}, {n_out}")
         self.parameters = {}
         for layer, (rows, columns) in enumerate(((n_hidden, n_in), (n_out, n_hidden)), start=1):
             bound = 1 / math.sqrt(columns)  # as PyTorch does; lesson 6.5 gives the reason
@@ -148,8 +151,8 @@ class MLP:
 
 # %% [markdown]
 # The loss is cross-entropy from logits, and its gradient is probability minus target over $B$ (5.5). NumPy
-# would read a label of $-1$ as the last class, so labels are checked before they are used as an index. The
-# paper example must come out as above.
+# would read a label of $-1$ as the last class, so labels are checked before they are used as an index. If
+# everything is right, the paper example must come out as above.
 
 
 # %%
@@ -189,7 +192,7 @@ np.testing.assert_allclose(gradients["weight2"], [[3 / 4], [-3 / 4]])
 # %% [markdown]
 # ## The gradient check
 #
-# One example with one neuron proves little. So we take the network of full size and measure the slope
+# One example with one neuron proves little, so we take the network of full size and measure the slope
 # along every single parameter by a central difference (2.3). That takes two forward passes for each of the
 # parameters, too slow for training, but right for a test.
 
@@ -227,14 +230,15 @@ for name, gap in gradient_gaps.items():
     assert gap < 1e-8, f"{name}: the gradient is not the measured slope"
 
 # %% [markdown]
-# All gaps are rounding errors of the measurement. (If a unit's score lay within $h$ of zero, the
-# measurement would step over ReLU's corner and one number would be off. With $h$ this small that is rare.)
+# All gaps are as small as the rounding errors of the measurement. (If a unit's score lay within $h$ of
+# zero, the measurement would step over ReLU's corner and one number would be off, but with $h$ this small
+# that is rare.)
 #
 # ## Training
 #
 # We train by mini-batch SGD (3.3): shuffle, cut into batches, and after each batch take a step against the
-# gradient. Which learning rate is best? We try several from the same start and let the validation digits
-# choose.
+# gradient. Because nobody knows beforehand which learning rate is best, we try several from the same start
+# and let the validation digits choose.
 
 
 # %%
@@ -247,7 +251,12 @@ def training_step(model, x, y, learning_rate):
 
 
 def run_epoch(model, x, y, learning_rate, batch_size, rng):
-    """One pass over x (n, n_in), y (n,) in shuffled batches; returns the loss of each batch."""
+    """One pass over x (n, n_in), y (n,) in shuffled batches; returns the loss of each batch.
+
+    The last batch may be smaller. Raises ValueError if batch_size is below one.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     order = rng.permutation(len(x))
     losses = []
     for batch in np.split(order, range(batch_size, len(x), batch_size)):
@@ -300,17 +309,17 @@ right.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Both losses fall quickly during the first epochs. Then they part. The training loss goes on falling
-# towards zero and nearly all training digits are read correctly, but the validation loss levels off: what
-# the network still learns helps it with digits that it has seen, and hardly with others. This gap is
-# called overfitting (1.2), and chapter 8 is about it. Too small a rate is not finished after these epochs,
-# and the largest one ruins the network. On the test set about one digit in forty is misread; with four
-# other divisions of the digits it was between one in twenty and one in thirty.
+# Both losses fall quickly during the first epochs, but then they part. The training loss goes on falling
+# towards zero and nearly all training digits are read correctly, while the validation loss levels off,
+# because what the network still learns helps it with digits that it has seen, and hardly with others. This
+# gap is called overfitting (1.2), and chapter 8 is about it. Too small a rate is not finished after these
+# epochs, and the largest one ruins the network. On the test set about one digit in forty is misread; with
+# four other divisions of the digits it was between one in twenty and one in thirty.
 #
 # ## Where it fails
 #
 # The confusion matrix (3.4) counts, for every true digit in its row, what the network read. Beside it
-# stand the mistakes themselves. Would you have read them correctly?
+# stand the mistakes themselves, so that you can ask yourself whether you would have read them correctly.
 
 # %%
 read = model.forward(images[test]).argmax(axis=1)  # (697, 10) -> (697,)
@@ -336,8 +345,9 @@ for place, (i, answer) in enumerate(list(zip(wrong, wrong_answers))[:8]):
 plt.show()
 
 # %% [markdown]
-# Nearly all counts lie on the diagonal. No pair of digits is confused more than three times here; on two
-# other divisions one was. Several of the misread digits are hard for a person, too, at 8 × 8 pixels.
+# Nearly all counts lie on the diagonal, and no pair of digits is confused more than three times here
+# (on two of four other divisions one was). Several of the misread digits are hard for a person, too, at
+# 8 × 8 pixels.
 #
 # ## What the hidden neurons look for
 #
@@ -410,10 +420,10 @@ assert largest < 1e-9
 # %% [markdown]
 # ## Clothes, as a team writes it
 #
-# From here on PyTorch computes the gradients. The same kind of network, as an `nn.Module` (4.3) in the
-# training cycle of lesson 4.4, reads the 28 × 28 pictures of clothes of Fashion-MNIST. Everything that
-# belongs to a cycle is there: a `DataLoader` that shuffles, `train()` and `eval()`, a `device`, a
-# scheduler that lowers the learning rate after each epoch, and a checkpoint of the best epoch.
+# From here on PyTorch computes the gradients, and the same kind of network, as an `nn.Module` (4.3) in the
+# training cycle of lesson 4.4, reads the 28 × 28 pictures of clothes of Fashion-MNIST. The cycle has all
+# that belongs to it: a `DataLoader` that shuffles, `train()` and `eval()`, a `device`, a scheduler that
+# lowers the learning rate after each epoch, and a checkpoint of the best epoch.
 
 # %%
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -514,9 +524,9 @@ plt.show()
 # %% [markdown]
 # The same gap opens as with the digits, though less widely, probably because there are more pictures and
 # fewer epochs. The network is right on more than four of five test pictures (with two other starts, too).
-# Trousers, bags and shoes are easy. Shirts are by far the hardest class: many of them are read as
-# T-shirts, pullovers or coats, which have the same outline. This network does not know which pixels are
-# neighbours; chapter 9 builds networks that do.
+# Trousers, bags and shoes are easy, but shirts are by far the hardest class, because many of them are read
+# as T-shirts, pullovers or coats, which have the same outline. This network does not know which pixels are
+# neighbours, and chapter 9 builds networks that do.
 #
 # ## The claims, checked
 #
@@ -553,7 +563,7 @@ assert curves[-1, 0] < curves[-1, 1], "with clothes, too, the training loss fall
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped; PyTorch's way of saving was in lesson 4.3.
+# This part can be skipped, because PyTorch's way of saving was in lesson 4.3.
 #
 # ### Save and load without PyTorch
 #

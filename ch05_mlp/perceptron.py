@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 5.1 The perceptron: a neuron that learns from its mistakes
 #
-# Shall we go to the beach? The sun speaks for it. A friend who would come along speaks for it more
+# Shall we go to the beach? The sun speaks for it, a friend who would come along speaks for it more
 # strongly, and a long way speaks against it. We add up the reasons, each with its weight, and go if the
 # sum is high enough. That is exactly what a *perceptron* computes, the simplest artificial neuron: inputs,
 # one weight for each, a sum, and a yes or no. The beach ends here, but the sum stays: the neurons of every
@@ -59,9 +59,9 @@ assert beach_scores[1, 1, 1] == 0 and beach_scores[1, 1, 0] == 4
 # ## A neuron draws a line
 #
 # With two inputs we can draw a neuron's decisions. The points whose score is zero form a line. On one side
-# of it all scores are positive, and the neuron says yes; on the other side it says no. The weight vector
-# $w$ stands at a right angle to the line and points to the yes side, because the score grows fastest along
-# $w$. The distance of a point $x$ from the line is
+# of it all scores are positive, and the neuron says yes, while on the other side it says no. The weight
+# vector $w$ stands at a right angle to the line and points to the yes side, because the score grows fastest
+# along $w$. The distance of a point $x$ from the line is
 #
 # $$d = \frac{w \cdot x + b}{\lVert w \rVert} ,$$
 #
@@ -210,10 +210,10 @@ plt.show()
 #
 # ## Why the training must end
 #
-# Was that luck? No: if any line separates the two classes, the rule makes only a limited number of
-# mistakes, in whatever order the examples come. Suppose that some vector $u$ of length one has
-# $y\, (u \cdot x) \ge \gamma > 0$ for every bird. The number $\gamma$ is called its *margin*, and a wide
-# margin means a wide gap between the classes. Let $R$ be the length of the longest $x$. An update
+# Was that only luck? It was not, because if any line separates the two classes, the rule makes only a
+# limited number of mistakes, in whatever order the examples come. Suppose that some vector $u$ of length
+# one has $y\, (u \cdot x) \ge \gamma > 0$ for every bird. The number $\gamma$ is called its *margin*, and a
+# wide margin means a wide gap between the classes. Let $R$ be the length of the longest $x$. An update
 # $w \leftarrow w + y x$ does two things.
 #
 # $$\begin{aligned}
@@ -279,9 +279,9 @@ plt.show()
 #
 # ## Where it never ends: XOR
 #
-# The promise has a condition: some line must separate the classes. "One or the other, but not both" (3.5)
-# has four points. What does the rule do with them? You can follow it on paper, with the corners in the
-# order of the code.
+# The promise has the condition that some line must separate the classes. "One or the other, but not both"
+# (3.5) has four points. What does the rule do with them? You can follow it on paper, with the corners in
+# the order of the code.
 
 # %%
 corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])  # (4, 2)
@@ -307,12 +307,12 @@ right.legend(loc="upper center", fontsize=9)
 plt.show()
 
 # %% [markdown]
-# After four updates the weights are zero again. The examples come in a fixed order, so the next pass must
-# repeat this one, and the rule goes round in a circle.
+# After four updates the weights are zero again, and because the examples come in a fixed order, the next
+# pass must repeat this one, so the rule goes round in a circle.
 #
-# The right panel shows why no other weights would do. Both diagonals have the same midpoint. Because the
-# score is $w \cdot x + b$, its value at the midpoint is the average of its values at the two ends. Along
-# the solid diagonal both ends should have a score above zero, so the midpoint should, too. Along the
+# The right panel shows why no other weights would do. Both diagonals have the same midpoint, and because
+# the score is $w \cdot x + b$, its value at the midpoint is the average of its values at the two ends.
+# Along the solid diagonal both ends should have a score above zero, so the midpoint should, too. Along the
 # dashed one both should be below zero. No score can be both, so XOR needs more than one neuron.
 #
 # ## Where it never ends: species that overlap
@@ -355,8 +355,8 @@ right.legend(loc="lower right", fontsize=9)
 plt.show()
 
 # %% [markdown]
-# The blue curve keeps jumping. A bird that lies among the other species is a mistake for every good line,
-# and its update can spoil a line that was right for nearly all others. So it is chance how good the
+# The blue curve keeps jumping, because a bird that lies among the other species is a mistake for every good
+# line, and its update can spoil a line that was right for nearly all others. So it is chance how good the
 # weights are at the moment when we stop. The orange curve can only rise, and its line on the right leaves
 # only three birds on the wrong side.
 #
@@ -406,7 +406,7 @@ assert round((1 - best_so_far[-1]) * len(mixed)) == 3, "the line from the pocket
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped. It finds the widest margin exactly, and shows why inputs are standardised
+# This part, which can be skipped, finds the widest margin exactly, and shows why inputs are standardised
 # before training (3.1).
 #
 # ### The widest margin
@@ -509,7 +509,7 @@ ax.legend(ax.get_lines()[:2], ["one order", "bound (R/γ)²"], loc="upper right"
 plt.show()
 
 # %% [markdown]
-# Raw millimetres cost many times more updates. All raw birds lie far from zero in nearly the same
+# Raw millimetres cost many times more updates, because all raw birds lie far from zero in nearly the same
 # direction, so $R$ is large and, compared with it, the margin is small. Subtracting the average removes
 # most of that. Dividing by the standard deviation lowers the bound once more, but on these data it saves
 # hardly any updates.

@@ -1239,6 +1239,90 @@ def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays
     any_numbers(lambda *a: call(m, *a), *arrays, **kinds, **rounding)
 
 
+def same(parameters, others):
+    return all(torch.equal(p, q) for p, q in zip(parameters, others, strict=True))
+
+
+def train_activations(m, rate, **options):
+    """Whether training leaves the start as it is, and the number of epochs that it tells of."""
+    parameters, never_on = m.train(torch.relu, (rate,), (0,), **options)
+    return same(parameters, m.start_networks((0,), 1)), len(never_on)
+
+
+def fit_forward(m, **options):
+    """Whether training leaves the start as it is, and the number of losses."""
+    network = m.make_network((64, 5, 10), 0)
+    losses = m.fit(network, **options)
+    return same(network.parameters(), m.make_network((64, 5, 10), 0).parameters()), len(losses)
+
+
+def fit_blocks(m, *rates, n_steps):
+    """Mean squared errors of two blocks after training, as a share of those before."""
+    x = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+    begin = m.start((1, 3, 1), 2, seed=0)
+    before = (m.forward(begin, x) - x).square().mean(dim=(1, 2))
+    return (m.fit(begin, rates, x, x, n_steps)[1] / before).tolist()
+
+
+def epoch_of_digits(m, learning_rate, batch_size):
+    """Number of batches, and whether the parameters moved and are numbers."""
+    model, start = (m.MLP(64, 3, 10, np.random.default_rng(0)) for _ in range(2))
+    rng = np.random.default_rng(0)
+    with np.errstate(all="ignore"):
+        losses = m.run_epoch(model, m.images[:50], m.labels[:50], learning_rate, batch_size, rng)
+    moved = any(
+        not np.array_equal(p, q) for p, q in zip(model.parameters.values(), start.parameters.values())
+    )
+    return len(losses), moved, all(np.isfinite(p).all() for p in model.parameters.values())
+
+
+ALL_DIGITS = {"n_epochs": 1, "batch_size": 5000}
+
+
+@pytest.mark.parametrize(
+    "stem, call, expected",
+    [
+        ("perceptron", lambda m: m.pocket(np.ones((2, 1)), np.ones(2), 0)[0].tolist(), [0]),
+        ("perceptron", lambda m: len(m.widest_margin(np.ones((2, 1)), np.ones(2), 0)), 3),
+        ("activations", lambda m: train_activations(m, 0.1, n_epochs=0), (True, 0)),
+        ("activations", lambda m: train_activations(m, 0.0, n_epochs=1), (True, 1)),
+        ("activations", lambda m: train_activations(m, 100.0, n_epochs=1, batch_size=333), (False, 1)),
+        ("activations", lambda m: train_activations(m, 0.1, **ALL_DIGITS), (False, 1)),
+        ("universal_approximation", lambda m: m.train(4, n_steps=0)(np.zeros(3)).shape, (8, 3)),
+        ("universal_approximation", lambda m: bool(np.isnan(m.train(4, 1, 200, 100.0)([0.5]))), True),
+        ("universal_approximation", lambda m: fit_blocks(m, 0.1, n_steps=0), [1, 1]),
+        ("universal_approximation", lambda m: fit_blocks(m, 0.0, n_steps=3), [1, 1]),
+        ("universal_approximation", lambda m: min(fit_blocks(m, 100.0, n_steps=3)) > 1, True),
+        ("universal_approximation", lambda m: max(fit_blocks(m, 0.01, 1e200, n_steps=9)) < 1, True),
+        ("universal_approximation", lambda m: fit_blocks(m, n_steps=3), "at least one learning rate"),
+        ("forward_pass", lambda m: fit_forward(m, n_epochs=0), (True, 0)),
+        ("forward_pass", lambda m: fit_forward(m, n_epochs=1, learning_rate=0.0), (True, 1)),
+        ("forward_pass", lambda m: fit_forward(m, n_epochs=2, learning_rate=100.0), (False, 2)),
+        ("forward_pass", lambda m: fit_forward(m, n_epochs=1, batch_size=333), (False, 1)),
+        ("forward_pass", lambda m: fit_forward(m, **ALL_DIGITS), (False, 1)),
+        ("loss_functions", lambda m: len(m.train(F.cross_entropy, 0.1, 0, n_epochs=0)), 3),
+        ("loss_functions", lambda m: len(m.train(F.cross_entropy, 100.0, 0, 1, batch_size=333)), 3),
+        ("loss_functions", lambda m: len(m.train(F.cross_entropy, 0.0, 0, **ALL_DIGITS)), 3),
+        ("loss_functions", lambda m: m.huber([1.0], [0.0], delta=0), "delta must be above zero, got 0"),
+        ("loss_functions", lambda m: m.gaussian_nll([1.0], [0.0], 0), "width must be above zero, got 0"),
+        ("mlp_numpy", lambda m: epoch_of_digits(m, 0.0, 7), (8, False, True)),
+        ("mlp_numpy", lambda m: epoch_of_digits(m, 100.0, 7), (8, True, True)),
+        ("mlp_numpy", lambda m: epoch_of_digits(m, 0.1, 5000), (1, True, True)),
+        ("mlp_numpy", lambda m: epoch_of_digits(m, 0.1, 0), "batch_size must be at least 1, got 0"),
+        ("mlp_numpy", lambda m: epoch_of_digits(m, 0.1, -5), "batch_size must be at least 1, got -5"),
+        ("mlp_numpy", lambda m: m.MLP(64, 0, 10, np.random.default_rng(0)), "one neuron, got 64, 0, 10"),
+    ],
+)
+def test_any_settings_work_or_are_named(lesson, stem, call, expected):
+    """No steps, batches that do not divide or hold everything, learning rates of 0 and 100."""
+    m = lesson(stem)
+    if isinstance(expected, str):
+        with pytest.raises(ValueError, match=expected):
+            call(m)
+    else:
+        assert call(m) == expected
+
+
 @pytest.mark.parametrize(
     "call",
     [

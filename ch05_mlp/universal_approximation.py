@@ -35,7 +35,7 @@ rng = np.random.default_rng(0)
 # \end{aligned}$$
 #
 # Each ReLU bends the sum at one point, where its own score is zero. So a sum of $n$ ReLUs consists of at
-# most $n + 1$ straight pieces. We shall need this count.
+# most $n + 1$ straight pieces, a count that we shall need when we compare depth with width.
 
 
 # %%
@@ -53,11 +53,11 @@ np.testing.assert_array_equal(relu(x) + relu(-x), np.abs(x))
 # %% [markdown]
 # ## Without an activation, depth adds nothing
 #
-# The first line holds at any size. If one linear layer feeds the next, their matrices multiply:
+# The first line holds at any size, because if one linear layer feeds the next, their matrices multiply:
 #
 # $$(x W_1^\top + b_1)\, W_2^\top + b_2 = x\, (W_2 W_1)^\top + (W_2 b_1 + b_2) .$$
 #
-# The right side is again a linear layer. Repeat this, and a stack of any depth becomes one layer.
+# The right side is again a linear layer, so by repeating this a stack of any depth becomes one layer.
 
 
 # %%
@@ -90,11 +90,11 @@ assert gap < 1e-12
 #
 # $$\hat f(x) = \sum_i v_i\, a(w_i x + b_i) + c .$$
 #
-# A sigmoid with a large weight is nearly a step, and its bias says where the step is: $\sigma(k (x - t))$
-# rises at $t$. One step up at $t_1$ and one down at $t_2$ leave a *bump* of height one between them. Bumps
-# side by side, each as high as the curve at its middle, follow the curve like bricks.
+# A sigmoid with a large weight is nearly a step, and its bias says where the step is, because
+# $\sigma(k (x - t))$ rises at $t$. One step up at $t_1$ and one down at $t_2$ leave a *bump* of height one
+# between them. Bumps side by side, each as high as the curve at its middle, follow the curve like bricks.
 #
-# Where one bump ends, the next one begins. So the two steps at that place can be one neuron, whose output
+# Since the next bump begins where one ends, the two steps at that place can be one neuron, whose output
 # weight is the difference of the two heights.
 
 
@@ -189,11 +189,11 @@ plt.show()
 #
 # ## How fast do more neurons help?
 #
-# These two formulas make a prediction: twice as many neurons halve the error of the staircase and divide
-# that of the straight pieces by four. On axes with logarithmic scales that means straight lines with the
-# slopes $-1$ and $-2$. We measure the largest error anywhere. The theorem says that good weights exist. We
-# also let gradient descent look for them, with eight random starts at each of three widths. Will it do
-# better than our even knots, or worse?
+# These two formulas predict that twice as many neurons halve the error of the staircase and divide that of
+# the straight pieces by four. On axes with logarithmic scales that means straight lines with the slopes
+# $-1$ and $-2$, if we measure the largest error anywhere. That good weights exist does not say that they
+# can be found, so we also let gradient descent look for them, with eight random starts at each of three
+# widths. Will it do better than our even knots, or worse?
 
 
 # %%
@@ -271,23 +271,22 @@ right.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# Both hand-made networks follow their prediction. Training gives a mixed answer. With four neurons the
-# best of the eight starts beats our even knots, because training can move a knot to where it is needed.
+# Both hand-made networks follow their prediction, while training gives a mixed answer. With four neurons
+# the best of the eight starts beats our even knots, because training can move a knot to where it is needed.
 # With 64, all eight are far behind what we know to be possible: in this time, and at this learning rate,
 # gradient descent has not found such weights. (At rates of 0.05 and more, training at this width blows
-# up.) And outside the grey range, which it has not seen, the network on the right simply runs straight
-# on.
+# up.) And outside the grey range, which it has not seen, the network on the right runs straight on.
 #
 # ## The theorem, and what it does not promise
 #
-# Now we can state it. _Let $f$ be continuous on a closed box of inputs, such as $[0, 1]$ or $[0, 1] \times
-# [0, 1]$, and let the activation be continuous and not a polynomial. Then for every error $\varepsilon >
-# 0$ there is a network with one hidden layer that differs from $f$ by less than $\varepsilon$ everywhere
-# on the box._ For one input and ReLU, the straight pieces are a proof. A polynomial will not do, since a
-# sum of parabolas is a parabola, however many there are.
+# With these networks in mind we can state it. _Let $f$ be continuous on a closed box of inputs, such as
+# $[0, 1]$ or $[0, 1] \times [0, 1]$, and let the activation be continuous and not a polynomial. Then for
+# every error $\varepsilon > 0$ there is a network with one hidden layer that differs from $f$ by less than
+# $\varepsilon$ everywhere on the box._ For one input and ReLU, the straight pieces are a proof. A
+# polynomial will not do, since a sum of parabolas is a parabola, however many there are.
 #
-# The theorem says that such weights exist. It does not say how many neurons it takes, nor that training
-# finds them, nor anything about inputs outside the box.
+# The theorem says that such weights exist, but neither how many neurons it takes, nor that training finds
+# them, nor anything about inputs outside the box.
 #
 # ## The same in PyTorch
 #
@@ -310,9 +309,9 @@ assert largest < 1e-12
 # ## Does depth make more pieces?
 #
 # If one hidden layer is enough, what are more layers for? One often reads that deep networks have more
-# straight pieces than shallow ones of the same size. We count. All four networks below have about 300
-# parameters, with one to four hidden layers and PyTorch's usual random weights. Between two neighbouring
-# points of a fine grid, a new piece begins if any neuron of any layer switches on or off.
+# straight pieces than shallow ones of the same size, which we can count. All four networks below have about
+# 300 parameters, with one to four hidden layers and PyTorch's usual random weights. Between two
+# neighbouring points of a fine grid, a new piece begins if any neuron of any layer switches on or off.
 
 
 # %%
@@ -348,10 +347,10 @@ for depth, width in ((1, 100), (2, 15), (3, 11), (4, 9)):
     print(f"{depth:<16d}{width:8d}{size:12d}   {random_pieces[depth]}")
 
 # %% [markdown]
-# It is the other way round: the network with one hidden layer has by far the most pieces, on every seed.
-# Its hundred neurons each contribute a knot of their own, and about half of these lie in the interval. A
-# deep network with narrow layers has fewer neurons for the same number of parameters, and random layers do
-# little with each other's knots. So depth does not make more pieces by itself.
+# The opposite is true here, since the network with one hidden layer has by far the most pieces, on every
+# seed. Its hundred neurons each contribute a knot of their own, and about half of these lie in the
+# interval. A deep network with narrow layers has fewer neurons for the same number of parameters, and
+# random layers do little with each other's knots. So depth does not make more pieces by itself.
 #
 # ## What depth can do: use a piece again
 #
@@ -359,9 +358,9 @@ for depth, width in ((1, 100), (2, 15), (3, 11), (4, 9)):
 #
 # $$t(x) = 1 - |2x - 1| = \max(0, 2x) - \max(0, 4x - 2) ,$$
 #
-# two pieces from two ReLUs. It takes every value below $1$ twice. If its output goes into a
-# second tent, that one is drawn twice; a third is drawn four times. Six tents in a row make $2^6 = 64$
-# pieces from twelve neurons. A single layer needs a neuron for each of the 63 bends.
+# two pieces from two ReLUs. It takes every value below $1$ twice, so if its output goes into a second tent,
+# that one is drawn twice, and a third is drawn four times. Six tents in a row make $2^6 = 64$ pieces from
+# twelve neurons, while a single layer needs a neuron for each of the 63 bends.
 
 
 # %%
@@ -413,20 +412,54 @@ plt.show()
 
 # %% [markdown]
 # Each further layer doubles the number of pieces, because it is applied to all pieces that the layers
-# before it have made. This is what depth can do: a layer uses again what the layers below have built, at
+# before it have made. So what depth can do is that a layer uses again what the layers below have built, at
 # every place where it occurs.
 #
-# That was by hand. Does training find such weights? We train three networks with the same number of
-# parameters (or two more) on six tents, 257 points, each at the best of four learning rates for each of
-# five seeds:
+# These weights were set by hand. In "Going further" we ask whether training finds such weights, and from a
+# random start it does not, while from copies of one trained tent it mostly does. So depth makes it possible
+# to express such a function with few parameters, but it does not make training find it. Images and
+# sentences have parts that occur again and again as well, and chapters 9 and 12 build networks for that.
+#
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert staircase_gap < 1e-9, "merged into a staircase, the bumps make the same curve"
+assert abs(rates["staircase"] + 1) < 0.05, "twice the neurons halve the staircase's error"
+assert abs(rates["straight pieces"] + 2) < 0.05, "twice the neurons quarter the straight pieces' error"
+for name in errors:
+    assert np.all(errors[name] <= 1.01 * bounds[name]), f"no error is above its bound ({name})"
+assert trained_errors[4].min() < errors["straight pieces"][0], "with 4 neurons, training beats even knots"
+assert trained_errors[64].min() > 5 * errors["straight pieces"][4], "with 64, even knots beat it by far"
+pieces_gap = np.abs(network(fine, relu, *straight_pieces(curve, n_stairs)) - curve(fine))  # (20001,)
+stairs_gap = np.abs(network(fine, sigmoid, *staircase(curve, n_stairs)) - curve(fine))  # (20001,)
+assert 0.6 < np.mean(pieces_gap < stairs_gap) < 0.75, "straight pieces are closer at two of three points"
+beyond = np.linspace(1, 2, 1001)
+outside = np.max(np.abs(trained[64](beyond) - curve(beyond)), axis=1)  # (8,)
+assert outside.min() > 5 * trained_errors[64].max(), "outside its interval the network is far off"
+for depth in (2, 3, 4):
+    assert min(random_pieces[1]) > 2 * max(random_pieces[depth]), "random and wide has the most pieces"
+
+# %% [markdown]
+# ## Going further
+#
+# This part can be skipped: whether training finds the tents, two inputs instead of one, and why many inputs
+# need more than this theorem.
+#
+# ### Does training find the tents?
+#
+# We train three networks with the same number of parameters (or two more) on six tents, 257 points, each at
+# the best of four learning rates for each of five seeds:
 #
 # - _shallow_: one hidden layer of 38 neurons, 115 parameters,
 # - _deep_: six hidden layers of 4 neurons, 113 parameters,
 # - _deep, in stages_: one block 1-4-1 is trained on a single tent first, then six copies of it are
 #   stacked, and all of their 113 weights are trained together.
 #
-# What do you expect? Remember that the shallow network cannot have more than 39 pieces, but could still
-# come close. The optimizer is Adam (7.2), written out so that each network can have its own learning rate.
+# Before you look, remember that the shallow network cannot have more than 39 pieces, but could still come
+# close. The optimizer is Adam (7.2), written out so that each network can have its own learning rate.
 
 
 # %%
@@ -448,7 +481,12 @@ def start(sizes, n_networks, seed):
 
 
 def fit(parameters, rates, x, y, n_steps=1000):
-    """Train S networks at each of the rates; returns the best of each (by its loss), and their S losses."""
+    """Train S networks at each of the rates; returns the best of each (by its loss), and their S losses.
+
+    A loss that is no number counts as infinite. Raises ValueError if there is no rate.
+    """
+    if not rates:
+        raise ValueError("at least one learning rate is needed")
     n_networks = len(parameters[0])
     parameters = [p.repeat(len(rates), 1, 1).requires_grad_() for p in parameters]  # (R · S, …)
     rate = torch.tensor(rates).repeat_interleave(n_networks)[:, None, None]  # (R · S, 1, 1)
@@ -466,6 +504,7 @@ def fit(parameters, rates, x, y, n_steps=1000):
                 p -= rate * decay * (m / (1 - 0.9**step)) / size
     with torch.no_grad():
         losses = ((forward(parameters, x) - y) ** 2).mean(dim=(1, 2)).view(len(rates), n_networks)
+    losses = losses.nan_to_num(nan=math.inf)  # or argmin would choose it
     best = losses.argmin(dim=0) * n_networks + torch.arange(n_networks)  # (S,): index of each seed's best
     return [p.detach()[best] for p in parameters], losses.min(dim=0).values
 
@@ -536,56 +575,17 @@ plt.show()
 # interval. In stages it works on four of five seeds here, also between the training points. On the
 # remaining seed the block has not learned the tent in the first stage, as its loss in the table shows, and
 # further training does not repair six copies of a bad tent. (Of eighty other blocks about one in six
-# failed in this way.)
-#
-# So depth makes it possible to express such a function with few parameters, but it does not make training
-# find it. Here we knew the structure, and started the training inside it. Images and sentences have parts
-# that occur again and again as well, and chapters 9 and 12 build networks for that.
-#
-# ## The claims, checked
-#
-# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
-# claim that no longer holds.
-
-# %%
-assert staircase_gap < 1e-9, "merged into a staircase, the bumps make the same curve"
-assert abs(rates["staircase"] + 1) < 0.05, "twice the neurons halve the staircase's error"
-assert abs(rates["straight pieces"] + 2) < 0.05, "twice the neurons quarter the straight pieces' error"
-for name in errors:
-    assert np.all(errors[name] <= 1.01 * bounds[name]), f"no error is above its bound ({name})"
-assert trained_errors[4].min() < errors["straight pieces"][0], "with 4 neurons, training beats even knots"
-assert trained_errors[64].min() > 5 * errors["straight pieces"][4], "with 64, even knots beat it by far"
-pieces_gap = np.abs(network(fine, relu, *straight_pieces(curve, n_stairs)) - curve(fine))  # (20001,)
-stairs_gap = np.abs(network(fine, sigmoid, *staircase(curve, n_stairs)) - curve(fine))  # (20001,)
-assert 0.6 < np.mean(pieces_gap < stairs_gap) < 0.75, "straight pieces are closer at two of three points"
-beyond = np.linspace(1, 2, 1001)
-outside = np.max(np.abs(trained[64](beyond) - curve(beyond)), axis=1)  # (8,)
-assert outside.min() > 5 * trained_errors[64].max(), "outside its interval the network is far off"
-for depth in (2, 3, 4):
-    assert min(random_pieces[1]) > 2 * max(random_pieces[depth]), "random and wide has the most pieces"
-losses = {name: loss.numpy() for name, (_, loss) in fitted.items()}
-has_tent = block_losses.numpy() < 1e-3  # (S,): whether the block has learned the single tent
-assert has_tent.sum() in (3, 4), "most blocks learn the tent, but not all"
-assert losses["deep, in stages"][has_tent].max() < 1e-3, "from such a block the deep network fits six tents"
-assert unseen_losses["deep, in stages"][has_tent].max() < 1e-3, "also between the training points"
-assert losses["deep, in stages"][~has_tent].min() > 0.5 * variance, "from the other block it does not"
-assert losses["shallow"].min() > 0.9 * variance, "the shallow one does no better than the mean"
-assert losses["deep"].min() > 0.9 * variance, "without stages the deep one does no better than the mean"
-assert max(fitted_pieces["deep"]) < min(fitted_pieces["shallow"]), "trained directly, wide has more"
-assert 0.1 * variance < placed_loss < 0.5 * variance, "38 knots placed by hand halve the error, but no more"
+# failed in this way.) We knew the structure beforehand, and started the training inside it.
 
 # %% [markdown]
-# ## Going further
-#
-# This part can be skipped: two inputs instead of one, and why many inputs need more than this theorem.
-#
 # ### Towers
 #
 # On a plane a bump becomes a tower. One hidden layer would do, says the theorem, but with two we can see
-# how. A strip along $x$ and a strip along $y$, both of height one, add up to $2$ where they cross and to
-# less elsewhere, so a sigmoid with its step at $1.5$ keeps only the crossing. Each of $n \times n$ towers
-# gets the height of the surface at its centre. Two errors are measured: the median over points inside the
-# towers, and the largest, also at the corners where four towers meet. How should they fall with $n$?
+# how it is done. A strip along $x$ and a strip along $y$, both of height one, add up to $2$ where they
+# cross and to less elsewhere, so a sigmoid with its step at $1.5$ keeps only the crossing. Each of
+# $n \times n$ towers gets the height of the surface at its centre. We measure the median error over points
+# inside the towers, and the largest error, also at the corners where four towers meet. How should they fall
+# with $n$?
 
 
 # %%
@@ -634,9 +634,9 @@ plt.show()
 
 # %% [markdown]
 # The median error halves each time, and each halving takes four times as many towers. The largest error
-# does not fall. Where four towers meet, each strip has only half its height, so their sum is $1$, no tower
-# is kept, and the surface has a hole. The holes become narrower with every step, but their depth is the
-# height of the surface. So this construction is good at most points, and it is not what the theorem
+# does not fall, because where four towers meet, each strip has only half its height, so their sum is $1$,
+# no tower is kept, and the surface has a hole. The holes become narrower with every step, but their depth
+# is the height of the surface. So this construction is good at most points, and it is not what the theorem
 # promises, which is a small error everywhere.
 #
 # With $d$ inputs, halving the error takes $2^d$ times as many towers. With 16 along each side, images of
@@ -644,6 +644,16 @@ plt.show()
 # due to this theorem. It has to do with the images, which are far from arbitrary, and with the training.
 
 # %%
+losses = {name: loss.numpy() for name, (_, loss) in fitted.items()}
+has_tent = block_losses.numpy() < 1e-3  # (S,): whether the block has learned the single tent
+assert has_tent.sum() in (3, 4), "most blocks learn the tent, but not all"
+assert losses["deep, in stages"][has_tent].max() < 1e-3, "from such a block the deep network fits six tents"
+assert unseen_losses["deep, in stages"][has_tent].max() < 1e-3, "also between the training points"
+assert losses["deep, in stages"][~has_tent].min() > 0.5 * variance, "from the other block it does not"
+assert losses["shallow"].min() > 0.9 * variance, "the shallow one does no better than the mean"
+assert losses["deep"].min() > 0.9 * variance, "without stages the deep one does no better than the mean"
+assert max(fitted_pieces["deep"]) < min(fitted_pieces["shallow"]), "trained directly, wide has more"
+assert 0.1 * variance < placed_loss < 0.5 * variance, "38 knots placed by hand halve the error, but no more"
 for coarse_side, fine_side in ((4, 8), (8, 16)):
     ratio = median_errors[fine_side] / median_errors[coarse_side]
     assert 0.4 < ratio < 0.6, "four times the towers halve the median error"
