@@ -341,7 +341,8 @@ print(f"slope along the changed gradient: {uphill.min():.0f} or more, so it stil
 # is a linear layer at each place, a ReLU, and the average over the places. We leave out this ReLU,
 # because a silent class would have no gradient. Then the average may be taken first, and the rows of the
 # four classes are all that we need of the last layer, which has a thousand. Images are in the
-# preprocessed scale, so the limits of a pixel are black and white after preprocessing.
+# preprocessed scale, so the limits of a pixel are black and white after preprocessing. (For a photo of your
+# own beside the drawings, put its path in the place of the coffee's; 2.1 says which files work.)
 
 # %%
 weights_info = models.SqueezeNet1_1_Weights.IMAGENET1K_V1  # names and preprocessing; this downloads nothing
@@ -361,7 +362,12 @@ net = pretrained()
 mean, std = (torch.tensor(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
 WANTED = ("goldfish", "pineapple", "espresso", "daisy")
 indices = torch.tensor([categories.index(name) for name in WANTED])
-coffee = preprocess(torch.from_numpy(plt.imread(HERE / "data" / "coffee.jpg").copy()).permute(2, 0, 1))
+photo = plt.imread(HERE / "data" / "coffee.jpg")  # (H, W, 3) uint8
+if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+    raise ValueError(
+        f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+    )
+coffee = preprocess(torch.from_numpy(photo.copy()).permute(2, 0, 1))  # (3, H, W) -> (3, 224, 224)
 
 
 def class_scores(images, classes):
@@ -569,6 +575,9 @@ assert rank_correlation < 0.5, "a unit's larger overlap does not mean that more 
 assert lost_alone[0] < 0.15, "without its clearest unit the class loses little"
 assert np.mean(own_loss) > 3 * np.mean(other_loss), "a class loses most by its own units, on average"
 assert np.mean(own_loss) > 1.5 * np.mean(control_loss), "and more than by as many random units"
+trousers, sneakers = names.index("trouser"), names.index("sneaker")
+assert own_loss[trousers] < other_loss[trousers] + 0.1, "the trousers lose little more than the others do"
+assert abs(own_loss[sneakers] - control_loss[sneakers]) < 0.1, "the sneakers as much by a random unit"
 
 # %% [markdown]
 # ## What to remember

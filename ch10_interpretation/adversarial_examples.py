@@ -97,73 +97,10 @@ np.testing.assert_allclose(moved_on_paper, [0.4, 0.6, 0.4])
 
 # %% [markdown]
 # With two classes the loss grows with a single linear score, so on a linear model FGSM finds the worst
-# point that the attacker can reach. With more classes several wrong answers compete, and one step may
-# miss it, as _Going further_ shows. So FGSM is a first guess, and we shall improve on it.
-#
-# ## Why small steps add up
-#
-# If every pixel moves by $\pm\epsilon$ at random, the moves of the score cancel for the most part, and
-# what is left is about $\epsilon \|w\|_2$, as for any sum of independent steps (2.8). If all move in
-# the worst direction they add up to $\epsilon \|w\|_1$. If all weights are of one size, the ratio of
-# the two norms is $\sqrt D$ for $D$ pixels, otherwise it is less. How large is the advantage for a
-# linear classifier of trousers against dresses, at three sizes of the same images? We compare the root
-# of the mean square (rms) of the moves.
-
-# %%
-CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
-with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
-    train_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
-    train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
-    test_images = torch.from_numpy(archive["test_images"]).float() / 255  # (1000, 28, 28)
-    test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
-
-
-def two_classes(images, labels, size):
-    """Trousers and dresses as (n, size²) pixels averaged down from 28 × 28, and 1 for a dress: (n,)."""
-    chosen = (labels == 1) | (labels == 3)
-    small = F.adaptive_avg_pool2d(images[chosen, None], size)  # (n, 1, 28, 28) -> (n, 1, size, size)
-    return small.flatten(1).double(), (labels[chosen] == 3).double()
-
-
-def fit_linear(x, y, n_steps=300):
-    """Logistic regression by gradient descent with momentum: weight (D,) and bias () for x (n, D), y (n,)."""
-    weight = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.SGD([weight, bias], lr=0.05, momentum=0.9)
-    for _ in range(n_steps):
-        loss = F.binary_cross_entropy_with_logits(x @ weight + bias, y)  # (n, D) @ (D,) -> (n,)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return weight.detach(), bias.detach()
-
-
-def coin_noise(x, epsilon):
-    """The control: each pixel of x (B, ...) moved by epsilon up or down at random, from 0 to 1."""
-    return (x + epsilon * torch.randn_like(x).sign()).clamp(0, 1)
-
-
-torch.manual_seed(0)
-EPSILON = 0.1
-ratios = {}
-names = ("by noise", "by FGSM", "ratio", "of norms", "√D")
-print(f"{'rms move of a score':20s}" + "".join(f"{name:>12s}" for name in names))
-for size in (7, 14, 28):
-    weight, bias = fit_linear(*two_classes(train_images, train_labels, size))
-    x, y = two_classes(test_images, test_labels, size)
-    away = weight.sign() * (1 - 2 * y[:, None])  # (n, D): away from the right side
-    by_noise = (coin_noise(x, EPSILON) - x) @ weight  # (n, D) @ (D,) -> (n,)
-    by_fgsm = ((x + EPSILON * away).clamp(0, 1) - x) @ weight  # (n, D) @ (D,) -> (n,)
-    rms = [move.square().mean().sqrt().item() for move in (by_noise, by_fgsm)]
-    ratios[size] = rms[1] / rms[0]
-    norms = (weight.norm(p=1) / weight.norm()).item()
-    print(f"{f'{size} × {size}':20s}{rms[0]:12.2f}{rms[1]:12.2f}{ratios[size]:12.1f}{norms:12.1f}{size:12d}")
-
-# %% [markdown]
-# With more pixels the attack's lead over noise of the same size grows, though more slowly than $\sqrt D$,
-# because the weights are of unlike sizes. At the full size the measured ratio is also smaller than that
-# of the norms. Without clipping the two would agree, so the rest is the clipping: a blank pixel, for
-# example, can only become darker.
+# point that the attacker can reach. With more classes several wrong answers compete, and one step may miss
+# it, as _Going further_ shows. So FGSM is a first guess, and we shall improve on it. Small steps are
+# enough because all of them push the same way and an image has many pixels, so that $\|w\|_1$ is large;
+# pushed at random, most of them would cancel (_Going further_ measures by how much).
 #
 # ## The same in PyTorch
 #
@@ -191,6 +128,7 @@ def within(changed, x, epsilon):
     return near and changed.min().item() >= -1e-6 and changed.max().item() <= 1 + 1e-6
 
 
+torch.manual_seed(0)
 linear = nn.Linear(6, 3).double()
 point = rng.random(6)
 by_numpy = linear_fgsm(linear.weight.detach().numpy(), linear.bias.detach().numpy(), point, 2, 0.3)
@@ -201,12 +139,15 @@ np.testing.assert_allclose(by_torch.numpy(), by_numpy, rtol=1e-10, atol=1e-12)
 # %% [markdown]
 # ## More steps, and other starts
 #
-# A loss that is not linear is followed better by several small steps, each with the gradient at the
-# point reached so far. After each step a *projection onto the box* brings every pixel back to within
-# $\epsilon$ of the original. Two names are in use. Started at the image itself this is the *basic
-# iterative method* (Kurakin et al. 2017). Started at a random point of the box, several times, keeping
-# for each image the start that ends with the highest loss, it is *projected gradient descent*, PGD, as
-# Madry et al. (2018) use it.
+# A loss that is not linear is followed better by several small steps, each with the gradient at the point
+# reached so far. After each step a *projection onto the box* brings every pixel back to within $\epsilon$
+# of the original. Two names are in use. Started at the image itself this is the *basic iterative method*
+# (Kurakin et al. 2017). Started at a random point of the box, several times, keeping for each image the
+# start that ends with the highest loss, it is *projected gradient descent*, PGD, as Madry et al. (2018)
+# use it. (For a team Captum has `FGSM(model, loss, lower_bound=0, upper_bound=1).perturb(x, epsilon, y)`,
+# and `PGD` with the same arguments, whose `perturb` takes `radius`, `step_size`, `step_num` and, for one
+# random start, `random_start=True`. Two things differ: without a `loss` the model must give probabilities,
+# and gradients below $10^{-6}$ count as zero, so the loss of a batch should be summed as ours is.)
 
 
 # %%
@@ -236,6 +177,25 @@ def pgd(model, x, y, epsilon, n_steps=5, n_starts=2):
         worst[better] = changed[better]
         highest[better] = loss[better]
     return worst
+
+
+# %% [markdown]
+# What is attacked are small pictures of clothes. As a control every pixel is also moved by the same
+# $\epsilon$, but up or down at random.
+
+# %%
+CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
+    train_images = torch.from_numpy(archive["train_images"]).float() / 255  # (5000, 28, 28)
+    train_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
+    test_images = torch.from_numpy(archive["test_images"]).float() / 255  # (1000, 28, 28)
+    test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
+EPSILON = 0.1
+
+
+def coin_noise(x, epsilon):
+    """The control: each pixel of x (B, ...) moved by epsilon up or down at random, from 0 to 1."""
+    return (x + epsilon * torch.randn_like(x).sign()).clamp(0, 1)
 
 
 # %% [markdown]
@@ -354,7 +314,8 @@ plt.show()
 # A screen shows 256 levels for each colour, so $1/255$ is the smallest change that a saved photo can
 # have. SqueezeNet was trained on normalised photos; we move the normalisation into the model so that
 # $\epsilon$ keeps its meaning. There are $224 \cdot 224 \cdot 3$ numbers to move here. How many levels
-# does one step need on three photos?
+# does one step need on three photos? (For a photo of your own, put its path into `FILES`; 2.1 says which
+# files work.)
 
 # %%
 weights_info = models.SqueezeNet1_1_Weights.IMAGENET1K_V1  # names and preprocessing; this downloads nothing
@@ -373,10 +334,20 @@ def imagenet(x):
     return net((x - mean) / std)
 
 
+FILES = {
+    "coffee": HERE / "data" / "coffee.jpg",
+    "chelsea": HERE / "data" / "chelsea.jpg",
+    "rocket": HERE / "data" / "rocket.jpg",
+}
 photos = []
-for name in ("coffee", "chelsea", "rocket"):
-    photo = torch.from_numpy(plt.imread(HERE / "data" / f"{name}.jpg").copy()).permute(2, 0, 1)  # (3, H, W)
-    photos.append((preprocess(photo) * std + mean).clamp(0, 1))  # (3, 224, 224)
+for file in FILES.values():
+    photo = plt.imread(file)  # (H, W, 3) uint8
+    if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+        raise ValueError(
+            f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+        )
+    normalised = preprocess(torch.from_numpy(photo.copy()).permute(2, 0, 1))  # (3, H, W) -> (3, 224, 224)
+    photos.append((normalised * std + mean).clamp(0, 1))
 photos = (255 * torch.stack(photos)).round() / 255  # (3, 3, 224, 224), in whole levels
 photos = photos.contiguous(memory_format=torch.channels_last)
 with torch.no_grad():
@@ -456,8 +427,6 @@ for name, values in defence.items():
 # the claim that no longer holds.
 
 # %%
-assert ratios[7] < ratios[14] < ratios[28], "the lead over noise grows with the number of pixels"
-assert ratios[28] / ratios[7] < 28 / 7, "but more slowly than the root of that number"
 at_tenth = {name: values[:, epsilons.index(0.1)] for name, values in sweep.items()}  # (3,) each
 assert (sweep["noise"][:, 0] - at_tenth["noise"]).max() < 0.05, "noise costs a few points at most"
 assert at_tenth["FGSM"].max() < 0.3, "one step brings the networks down to about guessing"
@@ -479,9 +448,9 @@ assert defence["robust"][:, 3].max() < 0.1, "at three times the size nothing is 
 # %% [markdown]
 # ## Going further
 #
-# Four additions for the curious: where one step is not the worst, an attack that chooses the answer, a
-# measurement of the pretence that FGSM rests on, and a defence that only looks like one. No later lesson
-# needs them.
+# Five additions that no later lesson needs: where one step is not the worst, why small steps add up, an
+# attack that chooses the answer, a measurement of the pretence that FGSM rests on, and a defence that only
+# looks like one.
 #
 # ### Does one step find the worst point?
 #
@@ -518,6 +487,58 @@ for n_classes in (2, 3):
 # With two classes nothing is missed but rounding. With three, one step misses the worst point in some of
 # the models, because the gradient points to where the wrong answer gains that is likeliest at $x$, while
 # another may gain more by the edge of the box.
+#
+# ### Why small steps add up
+#
+# If every pixel moves by $\pm\epsilon$ at random, the moves of the score cancel for the most part, and
+# what is left is about $\epsilon \|w\|_2$, as for any sum of independent steps (2.8). If all move in
+# the worst direction they add up to $\epsilon \|w\|_1$. If all weights are of one size, the ratio of
+# the two norms is $\sqrt D$ for $D$ pixels, otherwise it is less. How large is the advantage for a
+# linear classifier of trousers against dresses, at three sizes of the same images? We compare the root
+# of the mean square (rms) of the moves.
+
+
+# %%
+def two_classes(images, labels, size):
+    """Trousers and dresses as (n, size²) pixels averaged down from 28 × 28, and 1 for a dress: (n,)."""
+    chosen = (labels == 1) | (labels == 3)
+    small = F.adaptive_avg_pool2d(images[chosen, None], size)  # (n, 1, 28, 28) -> (n, 1, size, size)
+    return small.flatten(1).double(), (labels[chosen] == 3).double()
+
+
+def fit_linear(x, y, n_steps=300):
+    """Logistic regression by gradient descent with momentum: weight (D,) and bias () for x (n, D), y (n,)."""
+    weight = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([weight, bias], lr=0.05, momentum=0.9)
+    for _ in range(n_steps):
+        loss = F.binary_cross_entropy_with_logits(x @ weight + bias, y)  # (n, D) @ (D,) -> (n,)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return weight.detach(), bias.detach()
+
+
+torch.manual_seed(0)
+ratios = {}
+names = ("by noise", "by FGSM", "ratio", "of norms", "√D")
+print(f"{'rms move of a score':20s}" + "".join(f"{name:>12s}" for name in names))
+for size in (7, 14, 28):
+    weight, bias = fit_linear(*two_classes(train_images, train_labels, size))
+    x, y = two_classes(test_images, test_labels, size)
+    away = weight.sign() * (1 - 2 * y[:, None])  # (n, D): away from the right side
+    by_noise = (coin_noise(x, EPSILON) - x) @ weight  # (n, D) @ (D,) -> (n,)
+    by_fgsm = ((x + EPSILON * away).clamp(0, 1) - x) @ weight  # (n, D) @ (D,) -> (n,)
+    rms = [move.square().mean().sqrt().item() for move in (by_noise, by_fgsm)]
+    ratios[size] = rms[1] / rms[0]
+    norms = (weight.norm(p=1) / weight.norm()).item()
+    print(f"{f'{size} × {size}':20s}{rms[0]:12.2f}{rms[1]:12.2f}{ratios[size]:12.1f}{norms:12.1f}{size:12d}")
+
+# %% [markdown]
+# With more pixels the attack's lead over noise of the same size grows, though more slowly than $\sqrt D$,
+# because the weights are of unlike sizes. At the full size the measured ratio is also smaller than that
+# of the norms. Without clipping the two would agree, so the rest is the clipping: a blank pixel, for
+# example, can only become darker.
 #
 # ### Whatever you like
 #
@@ -597,6 +618,8 @@ print(f"accuracy: clean {accuracy(scaled, clean):.1%}, own FGSM {own_attack:.1%}
 # AutoAttack have them ready.
 
 # %%
+assert ratios[7] < ratios[14] < ratios[28], "the lead over noise grows with the number of pixels"
+assert ratios[28] / ratios[7] < 28 / 7, "but more slowly than the root of that number"
 assert np.abs(gaps[2]).max() < 1e-12, "with two classes FGSM finds the worst point"
 assert 0.01 < np.mean(gaps[3] > 1e-9) < 0.5, "with three classes it misses it in some of the models"
 assert (turned_answers.argmax(dim=1) == goldfish).all(), "both photos become a goldfish within four levels"

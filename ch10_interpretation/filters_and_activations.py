@@ -114,7 +114,8 @@ print(f"test accuracy {test_accuracy:.1%}")
 
 # %% [markdown]
 # The second network is the SqueezeNet of lesson 9.5, trained on ImageNet. As it comes, its ReLUs work in
-# place, which means that they write over their own input. We switch that off and shall see why.
+# place, which means that they write over their own input. We switch that off and shall see why. (For a
+# photo of your own, put its path into `FILES`; 2.1 says which files work.)
 
 # %%
 weights_info = models.SqueezeNet1_1_Weights.IMAGENET1K_V1  # names and preprocessing; this downloads nothing
@@ -134,10 +135,15 @@ def pretrained(inplace=False):
 
 
 net = pretrained()
+FILES = {"coffee": HERE / "data" / "coffee.jpg", "rocket": HERE / "data" / "rocket.jpg"}
 photos = {}
-for name in ("coffee", "rocket"):
-    photo = torch.from_numpy(plt.imread(HERE / "data" / f"{name}.jpg").copy()).permute(2, 0, 1)  # (3, H, W)
-    photos[name] = preprocess(photo)  # (3, 224, 224)
+for name, file in FILES.items():
+    photo = plt.imread(file)  # (H, W, 3) uint8
+    if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+        raise ValueError(
+            f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+        )
+    photos[name] = preprocess(torch.from_numpy(photo.copy()).permute(2, 0, 1))  # (3, H, W) -> (3, 224, 224)
 mean, std = (torch.tensor(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
 shown = {name: (x * std + mean).clamp(0, 1).permute(1, 2, 0).numpy() for name, x in photos.items()}
 
@@ -294,35 +300,8 @@ for unit in units:
 
 # %% [markdown]
 # A unit is no class, since several kinds of garments stand in its list. What they share must be in the ten
-# by ten pixels. So we ask whether two patches of the same unit are more alike than patches of two units,
-# measured by their correlation, among all active units and among the three.
-
-
-# %%
-def likeness(tiles):
-    """Mean correlation of two different tiles of one unit, and of tiles of two units: (own, other).
-
-    tiles: {unit: nine of (10, 10)}.
-    """
-    rows = torch.stack([tile for nine in tiles.values() for tile in nine]).flatten(1)  # (9 U, 100)
-    unit_of = torch.arange(len(rows)) // 9
-    same_unit = unit_of[:, None] == unit_of  # (9 U, 9 U)
-    itself = torch.eye(len(rows), dtype=torch.bool)
-    correlations = torch.corrcoef(rows)  # (9 U, 9 U)
-    return correlations[same_unit & ~itself].mean().item(), correlations[~same_unit].mean().item()
-
-
-patch_likeness = {
-    "all active units": likeness(patches),
-    "the three": likeness({unit: patches[unit] for unit in units}),
-}
-print(f"{'two patches of':20s}{'one unit':>12s}{'two units':>12s}   (correlation)")
-for name, (own, other) in patch_likeness.items():
-    print(f"{name:20s}{own:12.2f}{other:12.2f}")
-
-# %% [markdown]
-# Patches of one unit are clearly more alike (with three other training seeds, too), so a unit responds to
-# a detail, wherever it occurs, on whatever garment. We shall see these patches in a moment.
+# by ten pixels, a detail that occurs on different garments, and we shall see these patches in a moment.
+# (_Going further_ measures how alike they are.)
 #
 # ## From a unit back to the pixels
 #
@@ -607,8 +586,6 @@ for i in range(len(photos)):
     assert falling.max() < 0, "from each depth to the next fewer units are active"
 assert len(active_units) > 12, "most units are active for some test image"
 assert n_kinds.mean() > 2, "a unit's top images are of several classes"
-own, other = patch_likeness["all active units"]
-assert own > other + 0.2, "patches of one unit are more alike than of two"
 assert worst_centre[0] < 140, "espresso falls most with the square's centre on the rows of the cup"
 assert 35 < worst_centre[1] < 190, "and on its columns"
 assert occluded["coffee"].min() < probability["coffee"] - 0.2, "covering the cup costs espresso much"
@@ -618,8 +595,40 @@ assert rocket_covered > 1.5 * half_covered, "the half covered one keeps less"
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped: it looks more closely at the three rules, and makes the occlusion map fast
-# enough for many photos.
+# This part can be skipped: it measures how alike the patches of a unit are, looks more closely at the
+# three rules, and makes the occlusion map fast enough for many photos.
+#
+# ### How alike are the patches of a unit?
+#
+# Are two patches of the same unit more alike than patches of two units? We measure it by their
+# correlation, among all active units and among the three that we have drawn.
+
+
+# %%
+def likeness(tiles):
+    """Mean correlation of two different tiles of one unit, and of tiles of two units: (own, other).
+
+    tiles: {unit: nine of (10, 10)}.
+    """
+    rows = torch.stack([tile for nine in tiles.values() for tile in nine]).flatten(1)  # (9 U, 100)
+    unit_of = torch.arange(len(rows)) // 9
+    same_unit = unit_of[:, None] == unit_of  # (9 U, 9 U)
+    itself = torch.eye(len(rows), dtype=torch.bool)
+    correlations = torch.corrcoef(rows)  # (9 U, 9 U)
+    return correlations[same_unit & ~itself].mean().item(), correlations[~same_unit].mean().item()
+
+
+patch_likeness = {
+    "all active units": likeness(patches),
+    "the three": likeness({unit: patches[unit] for unit in units}),
+}
+print(f"{'two patches of':20s}{'one unit':>12s}{'two units':>12s}   (correlation)")
+for name, (own, other) in patch_likeness.items():
+    print(f"{name:20s}{own:12.2f}{other:12.2f}")
+
+# %% [markdown]
+# Patches of one unit are clearly more alike (with three other training seeds, too), so a unit responds to
+# a detail, wherever it occurs, on whatever garment.
 #
 # ### What the deconvnet does not look at
 #
@@ -675,6 +684,8 @@ for name in photos:
 # Guided backpropagation follows the edges more than the gradient does, on both photos.
 
 # %%
+own, other = patch_likeness["all active units"]
+assert own > other + 0.2, "patches of one unit are more alike than of two"
 for name in photos:
     assert edge_likeness[name]["guided"] > edge_likeness[name]["gradient"] + 0.1, "guided follows the edges"
 
@@ -691,10 +702,12 @@ for name in photos:
 def occlusion_map(model, x, category, size=64, stride=16, batch_size=5):
     """Like `occlusion_loops`, with batch_size places in each pass: (rows, columns) probabilities.
 
-    Raises ValueError if x is not (C, H, W) or the square does not fit.
+    Raises ValueError if x is not (C, H, W), the square does not fit, or stride or batch_size is below one.
     """
     if x.ndim != 3 or size > min(x.shape[1:]):
         raise ValueError(f"no square of {size} pixels fits into an image of shape {tuple(x.shape)}")
+    if min(stride, batch_size) < 1:
+        raise ValueError(f"stride and batch_size must be at least 1, got {stride} and {batch_size}")
     rows, columns = ((n - size) // stride + 1 for n in x.shape[1:])
     corners = [(row * stride, column * stride) for row, column in np.ndindex(rows, columns)]
     probabilities = []
@@ -739,7 +752,7 @@ for name, function in (("one by one", occlusion_loops), ("batches of 5", occlusi
 # Predict first, then change it and run the file from the top.
 #
 # 1. Take the three units that are active most often: `argsort(descending=True)[:3]`. How alike will
-#    patches of two of them be, compared with the table's last row, and what do they show?
+#    patches of two of them be, by the last row of the table in _Going further_, and what do they show?
 # 2. Draw the occlusion maps with `occlusion_loops(net, x, chosen[name], size=32)`. A smaller square hides
 #    less: whose map fades, and where does it remain?
 # 3. From a blank cell at the end: cover the photos with a square of black instead of grey, which is
