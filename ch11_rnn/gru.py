@@ -1,14 +1,15 @@
 # %% [markdown]
 # # 11.5 GRU: one gate that keeps and writes
 #
-# The LSTM (11.4) has three gates and two states. Are all of them needed? If a new number is written into
-# a memory, the old one should usually go, and then one gate can do both: it keeps a share of the old and
-# takes the rest from the new. This is the *gated recurrent unit*, GRU, which was invented for translation
-# and is used where an LSTM would be, with a quarter fewer weights at the same width.
+# The LSTM (11.4) has three gates and two states, and one may ask whether all of them are needed. If a new
+# number is written into a memory, the old one should usually go, and then one gate can do both: it keeps a
+# share of the old and takes the rest from the new. This is the *gated recurrent unit*, GRU, which was
+# invented for translation and is used where an LSTM would be, with a quarter fewer weights at the same
+# width.
 #
-# With fewer parts, is it worse? We let it run against the LSTM and the plain RNN with the same number of
-# parameters on the adding problem, and then on a century of sunspots against two forecasts that need no
-# network.
+# To see whether it is worse with fewer parts, we let it run against the LSTM and the plain RNN with the
+# same number of parameters on the adding problem, and then on a century of sunspots against two forecasts
+# that need no network.
 #
 # **You will build** the GRU's two gates, its forward and backward pass, and two fair comparisons. **You
 # need** the LSTM with its adding problem (11.4), backpropagation through time (11.2), and persistence as a
@@ -43,8 +44,8 @@ rng = np.random.default_rng(0)
 # \end{aligned}$$
 #
 # Along this path $\partial h_t / \partial h_{t-1} = z$, so $z$ plays the part of the LSTM's forget gate,
-# and $1 - z$ that of its input gate. The two are tied together. And the state is a weighted mean of
-# numbers between $-1$ and $1$, so it stays between them, while the LSTM's cell state can grow.
+# and $1 - z$ that of its input gate, but here the two are tied together. Besides, the state is a weighted
+# mean of numbers between $-1$ and $1$, so it stays between them, while the LSTM's cell state can grow.
 
 # %%
 paper_states = [z * 0.8 + (1 - z) * -0.4 for z in (1, 0.75, 0)]
@@ -55,9 +56,10 @@ np.testing.assert_allclose(paper_states, [0.8, 0.5, -0.4])
 # ## The cell, one gate at a time
 #
 # The *update gate* $z$ is a layer with a sigmoid that reads the input $x_t$ and the old state $h_{t-1}$,
-# like the gates of the LSTM. The candidate $n$ is a layer with tanh. One more gate stands before the
-# candidate: the *reset gate* $r$ says how much of the old state the candidate may use. At $r = 0$ it sees
-# the input only, and a new beginning is possible. Here is the cell first without it and then with it.
+# like the gates of the LSTM, and the candidate $n$ is a layer with tanh. Before the candidate stands one
+# more gate, the *reset gate* $r$, which says how much of the old state the candidate may use. At $r = 0$
+# it sees the input only, so a new beginning is possible. Here is the cell first without it and then with
+# it.
 
 
 # %%
@@ -153,9 +155,9 @@ print("state before", old_h[0].round(2), "and after", new_h[0].round(2))
 # %% [markdown]
 # ## Forward and backward through time
 #
-# For a sequence, the step is repeated. As in lesson 11.4, one product with the stacked weights serves all
-# three blocks. But input and state must be kept apart, because the reset gate multiplies the state's part
-# of the candidate only. That is also why the two biases cannot be one.
+# For a sequence the step is repeated, and as in lesson 11.4 one product with the stacked weights serves
+# all three blocks. But input and state must be kept apart, because the reset gate multiplies the state's
+# part of the candidate only. That is also why the two biases cannot be one.
 
 
 # %%
@@ -253,8 +255,8 @@ def gru_backward(grad_outputs, cache):
 # %% [markdown]
 # ## The same in PyTorch
 #
-# `nn.GRU` has the same four parameters. We copy them and compare the outputs and all gradients of a sum of
-# the outputs with random weights.
+# `nn.GRU` has the same four parameters, so we can copy them and compare the outputs and all gradients of a
+# sum of the outputs with random weights.
 
 
 # %%
@@ -311,7 +313,7 @@ reset_difference = np.abs(reset_before - outputs[:, 0]).max()
 print(f"after one step the states are up to {reset_difference:.2f} apart")
 
 # %% [markdown]
-# They are two different networks. Both can be trained, but weights that were trained for one do not fit
+# So they are two different networks. Both can be trained, but weights that were trained for one do not fit
 # the other.
 #
 # ## A race with equal numbers of parameters
@@ -326,7 +328,12 @@ print(f"after one step the states are up to {reset_difference:.2f} apart")
 
 # %%
 def adding_problem(n_steps, batch_size, generator):
-    """Sequences (B, T, 2) of numbers in [0, 1) and marks, one mark in each half, and the sums (B,)."""
+    """Sequences (B, T, 2) of numbers in [0, 1) and marks, one mark in each half, and the sums (B,).
+
+    Raises ValueError for fewer than two steps.
+    """
+    if n_steps < 2:
+        raise ValueError(f"two marks need two steps, got n_steps = {n_steps}")
     numbers = torch.rand(batch_size, n_steps, generator=generator)
     marks = torch.zeros(batch_size, n_steps)
     rows = torch.arange(batch_size)
@@ -354,7 +361,12 @@ def count(model):
 
 
 def race(layer_class, n_hidden, max_steps, seed, good_enough=0.01):
-    """Train on the adding problem: the model, steps taken, seconds per step, mean loss of the last 50."""
+    """Train on the adding problem: the model, steps taken, seconds per step, mean loss of the last 50.
+
+    Raises ValueError for a race without steps.
+    """
+    if max_steps < 1:
+        raise ValueError(f"a race needs at least one step, got max_steps = {max_steps}")
     torch.manual_seed(seed)
     model = Reader(layer_class, 2, n_hidden)
     if layer_class is nn.LSTM:
@@ -413,15 +425,15 @@ right.legend(loc="center right")
 plt.show()
 
 # %% [markdown]
-# In the left panel the GRU gets there in fewer steps than the LSTM, with every seed. The plain RNN stays
-# at the grey line. The right panel can look different. PyTorch computes an LSTM on most CPUs in
-# one call of a tuned library, and a GRU in many small ones, so a step of the GRU can take longer. On
-# another machine the order by the clock may be another one.
+# In the left panel the GRU gets there in fewer steps than the LSTM, with every seed, while the plain RNN
+# stays at the grey line. The right panel can look different, because on most CPUs PyTorch computes an LSTM
+# in one call of a tuned library and a GRU in many small ones, so that a step of the GRU can take longer.
+# On another machine the order by the clock may be another one.
 #
-# What does the GRU do at a mark? We run the weights of the last one through our own forward pass and
+# To see what the GRU does at a mark, we run the weights of the last one through our own forward pass and
 # take, for each unit, the mean of its update gate at the marks and elsewhere. The unit whose state goes
-# most with the sum at the end is drawn apart. One would expect gates near 1 between the marks, most of
-# all there.
+# most with the sum at the end is drawn apart. One would expect gates near 1 between the marks, most of all
+# there.
 
 # %%
 trained = {
@@ -456,7 +468,7 @@ plt.show()
 # expected. But the memory is not one unit with an open gate, as it was in 11.4. The largest gates keep
 # about $0.95$ in each step, and the unit that goes most with the sum keeps less, so after twenty steps
 # hardly anything of its own old state would be left. What it knows must come back to it through the
-# candidate, which reads all units. The memory is spread over the layer.
+# candidate, which reads all units, so the memory is spread over the layer.
 #
 # ## Sunspots: is a network needed at all?
 #
@@ -465,13 +477,19 @@ plt.show()
 # constant, fitted by least squares. AR stands for _autoregressive_, explained by its own past. A third
 # forecast is an AR with more years. How many, from 1 to 20, is chosen by its error on the years 1881 to
 # 1920, when it is fitted on the years before. The GRU reads the last twenty years. All four then learn on
-# the years up to 1920 and are judged on those after. One would expect the network with its long view to
-# be far better.
+# the years up to 1920 and are judged on those after, and one would expect the network with its long view
+# to be far better. (For a table of your own, change the names of the columns and the years; about files
+# from Excel, see 3.1.)
 
 # %%
 with open(HERE / "data" / "sunspots.csv", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
+for row in rows:
+    if not (row.get("YEAR") and row.get("SUNACTIVITY")):
+        raise ValueError(f"no YEAR or no SUNACTIVITY in the row {row} (3.1 says how)")
 years = np.array([int(float(row["YEAR"])) for row in rows])
+if np.any(np.diff(years) != 1):
+    raise ValueError("the years must follow each other without a gap")
 spots = np.array([float(row["SUNACTIVITY"]) for row in rows]) / 100  # in hundreds
 SPAN = 20
 windows = np.lib.stride_tricks.sliding_window_view(spots[:-1], SPAN)  # (n, 20)
@@ -493,6 +511,8 @@ def error_in_spots(forecast, chosen_rows):
 
 
 is_early = target_years <= 1880
+if not (is_early.any() and (is_training & ~is_early).any() and (~is_training).any()):
+    raise ValueError(f"no years to forecast until 1880, until 1920, or after, from the {SPAN} before")
 choice_errors = {
     n_lags: error_in_spots(autoregression(n_lags, is_early), is_training & ~is_early)
     for n_lags in range(1, SPAN + 1)
@@ -534,12 +554,12 @@ ax.legend(ncol=3, loc="upper left", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Both forecasts follow the cycles. In the table, AR(2) with its three numbers already has more than half
-# of what the GRU gains on persistence, and the AR with more years comes as close to the later years as the
-# GRU does. So for these few numbers no network is needed, and the cheap forecast should be tried first and
-# quoted beside the network's. (With two decades more to choose on, the choice falls on two years. The
-# GRU's 150 training steps are not tuned, but 75 or 400 of them were worse on the later years, with four
-# seeds.)
+# Both forecasts follow the cycles. The table shows that AR(2) with its three numbers already has more than
+# half of what the GRU gains on persistence, and that the AR with more years comes as close to the later
+# years as the GRU does. So for these few numbers no network is needed, and the cheap forecast should be
+# tried first and quoted beside the network's. (With two decades more to choose on, the choice falls on two
+# years. The GRU's 150 training steps are not tuned, but 75 or 400 of them were worse on the later years,
+# with four seeds.)
 #
 # When should one choose which? Chung and colleagues compared them on music and speech. Gated units were
 # better than plain ones on speech, all three were close together on music, and neither gated unit won
@@ -574,14 +594,15 @@ assert test_errors[f"AR({best_lags})"] < max(gru_errors) + 1, "an AR with more y
 # ## Going further
 #
 # The first part is used by lesson 11.6, which stacks layers, and by lesson 11.7, which reads in both
-# directions. The second can be skipped.
+# directions, and the second can be skipped.
 #
 # ### Layers on layers, and both ways
 #
-# Recurrent layers can be stacked: the second reads the outputs of the first. And a *bidirectional* layer
-# is a pair of layers. One reads the sequence from the front, the other from the back, and their outputs
-# stand side by side, so each position knows its past and its future. That suits a sentence that is
-# complete, but not a forecast, where the future is what is asked for. Both are loops around what we have.
+# Recurrent layers can be stacked, so that the second reads the outputs of the first. And a *bidirectional*
+# layer is a pair of layers, of which one reads the sequence from the front and the other from the back.
+# Their outputs stand side by side, so each position knows its past and its future. That suits a sentence
+# that is complete, but not a forecast, where the future is what is asked for. In code both are loops
+# around what we have.
 
 # %%
 deep = nn.GRU(5, 4, num_layers=2, bidirectional=True, batch_first=True, dtype=torch.float64)
@@ -601,11 +622,11 @@ np.testing.assert_allclose(layer_x, deep_outputs, rtol=1e-10, atol=1e-12)
 # %% [markdown]
 # ### The same, faster
 #
-# The tricks are those of lesson 11.4. The products with $x$ are taken before the loop, both gates share
+# The tricks are those of lesson 11.4: the products with $x$ are taken before the loop, both gates share
 # one tanh, because a sigmoid is half a tanh plus one half, and results are written into arrays that are
 # there already. The gates' two biases can be joined before the loop, but the candidate's second one must
-# stay inside its bracket. The weights' gradients wait until after the loop. The price is again that the
-# formulas can no longer be seen.
+# stay inside its bracket. The weights' gradients wait until after the loop, and the price is again that
+# the formulas can no longer be seen.
 
 
 # %%

@@ -1,7 +1,9 @@
 """Chapter 11: what the lessons computed, and how fast their kernels are."""
 
 import copy
+import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,7 +93,7 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
         },
     ],
     "lstm": [
-        {"change": {"N_STEPS = 60": "N_STEPS = 20"}, "figure": 3},
+        {"change": {"N_STEPS = 60": "N_STEPS = 20"}, "figure": 2},
         {"change": {"LAG = 40": "LAG = 10"}, "prints": "right at lag 10, by seed", "figure": 4},
         {
             "add": """def without_output_gate(x, p):
@@ -1452,6 +1454,202 @@ def test_cells_take_any_numbers(lesson, any_numbers, cell, form):
 def test_other_functions_take_any_numbers(lesson, any_numbers, stem, call):
     m = lesson(stem)
     any_numbers(lambda z: call(m, z), np.abs(WORDS[..., 0]) + 1, float32=stem != "vanishing_gradients")
+
+
+# text and tables of one's own
+
+
+def cell_of(module, words):
+    """The lesson's cell that has the words in it."""
+    return next(c for c in Path(module.__file__).read_text(encoding="utf-8").split("# %%\n") if words in c)
+
+
+SUNSPOTS = (Path(__file__).parent / "data" / "sunspots.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "table, says",
+    [
+        ("\ufeff" + SUNSPOTS, r"no YEAR .*ufeff.*3.1 says how"),  # as Excel saves it
+        (SUNSPOTS.replace(",", ";"), "YEAR;.SUNACTIVITY"),
+        (SUNSPOTS.replace("1850,66.6", "1850,"), "'1850', 'SUNACTIVITY': ''"),
+        (SUNSPOTS.replace("1850,66.6", "1850"), "'1850', 'SUNACTIVITY': None"),
+        (SUNSPOTS.replace("1850,66.6", "1850,NA"), "'NA'"),
+        (SUNSPOTS.replace("1850,66.6\n", ""), "without a gap"),
+        (SUNSPOTS[: SUNSPOTS.index("1850,")], "no years to forecast until"),
+        (SUNSPOTS.splitlines()[0], "no years to forecast|window_shape|larger"),
+    ],
+)
+@pytest.mark.parametrize("stem", ["why_recurrence", "gru"])
+def test_a_table_of_another_kind_is_named(lesson, stem, table, says):
+    m = lesson(stem)
+    with pytest.raises(ValueError, match=says):
+        exec(cell_of(m, "sunspots.csv"), vars(m) | {"open": lambda *a, **k: io.StringIO(table)})
+
+
+class Typed:
+    """In the place of a path: whatever is opened below it has this text."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __truediv__(self, part):
+        return self
+
+    def read_text(self, encoding):
+        return self.text
+
+
+@pytest.mark.parametrize(
+    "stem, words, text, says",
+    [
+        ("rnn_and_bptt", "names.txt", "", "0 names are too few"),
+        ("rnn_and_bptt", "names.txt", "noah", "1 names are too few"),
+        ("sequence_tagging", "moby_dick.txt", "", "training part has no paragraph"),
+        (
+            "sequence_tagging",
+            "moby_dick.txt",
+            "Call me Ishmael now please.",
+            "training part has no paragraph",
+        ),
+        ("sequence_tagging", "moby_dick.txt", '"Aye," said he.\n\n' * 30, "training part has no paragraph"),
+    ],
+)
+def test_a_text_that_is_too_short_is_named(lesson, stem, words, text, says):
+    m = lesson(stem)
+    names = vars(m) | {"HERE": Typed(text)}
+    with pytest.raises(ValueError, match=says):
+        for cell in (words, "mixed = {")[: 1 + (stem == "sequence_tagging")]:
+            exec(cell_of(m, cell), names)
+
+
+@pytest.mark.parametrize("text", ["", "a", "Call me Ishmael now please."])
+def test_a_text_that_is_too_short_to_learn_from_is_named(text_generation, text):
+    m = text_generation
+    source = m.Text(text)
+    model = m.CharacterModel(max(1, len(source.characters)), 3)
+    with pytest.raises(ValueError, match=r"\d+ characters (cannot be cut into 2 tracks|are too few for 2)"):
+        m.fit(model, source.train_codes, n_tracks=2, n_steps=1, peak=0.1)
+    with pytest.raises(ValueError, match=r"\d+ characters (cannot be cut into 16|are too few for 16)"):
+        m.bits_per_character(model, source.test_codes)
+    with pytest.raises(ValueError, match="at least 5 characters"):
+        m.ngram_bits(source, 5)
+
+
+@pytest.mark.parametrize(
+    "stem, call, says",
+    [
+        ("why_recurrence", lambda m, name: m.one_hot_letters(name), "a to z, got '{name}'"),
+        ("rnn_and_bptt", lambda m, name: m.batch_of(["ann", name]), r"2 names with \['{other}'\]"),
+        ("text_generation", lambda m, name: m.Text("jean lucoah").encode(name), r"lacks: \['{other}'\]"),
+    ],
+)
+@pytest.mark.parametrize("name, other", [("Noah", "N"), ("noë", "ë"), ("jean-luc", "-")])
+def test_other_letters_are_named(lesson, stem, call, says, name, other):
+    with pytest.raises(ValueError, match=says.format(name=name, other=other)):
+        call(lesson(stem), name)
+
+
+def test_paragraphs_without_speech_are_taken(sequence_tagging):
+    m = sequence_tagging
+    tagged = {"training": [m.spoken_tags("")], "test": [m.spoken_tags("Call me Ishmael.")]}
+    encoded, n_tokens = m.number_tokens(tagged, longest=3)
+    assert n_tokens == 2 and [len(tokens) for tokens, _ in encoded["test"]] == [4]
+    assert m.toggled([]) == [] and m.capital_tags("") == ([], [], [])
+
+
+# settings at the edge
+
+
+ONE_LAYER = lambda m: m.Reader(nn.RNN, 2, 3)
+CODES = np.arange(140) % 5
+
+
+def trained_tagger(m, **settings):
+    examples = [(torch.tensor([2, 3, 4][:n]), torch.tensor([0, 1, 0][:n])) for n in (1, 3, 2)]
+    model = m.RecurrentTagger(5, 4, 4)
+    m.train(model, examples, **{"n_epochs": 2, "learning_rate": 0.1, "batch_size": 2, "seed": 0} | settings)
+    return torch.cat([w.detach().flatten() for w in model.parameters()]).numpy()
+
+
+def lstm_losses(m, max_steps, learning_rate):
+    task = lambda generator: m.adding_problem(3, 2, generator)
+    generator = torch.Generator().manual_seed(0)
+    return m.train(ONE_LAYER(m), task, F.mse_loss, max_steps, learning_rate, 0.0, generator)
+
+
+def text_bits(m, n_steps, peak=0.1, n_tracks=2):
+    torch.manual_seed(0)
+    return m.fit(m.CharacterModel(5, 3), CODES, n_tracks, n_steps, peak, piece=8)
+
+
+@pytest.mark.parametrize(
+    "stem, call, n",
+    [
+        ("rnn_and_bptt", lambda m: m.recall(4, 0, n_steps=0)[0], 0),
+        ("rnn_and_bptt", lambda m: m.recall(99, 0, n_steps=2)[0], 2),  # one chunk, larger than the sequence
+        ("rnn_and_bptt", lambda m: m.recall(2, 0, n_steps=2, batch_size=1)[0], 2),  # does not divide the nine
+        ("vanishing_gradients", lambda m: m.latch(np.ones((2, 3, 3)), 4, 0, np.random.default_rng(0)), 0),
+        (
+            "vanishing_gradients",
+            lambda m: m.latch(np.ones((1, 3, 3)), 2, 2, np.random.default_rng(0), 1, learning_rate=100.0),
+            2,
+        ),
+        ("vanishing_gradients", lambda m: m.hold_bit(1.0, np.random.default_rng(0), n_steps=0), 2),
+        ("vanishing_gradients", lambda m: m.hold_bit(-1.0, np.random.default_rng(0), n_steps=3), 2),
+        ("lstm", lambda m: lstm_losses(m, 0, 0.1), 0),
+        ("lstm", lambda m: lstm_losses(m, 2, 0.0), 2),
+        ("lstm", lambda m: lstm_losses(m, 2, 100.0), 2),
+        ("text_generation", lambda m: text_bits(m, 0), 0),
+        ("text_generation", lambda m: text_bits(m, 3), 3),
+        ("text_generation", lambda m: text_bits(m, 50), 50),  # as many steps as the warm-up has
+        ("text_generation", lambda m: text_bits(m, 2, peak=100.0), 2),
+        ("text_generation", lambda m: text_bits(m, 20, n_tracks=3), 20),  # the tracks do not divide the text
+        ("sequence_tagging", lambda m: trained_tagger(m, n_epochs=0), 150),
+        ("sequence_tagging", lambda m: trained_tagger(m, learning_rate=0.0), 150),
+        ("sequence_tagging", lambda m: trained_tagger(m, learning_rate=100.0, batch_size=7), 150),
+    ],
+)
+def test_training_takes_settings_at_the_edge(lesson, stem, call, n):
+    found = np.array(call(lesson(stem)))
+    assert found.size == n and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    "stem, call, names",
+    [
+        ("why_recurrence", lambda m: m.window_errors(3, 1500), "until 1500"),
+        ("why_recurrence", lambda m: m.window_errors(3, 1850, 1850), "until 1850, or after"),
+        ("why_recurrence", lambda m: m.window_errors(3, 1850, 2100), "until 2100, or after"),
+        ("rnn_and_bptt", lambda m: m.recall(0, 0), "chunk .* got 0"),
+        ("rnn_and_bptt", lambda m: m.truncated_gradient({}, CODES, CODES, CODES, 0), "chunk .* got 0"),
+        ("rnn_and_bptt", lambda m: m.adam_step({}, {}, {}, 0, 0.1), "counted from 1, got 0"),
+        ("vanishing_gradients", lambda m: m.latch(np.ones((1, 2, 2)), 0, 1, None), "lag .* got 0"),
+        ("lstm", lambda m: m.adding_problem(1, 2, None), "n_steps = 1"),
+        ("gru", lambda m: m.adding_problem(1, 2, None), "n_steps = 1"),
+        ("lstm", lambda m: m.recall(None, shortest=9, longest=3), "from 9 to 3"),
+        ("gru", lambda m: m.race(nn.GRU, 3, 0, 0), "max_steps = 0"),
+        ("text_generation", lambda m: m.tracks(CODES, 0), "140 characters .* 0 tracks"),
+        ("text_generation", lambda m: m.tracks(CODES, 141), "140 characters .* 141 tracks"),
+        ("text_generation", lambda m: text_bits(m, 1, n_tracks=17), "17 tracks of over 8"),
+        (
+            "text_generation",
+            lambda m: m.write_by_counting(m.Text("abcab"), "a", 3, 0, None),
+            "order .* got 0",
+        ),
+        ("sequence_tagging", lambda m: m.precision_recall_f1(np.ones(3), np.zeros(3)), "nothing to recall"),
+        ("sequence_tagging", lambda m: trained_tagger(m, batch_size=0), "batch_size"),
+    ],
+)
+def test_settings_that_cannot_be_taken_are_named(lesson, stem, call, names):
+    with pytest.raises(ValueError, match=names):
+        call(lesson(stem))
+
+
+@pytest.mark.parametrize("n_steps, n_warm_up", [(1, 0), (1, 50), (50, 50), (51, 50), (100, 7)])
+def test_the_rate_is_never_negative(text_generation, n_steps, n_warm_up):
+    rates = [text_generation.rate(step, n_steps, n_warm_up) for step in range(n_steps + 1)]
+    assert min(rates) >= 0 and max(rates) <= 1
 
 
 # benchmarks
