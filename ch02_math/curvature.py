@@ -275,7 +275,7 @@ def steps_to(tolerance, curvatures, learning_rate, max_steps=100_000):
     curvatures: the eigenvalues of the Hessian. Raises ValueError if the walk does not arrive.
     """
     factors = 1 - learning_rate * np.asarray(curvatures, dtype=float)
-    if np.abs(factors).max() >= 1:
+    if not np.abs(factors).max() < 1:  # refuses nan, too
         raise ValueError(f"a rate of {learning_rate} does not converge on curvatures {curvatures}")
     parts = np.ones(len(factors))
     for n_steps in range(max_steps):

@@ -241,7 +241,9 @@ def mse(parameters, x, y):
 
 
 def mse_gradient(parameters, x, y):
-    """Gradient of `mse`, (2,): its slopes along w and along b (2.4)."""
+    """Gradient of `mse`, (2,): its slopes along w and along b (2.4); raises ValueError as `mse` does."""
+    if x.shape != y.shape:
+        raise ValueError(f"x has shape {x.shape} but y has shape {y.shape}")
     w, b = parameters
     error = w * x + b - y  # (n,)
     return 2 * np.array([np.mean(error * x), np.mean(error)])
@@ -258,8 +260,11 @@ def mse_gradient(parameters, x, y):
 def fit(x, y, start, learning_rate, tolerance=1e-6, max_steps=100_000):
     """Walk from `start` until the gradient is shorter than `tolerance`; the path (n_steps + 1, 2).
 
-    Raises ValueError if the gradient grows a thousandfold or if `max_steps` do not suffice.
+    Raises ValueError if the gradient grows a thousandfold, if `max_steps` do not suffice, or at a rate that
+    is not positive.
     """
+    if not learning_rate > 0:
+        raise ValueError(f"a rate must be positive, got {learning_rate}")
     point = np.array(start, dtype=float)
     path = [point]
     limit = 1000 * np.linalg.norm(mse_gradient(point, x, y))

@@ -162,7 +162,12 @@ plt.show()
 
 # %%
 def normal_density(x, center, spread):
-    """Density of the normal distribution with mean `center` and standard deviation `spread` at x."""
+    """Density of the normal distribution with mean `center` and standard deviation `spread` at x.
+
+    Raises ValueError if a spread is not positive.
+    """
+    if not np.all(np.asarray(spread) > 0):
+        raise ValueError(f"a standard deviation must be positive, got {spread}")
     z = (x - center) / spread
     return np.exp(-z * z / 2) / (spread * math.sqrt(2 * math.pi))
 
@@ -211,6 +216,8 @@ plt.show()
 # %%
 def dice_sums(n_dice):
     """Every sum that n_dice dice can show and its probability, two arrays (5 · n_dice + 1,)."""
+    if n_dice < 0:
+        raise ValueError(f"there are no {n_dice} dice")
     probabilities = np.ones(1)
     for _ in range(n_dice):
         longer = np.zeros(len(probabilities) + 5)
@@ -458,7 +465,7 @@ def cross_entropy(p, q):
     if p.shape != q.shape:
         raise ValueError(f"p has shape {p.shape} but q has shape {q.shape}")
     for distribution in (p, q):
-        if np.any(distribution < 0) or abs(distribution.sum() - 1) > 1e-9:
+        if np.any(distribution < 0) or not abs(distribution.sum() - 1) < 1e-9:  # refuses nan, too
             raise ValueError(f"probabilities must be at least zero and add up to one, got {distribution}")
     happens = p > 0  # an event of probability zero never surprises
     if np.any(q[happens] == 0):

@@ -533,6 +533,8 @@ np.testing.assert_allclose(row_by_row(big), column_by_column(big), rtol=1e-9)
 # %%
 def row_blocks(a, b, size):
     """Matrix product of (n, m) and (m, p), `size` rows of a at a time."""
+    if size < 1 or len(a) < 1:
+        raise ValueError(f"blocks of {size} rows of an array of shape {a.shape}: both need at least one row")
     blocks = [column_mix(a[i : i + size], b) for i in range(0, len(a), size)]
     return np.concatenate(blocks)  # n / size times (size, p) -> (n, p)
 

@@ -1333,6 +1333,63 @@ def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays
     any_numbers(lambda *a: call(m, *a), *arrays, float32=not differences)
 
 
+# settings at the edge
+
+LINE = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 2.0])
+
+
+@pytest.mark.parametrize("stem", ["gradient_descent", "curvature", "numpy_to_pytorch"])
+def test_descent_takes_no_step_no_rate_and_a_large_one(lesson, stem):
+    m = lesson(stem)
+    ways = [lambda *settings: m.descend(lambda p: 2 * p, [1.0, 3.0], *settings)]
+    if stem == "numpy_to_pytorch":
+        ways.append(lambda *settings: m.descend_torch(lambda p: (p * p).sum(), [1.0, 3.0], *settings).numpy())
+    for descend in ways:
+        assert descend(0.1, 0).tolist() == [[1, 3]]
+        assert descend(0.0, 2).tolist() == [[1, 3]] * 3
+        np.testing.assert_allclose(descend(100.0, 2)[-1], [199.0**2, 3 * 199.0**2])
+
+
+@pytest.mark.parametrize(
+    "stem, call, says",
+    [
+        *(
+            ("gradient_descent", lambda m, rate=rate: m.fit(*LINE, [0, 0], rate), f"positive, got {rate}")
+            for rate in (0.0, -1.0, math.nan)
+        ),
+        ("gradient_descent", lambda m: m.fit(*LINE, [0, 0], 100.0), "a rate of 100 diverges"),
+        ("gradient_descent", lambda m: m.fit(*LINE, [0, 0], 0.1, max_steps=0), "not arrived after 0 steps"),
+        (
+            "gradient_descent",
+            lambda m: m.fit(LINE[0], LINE[1][:, None], [0, 0], 0.1),
+            r"x has shape \(3,\) but y has shape \(3, 1\)",
+        ),
+        *(
+            ("curvature", lambda m, rate=rate: m.steps_to(0.1, [1, 2], rate), f"a rate of {rate} does not")
+            for rate in (0.0, -1.0, 100.0, math.nan)
+        ),
+        ("curvature", lambda m: m.steps_to(0.1, [1, 2], 0.1, max_steps=0), "too slow"),
+        ("statistics_and_probability", lambda m: m.dice_sums(-1), "no -1 dice"),
+        ("statistics_and_probability", lambda m: m.normal_density(0.0, 0.0, 0.0), "positive, got 0.0"),
+        (
+            "statistics_and_probability",
+            lambda m: m.normal_density(0.0, 0.0, np.array([1, -1])),
+            r"positive, got \[ 1 -1\]",
+        ),
+        ("statistics_and_probability", lambda m: m.entropy([math.nan, 1]), "add up to one"),
+        (
+            "tensor_operations",
+            lambda m: m.row_blocks(np.ones((3, 3)), np.ones((3, 3)), 0),
+            "blocks of 0 rows",
+        ),
+        ("tensor_operations", lambda m: m.row_blocks(np.ones((0, 3)), np.ones((3, 3)), 2), r"shape \(0, 3\)"),
+    ],
+)
+def test_impossible_settings_are_named(lesson, stem, call, says):
+    with pytest.raises(ValueError, match=says):
+        call(lesson(stem))
+
+
 # benchmarks
 
 

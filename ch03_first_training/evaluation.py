@@ -317,10 +317,10 @@ print(f"test {np.mean(graded_on_test):.1%}")
 def bootstrap_interval(values, n_resamples, rng, level=0.95):
     """Ends of the middle `level` of the means of resamples of values (n,), and those means (n_resamples,).
 
-    Raises ValueError without values.
+    Raises ValueError without values or resamples.
     """
-    if len(values) == 0:
-        raise ValueError("there are no values to draw from")
+    if len(values) == 0 or n_resamples < 1:
+        raise ValueError(f"no interval from {n_resamples} resamples of {len(values)} values")
     picks = rng.integers(len(values), size=(n_resamples, len(values)))
     means = values[picks].mean(axis=1)  # (n_resamples, n) -> (n_resamples,)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])

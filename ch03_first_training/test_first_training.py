@@ -868,7 +868,7 @@ def test_multiplied_scores_keep_the_ranking_and_break_the_promises(evaluation):
 
 
 def test_bootstrap_needs_values(evaluation):
-    with pytest.raises(ValueError, match="no values"):
+    with pytest.raises(ValueError, match="resamples of 0 values"):
         evaluation.bootstrap_interval(np.zeros(0), 10, np.random.default_rng(0))
 
 
@@ -1228,6 +1228,42 @@ def test_fit_keeps_a_state_at_any_setting(xor_pytorch, settings):
     assert settings.get("learning_rate") == 1e30 or all(
         torch.equal(best[name], start[name]) for name in start
     )
+
+
+def test_descent_takes_settings_at_the_edge(measuring_loss, evaluation, xor_numpy):
+    """No step, a rate of zero or of a hundred: in each lesson's own loop."""
+    loss = measuring_loss.logistic_loss
+    for rate, n_steps in ((0.1, 0), (0.0, 2), (100.0, 2)):
+        path, losses = measuring_loss.descend(loss, 1.0, 1.0, rate, n_steps)
+        assert len(path) == len(losses) == n_steps + 1 and np.isfinite(path).all()
+        weight, bias, *_, scores = evaluation.fit(evaluation.train, n_steps=n_steps, learning_rate=rate)
+        assert np.isfinite(scores).all() and (rate * n_steps > 0) == bool(np.any(weight != 0))
+        parameters = xor_numpy.initial(3, np.random.default_rng(0))
+        first = xor_numpy.loss_of(xor_numpy.forward(parameters, xor_numpy.x)[1], xor_numpy.y)
+        losses = xor_numpy.train(parameters, xor_numpy.x, xor_numpy.y, n_steps, rate)
+        assert losses[:1] == [first][:n_steps] and np.isfinite(losses).all()
+        for activation in xor_numpy.ACTIVATIONS:
+            stack = xor_numpy.starts(3, range(2), 1.0, 0.0)
+            scores = xor_numpy.train_stack(stack, xor_numpy.x, xor_numpy.y, n_steps, rate, activation)
+            assert scores.shape == (2, 4) and np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(
+    "stem, call, says",
+    [
+        ("training_loop", lambda m, rng: m.train(np.ones((4, 2)), np.ones(4), 0, 0.1, 1, rng), "got 0"),
+        ("training_loop", lambda m, rng: m.train(np.ones((4, 2)), np.ones(4), -1, 0.1, 1, rng), "got -1"),
+        ("dataset", lambda m, rng: m.minibatches(5, -1, rng), "batch_size must be at least 1, got -1"),
+        ("dataset", lambda m, rng: m.shuffled_split(5, (), rng), "sum to 1, got"),
+        ("evaluation", lambda m, rng: m.bootstrap_interval(np.ones(3), 0, rng), "0 resamples of 3 values"),
+        ("evaluation", lambda m, rng: m.bootstrap_interval(np.ones(0), 9, rng), "9 resamples of 0 values"),
+        ("evaluation", lambda m, rng: m.bootstrap_interval(np.ones(3), 9, rng, 95), "range"),
+        ("xor_numpy", lambda m, rng: m.noisy_xor(4, -0.1, rng), "scale < 0"),
+    ],
+)
+def test_impossible_settings_are_named(lesson, stem, call, says):
+    with pytest.raises(ValueError, match=says):
+        call(lesson(stem), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,12 @@ plt.show()
 
 # %%
 def train(x, y, batch_size, learning_rate, n_epochs, rng):
-    """Logistic regression from zeros, batch by batch; the parameters (w, b) before and after each epoch."""
+    """Logistic regression from zeros, batch by batch; the parameters (w, b) before and after each epoch.
+
+    Raises ValueError for a batch_size below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     w = np.zeros(x.shape[1])
     b = 0.0
     models = [(w, b)]
