@@ -51,7 +51,12 @@ HERE = Path(globals().get("__file__", "")).parent
 
 # %%
 def integrate(gradient, x, baseline, n_steps):
-    """Integrated gradients (D,) from baseline (D,) to x (D,), for a function `gradient` from (D,) to (D,)."""
+    """Integrated gradients (D,) from baseline (D,) to x (D,), for a function `gradient` from (D,) to (D,).
+
+    Raises ValueError for no steps.
+    """
+    if n_steps < 1:
+        raise ValueError(f"the way must be cut into at least one piece, got n_steps = {n_steps}")
     total = 0.0
     for i in range(n_steps):
         t = (i + 0.5) / n_steps  # the middle of piece i
@@ -147,7 +152,12 @@ def gradient_times_input(model, x, y):
 
 
 def smooth_grad(model, x, y, n_samples=20, spread=0.15):
-    """Mean gradient over copies of x with normal noise of deviation `spread`; shapes as `gradient`."""
+    """Mean gradient over copies of x with normal noise of deviation `spread`; shapes as `gradient`.
+
+    Raises ValueError for no copies.
+    """
+    if n_samples < 1:
+        raise ValueError(f"SmoothGrad needs at least one noisy copy, got n_samples = {n_samples}")
     total = torch.zeros_like(x)
     for _ in range(n_samples):
         total = total + gradient(model, x + spread * torch.randn_like(x), y)
@@ -155,7 +165,12 @@ def smooth_grad(model, x, y, n_samples=20, spread=0.15):
 
 
 def integrated_gradients(model, x, y, n_steps=20, baseline=0.0):
-    """Integrated gradients from an image of `baseline` everywhere; shapes as `gradient`."""
+    """Integrated gradients from an image of `baseline` everywhere; shapes as `gradient`.
+
+    Raises ValueError for no steps.
+    """
+    if n_steps < 1:
+        raise ValueError(f"the way must be cut into at least one piece, got n_steps = {n_steps}")
     total = torch.zeros_like(x)
     for i in range(n_steps):
         t = (i + 0.5) / n_steps
@@ -466,7 +481,7 @@ assert (areas["gradient"] - areas["integrated"])[:, 0].max() < 0.1, "one signed 
 # Grad-CAM (10.4), which weighs the last feature maps by their mean gradients (we leave out its final
 # ReLU, so that no map is empty). A hook (4.3) on each ReLU makes the guided rule, and for that the
 # ReLUs must not work in place. We redraw nothing but the last layer, the one that tells classes apart,
-# four times.
+# four times. (For photos of your own, put their paths into `FILES`; 2.1 says which files work.)
 
 # %%
 weights_info = models.SqueezeNet1_1_Weights.IMAGENET1K_V1  # names and preprocessing; this downloads nothing
@@ -479,12 +494,20 @@ for module in net.modules():
     if isinstance(module, nn.ReLU):
         module.inplace = False
 
-PHOTOS = ("coffee", "chelsea", "rocket")
-loaded = [torch.from_numpy(plt.imread(HERE / "data" / f"{name}.jpg").copy()) for name in PHOTOS]  # (H, W, 3)
-photos = torch.stack(
-    [preprocess(photo.permute(2, 0, 1)) for photo in loaded]
-)  # (H, W, 3) -> (3, 3, 224, 224)
-photos = photos.contiguous(memory_format=torch.channels_last)
+FILES = {
+    "coffee": HERE / "data" / "coffee.jpg",
+    "chelsea": HERE / "data" / "chelsea.jpg",
+    "rocket": HERE / "data" / "rocket.jpg",
+}
+photos = []
+for file in FILES.values():
+    photo = plt.imread(file)  # (H, W, 3) uint8
+    if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+        raise ValueError(
+            f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+        )
+    photos.append(preprocess(torch.from_numpy(photo.copy()).permute(2, 0, 1)))  # (3, H, W) -> (3, 224, 224)
+photos = torch.stack(photos).contiguous(memory_format=torch.channels_last)  # (3, 3, 224, 224)
 with torch.no_grad():
     photo_classes = net(photos).argmax(dim=1)  # (3,)
 print(", ".join(weights_info.meta["categories"][i] for i in photo_classes))
@@ -521,7 +544,7 @@ trained_maps = photo_maps(net)
 last_redrawn = [photo_maps(randomised(net, ["classifier"])) for _ in range(4)]
 all_redrawn = photo_maps(randomised(net, ["classifier", "features"]))
 same = {}
-print(f"{'last layer redrawn':20s}" + "".join(f"{name:>12s}" for name in (*PHOTOS, "lowest", "highest")))
+print(f"{'last layer redrawn':20s}" + "".join(f"{name:>12s}" for name in (*FILES, "lowest", "highest")))
 for name, values in trained_maps.items():
     rows = [[rank_correlation(a, b) for a, b in zip(values, draw[name])] for draw in last_redrawn]
     same[name] = np.array(rows)  # (4, 3): draws, photos

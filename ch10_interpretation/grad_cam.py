@@ -57,7 +57,8 @@ assert spread.sum() == paper_score
 # This is a *class activation map*, CAM (Zhou et al. 2016). It needs a network that ends as above: maps, a
 # mean over places, one linear layer. SqueezeNet nearly does. Its last layer is a convolution of size one,
 # which is a linear layer at each place, then a ReLU, then the mean. We leave out the last ReLU, so that a
-# score can also fall below zero. Then the linear layer and the mean may change places.
+# score can also fall below zero. Then the linear layer and the mean may change places. (For a photo of your
+# own, put its path into `FILES`; 2.1 says which files work.)
 
 # %%
 weights_info = models.SqueezeNet1_1_Weights.IMAGENET1K_V1  # names and preprocessing; this downloads nothing
@@ -79,10 +80,17 @@ def pretrained():
 net = pretrained()
 scores = nn.Sequential(net.features, net.classifier[1], nn.AdaptiveAvgPool2d(1), nn.Flatten())
 mean, std = (torch.tensor(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
+FILES = {"coffee": HERE / "data" / "coffee.jpg", "chelsea": HERE / "data" / "chelsea.jpg"}
+whole_photos = {}
 photos = {}
-for name in ("coffee", "chelsea"):
-    photo = torch.from_numpy(plt.imread(HERE / "data" / f"{name}.jpg").copy()).permute(2, 0, 1)  # (3, H, W)
-    photos[name] = preprocess(photo)  # (3, 224, 224)
+for name, file in FILES.items():
+    photo = plt.imread(file)  # (H, W, 3) uint8
+    if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+        raise ValueError(
+            f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+        )
+    whole_photos[name] = torch.from_numpy(photo.copy()).permute(2, 0, 1)  # (3, H, W)
+    photos[name] = preprocess(whole_photos[name])  # (3, 224, 224)
 
 # %% [markdown]
 # The maps before the last layer are $512$ maps of $13 \times 13$ cells. We weight them with the espresso
@@ -183,9 +191,8 @@ print(f"largest difference from the map by hand: {(heat - expected).abs().max():
 # ratio of one.
 
 # %%
-photo = torch.from_numpy(plt.imread(HERE / "data" / "coffee.jpg").copy()).permute(2, 0, 1)  # (3, 400, 600)
-photo = photo[None] / 255  # (3, H, W) -> (1, 3, H, W), from 0 to 1
-whole = F.interpolate(photo, size=(256, 384), mode="bilinear", antialias=True)  # (1, 3, 256, 384)
+pixels = whole_photos["coffee"][None] / 255  # (3, 400, 600) -> (1, 3, 400, 600), from 0 to 1
+whole = F.interpolate(pixels, size=(256, 384), mode="bilinear", antialias=True)  # (1, 3, 256, 384)
 whole = (whole - mean) / std
 CUP = (16, 156, 115, 270)  # in the whole photo: first and last row, first and last column
 corners = ((32, 40), (32, 80), (32, 120))  # row and column of the windows' upper left corners
