@@ -128,7 +128,7 @@ def neighbors(points, k):
 
     Raises ValueError unless there are k other points.
     """
-    if k >= len(points):
+    if not 1 <= k < len(points):
         raise ValueError(f"no {k} neighbours among {len(points)} points")
     distances = squared_distances(points)
     np.fill_diagonal(distances, np.inf)
@@ -187,7 +187,12 @@ plt.show()
 
 # %%
 def principal_components(points, k):
-    """The k widest directions (k, d) of points (n, d) and the variances along them (k,), widest first."""
+    """The k widest directions (k, d) of points (n, d) and the variances along them (k,), widest first.
+
+    Raises ValueError unless there are k directions.
+    """
+    if not 1 <= k <= points.shape[1]:
+        raise ValueError(f"no {k} directions in a space of {points.shape[1]} dimensions")
     centred = points - points.mean(axis=0)
     covariance = centred.T @ centred / len(points)  # (d, n) @ (n, d) -> (d, d)
     variances, directions = np.linalg.eigh(covariance)  # rising; the directions are columns

@@ -1,10 +1,13 @@
 """Chapter 10: what the lessons computed, and how fast their kernels are."""
 
 import copy
+from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -431,8 +434,6 @@ def test_low_frequencies_are_favoured_by_their_period(activation_maximization, s
 
 @pytest.mark.parametrize("photo", ["coffee", "chelsea", "rocket"])
 def test_photos_have_strong_low_frequencies(activation_maximization, photo):
-    import matplotlib.pyplot as plt
-
     pixels = plt.imread(activation_maximization.HERE / "data" / f"{photo}.jpg").mean(axis=2)  # (H, W)
     frequency = np.hypot(np.fft.fftfreq(len(pixels))[:, None], np.fft.fftfreq(pixels.shape[1]))
     middle = (frequency > 0.01) & (frequency < 0.4)
@@ -761,8 +762,6 @@ def test_inside_counts_mass_and_area(grad_cam):
 
 
 def test_show_map_lays_the_heat_over_a_gray_photo(grad_cam):
-    import matplotlib.pyplot as plt
-
     fig, ax = plt.subplots()
     x, heat = grad_cam.photos["coffee"], torch.rand(224, 224, generator=torch.Generator().manual_seed(0))
     grad_cam.show_map(ax, x, heat, "a cup")
@@ -1293,6 +1292,109 @@ def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays
     """Also whole numbers and arrays that lie apart in memory; maps are computed in float64."""
     m = lesson(stem)
     any_numbers(lambda *a: call(m, *a), *arrays, float32=False)
+
+
+# photos of one's own
+
+
+PHOTO_LESSONS = (
+    "filters_and_activations activation_maximization grad_cam attribution_checks adversarial_examples"
+)
+
+
+@pytest.mark.parametrize("stem", PHOTO_LESSONS.split())
+@pytest.mark.parametrize("kind, file", [("RGB", "a.png"), ("RGBA", "a.png"), ("L", "a.png"), ("L", "a.jpg")])
+def test_another_kind_of_photo_is_named(lesson, tmp_path, stem, kind, file):
+    """The cell that loads the photos is run again, and finds a PNG or a grey photo in their place."""
+    m = lesson(stem)
+    with open(m.__file__, encoding="utf-8") as text:
+        cell = next(cell for cell in text.read().split("# %%\n") if "plt.imread(" in cell)
+    Image.new(kind, (320, 240)).save(tmp_path / file)
+    photo = plt.imread(tmp_path / file)
+    with pytest.raises(ValueError, match=r"8-bit RGB picture, got \w+ \(240, 320.*2.1 says how"):
+        exec(cell, vars(m) | {"plt": SimpleNamespace(imread=lambda path: photo)})
+
+
+# settings at the edge
+
+
+@pytest.fixture
+def thirty_images(monkeypatch):
+    """`thirty_images(module)`: lets the lesson's training see the first thirty images only."""
+
+    def cut(module):
+        for name in ("train_images", "train_labels"):
+            monkeypatch.setattr(module, name, getattr(module, name)[:30])
+        if hasattr(module, "clothes"):
+            few = torch.utils.data.TensorDataset(module.train_images[:, None], module.train_labels)
+            monkeypatch.setattr(module, "clothes", few)
+        return module
+
+    return cut
+
+
+TINY = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+TINY_CLASSES = torch.arange(3)
+MEAN_OF_EACH = lambda images: images.mean(dim=(1, 2, 3))
+ASCENT = (MEAN_OF_EACH, TINY)
+LINEAR = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+ATTACKED = (LINEAR, TINY, TINY_CLASSES)
+
+
+def weights(model):
+    return torch.cat([w.detach().flatten() for w in model.parameters()])
+
+
+@pytest.mark.parametrize(
+    "stem, call",
+    [
+        ("filters_and_activations", lambda m: weights(m.train(0, n_epochs=0))),
+        ("filters_and_activations", lambda m: weights(m.train(0, n_epochs=2))),
+        ("activation_maximization", lambda m: weights(m.train(0, n_steps=0))),
+        ("activation_maximization", lambda m: weights(m.train(0, n_steps=2))),
+        ("activation_maximization", lambda m: m.ascend(*ASCENT, 0, 0.1, 0.0, 1.0)),
+        ("activation_maximization", lambda m: m.ascend(*ASCENT, 2, 100.0, 0.0, 1.0)),
+        ("activation_maximization", lambda m: m.ascend_with_rules(*ASCENT, 2, 0.0, 0, 1, m.rng, jitter=0)),
+        ("activation_maximization", lambda m: m.ascend_with_rules(*ASCENT, 2, 1e2, 0, 1, m.rng, jitter=99)),
+        ("feature_maps", lambda m: weights(m.train(0, n_steps=0))),
+        ("feature_maps", lambda m: m.tsne((1 - np.eye(3)) / 6, np.eye(3)[:, :2], n_steps=0)[0]),
+        ("feature_maps", lambda m: m.tsne((1 - np.eye(3)) / 6, np.eye(3)[:, :2], 1, 0.0)[0]),
+        ("grad_cam", lambda m: weights(m.train(TINY, TINY_CLASSES % 2, n_steps=0))),
+        ("grad_cam", lambda m: weights(m.train(TINY[:1], TINY_CLASSES[:1], n_steps=2))),
+        ("attribution_checks", lambda m: weights(m.train(0, n_epochs=0))),
+        ("attribution_checks", lambda m: weights(m.train(0, n_epochs=1))),
+        ("attribution_checks", lambda m: m.smooth_grad(*ATTACKED, n_samples=1, spread=0.0)),
+        ("adversarial_examples", lambda m: weights(m.train(0, n_epochs=0))),
+        ("adversarial_examples", lambda m: weights(m.train(0, epsilon=0.1, n_epochs=1))),
+        ("adversarial_examples", lambda m: m.basic_iterative(*ATTACKED, 0.1, n_steps=0)),
+        ("adversarial_examples", lambda m: m.targeted(*ATTACKED, 0.1, n_steps=0)),
+        ("adversarial_examples", lambda m: m.pgd(*ATTACKED, 0.1, n_steps=0, n_starts=1)),
+        ("adversarial_examples", lambda m: m.pgd(*ATTACKED, 0.1, n_starts=0)),
+    ],
+)
+def test_training_takes_settings_at_the_edge(lesson, thirty_images, stem, call):
+    """Also a batch that does not divide the thirty images, or is larger than they are."""
+    found = torch.as_tensor(call(thirty_images(lesson(stem))))
+    assert found.numel() > 0 and found.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "stem, call, names",
+    [
+        ("filters_and_activations", lambda m: m.occlusion_map(LINEAR, TINY[0], 0, 5, stride=0), "stride"),
+        ("filters_and_activations", lambda m: m.occlusion_map(LINEAR, TINY[0], 0, 5, batch_size=0), "and 0"),
+        ("activation_maximization", lambda m: m.blur(TINY, 0.0), "sigma"),
+        ("feature_maps", lambda m: m.principal_components(np.eye(5)[:, :3], 4), "4 directions.* 3 dim"),
+        ("feature_maps", lambda m: m.principal_components(np.eye(5)[:, :3], 0), "0 directions"),
+        ("feature_maps", lambda m: m.agreement(np.eye(5), np.arange(5), 0), "0 neighbours among 5"),
+        ("attribution_checks", lambda m: m.integrate(np.sin, np.ones(2), np.zeros(2), 0), "n_steps = 0"),
+        ("attribution_checks", lambda m: m.integrated_gradients(*ATTACKED, n_steps=0), "n_steps = 0"),
+        ("attribution_checks", lambda m: m.smooth_grad(*ATTACKED, n_samples=0), "n_samples = 0"),
+    ],
+)
+def test_settings_that_cannot_be_taken_are_named(lesson, stem, call, names):
+    with pytest.raises(ValueError, match=names):
+        call(lesson(stem))
 
 
 # benchmarks: 10.1 occlusion map
