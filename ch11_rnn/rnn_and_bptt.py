@@ -230,12 +230,15 @@ for ours, theirs in pairs.values():
 #
 # A dot stands before and after each name. The network reads the dot and the letters, and at each step it
 # gives a logit for each letter that may follow. Short names of a batch are padded, and each place gets a
-# weight in the loss: zero where there is padding, and the same for all others.
+# weight in the loss: zero where there is padding, and the same for all others. (A list of your own may have
+# only the letters a to z; for others, add them to `letters` and their number to the 27.)
 
 # %%
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
 names = [names[i] for i in rng.permutation(len(names))]  # the list is sorted
 n_train = len(names) * 9 // 10
+if n_train == 0:
+    raise ValueError(f"{len(names)} names are too few to train on nine tenths of them")
 letters = ".abcdefghijklmnopqrstuvwxyz"
 
 
@@ -244,8 +247,11 @@ def batch_of(names):
 
     Raises ValueError for a name with other characters than a to z, or no name.
     """
-    if not names or not set("".join(names)) <= set(letters[1:]):
-        raise ValueError(f"names must consist of the letters a to z, got {names}")
+    unknown = set("".join(names)) - set(letters[1:])
+    if not names or unknown:
+        raise ValueError(
+            f"{len(names)} names with {sorted(unknown)}: there must be some, of the letters a to z"
+        )
     codes = np.zeros((len(names), 1 + max(map(len, names))), dtype=np.int64)
     targets = np.zeros_like(codes)
     weights = np.zeros(codes.shape)
@@ -294,7 +300,12 @@ def clip(grads, max_norm):
 
 
 def adam_step(p, grads, state, step, learning_rate):
-    """One step of Adam (7.2), in place; state: a dictionary, empty at first; step: counted from 1."""
+    """One step of Adam (7.2), in place; state: a dictionary, empty at first; step: counted from 1.
+
+    Raises ValueError for a step below 1.
+    """
+    if step < 1:
+        raise ValueError(f"steps are counted from 1, got {step}")
     for name, grad in grads.items():
         mean, squares = state.get(name, (0.0, 0.0))
         mean = 0.9 * mean + 0.1 * grad
@@ -369,8 +380,11 @@ plt.show()
 def recall(chunk, seed, n_steps=300, n_symbols=9, batch_size=32):
     """Learn to name the first symbol after the last one, in chunks.
 
-    Returns the loss of each step and how far the weights that read the four signs have moved.
+    Returns the loss of each step and how far the weights that read the four signs have moved. Raises
+    ValueError for chunks without a step.
     """
+    if chunk < 1:
+        raise ValueError(f"a chunk needs at least one step, got {chunk}")
     torch.manual_seed(seed)
     layer = nn.RNN(8, 16, batch_first=True)
     readout = nn.Linear(16, 4)
@@ -569,7 +583,12 @@ plt.show()
 
 # %%
 def truncated_gradient(p, x, targets, weights, chunk):
-    """The loss and the gradient of W_hh if gradients stay within pieces of `chunk` steps."""
+    """The loss and the gradient of W_hh if gradients stay within pieces of `chunk` steps.
+
+    Raises ValueError for chunks without a step.
+    """
+    if chunk < 1:
+        raise ValueError(f"a chunk needs at least one step, got {chunk}")
     total = 0.0
     grad_W_hh = np.zeros_like(p["W_hh"])
     state = None
@@ -589,6 +608,8 @@ def truncated_gradient(p, x, targets, weights, chunk):
 
 stream = np.array([letters.index(letter) for letter in "." + ".".join(names[n_train:])])
 n_rows = (len(stream) - 1) // 64
+if n_rows == 0:
+    raise ValueError(f"the held-out names have {len(stream)} letters, too few for a row of 64")
 stream_x = np.eye(27)[stream[: 64 * n_rows].reshape(n_rows, 64)]  # (n_rows, 64, 27)
 stream_targets = stream[1 : 64 * n_rows + 1].reshape(n_rows, 64)
 even_weights = np.full(stream_targets.shape, 1 / stream_targets.size)

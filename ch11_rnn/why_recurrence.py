@@ -2,9 +2,9 @@
 # # 11.1 Why recurrence: order, length and memory
 #
 # Someone reads you a long row of clicks of a light switch and asks whether the light is on at the end. You
-# do not write the clicks down. You keep one thing in mind, on or off, and change it at each click. Speech,
-# text, music and measurements over time come as such rows, called *sequences*: their elements arrive one
-# after the other, their order matters, and no length is fixed.
+# need not write the clicks down, because it is enough to keep one thing in mind, on or off, and to change
+# it at each click. Speech, text, music and measurements over time come as such rows, called *sequences*:
+# their elements arrive one after the other, their order matters, and no length is fixed.
 #
 # The networks of chapters 5 to 10 look at an input all at once, and most of them at an input of one fixed
 # size. How far does one get with that on sequences, and what does a memory add?
@@ -68,8 +68,8 @@ assert recur(flip, 0, [1, 0, 1, 1]) == [1, 1, 0, 1]
 # ## A bag of letters forgets the order
 #
 # Without a state, a network of fixed size needs a view of the sequence that has a fixed size. One such
-# view is the *bag*: how often each letter occurs, whatever the order. It takes names of any length. How
-# many names can it not tell from others?
+# view is the *bag*, which says how often each letter occurs, whatever the order, and which takes names of
+# any length. How many names can it not tell from others?
 
 # %%
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
@@ -88,28 +88,41 @@ print(", ".join(max(shared_bags, key=len)))
 #
 # The other view is a *window*, the last $k$ elements. A layer that applies the same weights to the window
 # at each place is a convolution along the sequence (9.1), and a stack of such layers sees a wider window,
-# but still one of fixed width. Sometimes that is all one needs. The number of sunspots rises and falls in
-# about eleven years. We forecast each year as a weighted sum of the $k$ years before, with weights by
-# least squares on the years until 1850. Which $k$ is enough? The years until 1920 choose it, and the
-# years after are the test.
+# but still one of fixed width. Sometimes that is all one needs, as the sunspots show, whose number rises
+# and falls in about eleven years. We forecast each year as a weighted sum of the $k$ years before, with
+# weights by least squares on the years until 1850. Which $k$ is enough? The years until 1920 choose it,
+# and the years after are the test. (For a table of your own, change the names of the columns here and the
+# years in `window_errors`; about files from Excel, see 3.1.)
 
 # %%
 with open(HERE / "data" / "sunspots.csv", encoding="utf-8") as file:
-    rows = [(float(row["YEAR"]), float(row["SUNACTIVITY"])) for row in csv.DictReader(file)]
-years, spots = np.array(rows).T  # each (n,)
+    rows = list(csv.DictReader(file))
+for row in rows:
+    if not (row.get("YEAR") and row.get("SUNACTIVITY")):
+        raise ValueError(f"no YEAR or no SUNACTIVITY in the row {row} (3.1 says how)")
+years = np.array([float(row["YEAR"]) for row in rows])  # (n,)
+spots = np.array([float(row["SUNACTIVITY"]) for row in rows])  # (n,)
+if np.any(np.diff(years) != 1):
+    raise ValueError("the years must follow each other without a gap")
 
 
 def window_errors(k, fit_until=1850, choose_until=1920):
-    """Root mean square errors of the forecast from k years: on the validation years and on those after."""
+    """Root mean square errors of the forecast from k years: on the validation years and on those after.
+
+    Raises ValueError if one of the three periods has no year to forecast.
+    """
     windows = np.lib.stride_tricks.sliding_window_view(spots, k)[:-1]  # (n - k, k)
     x = np.column_stack([windows, np.ones(len(windows))])  # (n - k, k + 1)
     y = spots[k:]  # (n - k,)
     year = years[k:]
     fitted = year <= fit_until
+    validation = (year > fit_until) & (year <= choose_until)
+    test = year > choose_until
+    if not (fitted.any() and validation.any() and test.any()):
+        raise ValueError(f"no years to forecast until {fit_until}, until {choose_until}, or after, from {k}")
     weights = np.linalg.lstsq(x[fitted], y[fitted], rcond=None)[0]  # (k + 1,)
     squares = (x @ weights - y) ** 2  # (n - k, k + 1) @ (k + 1,) -> (n - k,)
-    validation = (year > fit_until) & (year <= choose_until)
-    return np.sqrt(squares[validation].mean()), np.sqrt(squares[year > choose_until].mean())
+    return np.sqrt(squares[validation].mean()), np.sqrt(squares[test].mean())
 
 
 WIDTHS = range(1, 21)
@@ -133,7 +146,7 @@ plt.show()
 # %% [markdown]
 # From one year to two the error falls steeply, and then hardly any more. One number says how high the
 # curve is, and two say in addition whether it rises or falls, which is nearly all that a weighted sum can
-# use. The validation years prefer two. The test years would have preferred ten, but by less than the
+# use. The validation years prefer two, while the test years would have preferred ten, but by less than the
 # difference between the two periods, and we may not choose by them. (With other years for the choice the
 # lowest point lies anywhere between two and ten.) So here a window is all one needs, and a narrow one.
 #
@@ -208,11 +221,11 @@ plt.show()
 
 # %% [markdown]
 # Recall is a coin flip until the window reaches back six symbols, and certain from there on. Parity needs
-# every single symbol: with nine of the ten in view, nothing is known. The bag, which has forgotten the
-# order, knows it. The brackets defeat the bag, and a window only gets better as it grows. All three are
-# solved by a small state: one bit for parity, the last six symbols for recall, and for the brackets the
-# number that are open and whether it was ever below zero. However long the sequence is, each of these
-# states is a few numbers.
+# every single symbol, since with nine of the ten in view nothing is known, but the bag, which has
+# forgotten the order, knows it. The brackets defeat the bag, and a window only gets better as it grows.
+# All three are solved by a small state, which is one bit for parity, the last six symbols for recall, and
+# for the brackets the number that are open and whether it was ever below zero. However long the sequence
+# is, each of these states is a few numbers.
 #
 # ## The recurrent cell: a layer that reads its own output
 #
@@ -253,10 +266,10 @@ def rnn(x, p, mask=None):
 # ## Two units that know parity
 #
 # Can a small cell of this kind hold the light's state over thousands of clicks? We choose its weights by
-# hand. Lesson 3.5 solved exclusive or with two hidden units, one, say $u$, for "at least one of the two
-# inputs" and one, $v$, for "both". The answer is their difference. Here the two inputs are the click $x$
-# and the light before, and the light before is the difference of the same two units. Since tanh gives $\pm
-# 1$ instead of 0 and 1, the difference is halved:
+# hand, as lesson 3.5 solved exclusive or with two hidden units, one, say $u$, for "at least one of the two
+# inputs" and one, $v$, for "both", so that the answer is their difference. Here the two inputs are the
+# click $x$ and the light before, and the light before is the difference of the same two units. Since tanh
+# gives $\pm 1$ instead of 0 and 1, the difference is halved:
 #
 # $$u = \tanh\left(g\left(x + \tfrac{u - v}{2} - 0.5\right)\right), \qquad
 #   v = \tanh\left(g\left(x + \tfrac{u - v}{2} - 1.5\right)\right) .$$
@@ -283,8 +296,8 @@ for n_clicks in (4, 10, 100, 10_000):
 
 # %% [markdown]
 # The cell is right after 10,000 clicks as it is after four, and the error does not grow, because each step
-# pushes both units back to $\pm 1$. That shows what a recurrent cell _can_ hold. Whether training _finds_
-# such weights is another question, and lesson 11.3 shows what stands in the way.
+# pushes both units back to $\pm 1$. That shows what a recurrent cell _can_ hold, but whether training
+# _finds_ such weights is another question, and lesson 11.3 shows what stands in the way.
 #
 # ## Sequences of different lengths in one batch
 #
@@ -336,10 +349,10 @@ np.testing.assert_allclose(with_mask, alone, rtol=1e-10, atol=1e-12)
 #
 # ## The same in PyTorch
 #
-# `nn.RNN` is this loop. Instead of a mask it takes a *packed* batch: all first letters, then the second
-# letters of all names that have one, and so on, so that no step is spent on padding. We copy the weights
-# and compare the last states and, for the loss $\sum h^2$ over the last states, the gradient of $W_{hh}$
-# with a central difference (2.3) of our loop.
+# `nn.RNN` is this loop, but instead of a mask it takes a *packed* batch: all first letters, then the
+# second letters of all names that have one, and so on, so that no step is spent on padding. We copy the
+# weights and compare the last states and, for the loss $\sum h^2$ over the last states, the gradient of
+# $W_{hh}$ with a central difference (2.3) of our loop.
 
 # %%
 layer = nn.RNN(26, N_HIDDEN, batch_first=True, dtype=torch.float64)
