@@ -6,8 +6,8 @@
 # the loss at "were" arrives at the step that read "keys". On its way it is multiplied by one factor for
 # each step, and a product of many factors is usually either tiny or huge.
 #
-# This difficulty held recurrent networks back for years. It is the reason for the LSTM (11.4), and one of
-# the reasons for attention (12.1).
+# This difficulty held recurrent networks back for years, and it is the reason for the LSTM (11.4) and one
+# of the reasons for attention (12.1).
 #
 # **You will build** a gauge for the gradient that arrives from far back, and use it on linear networks,
 # with tanh, and on a cell that holds a bit against noise. Then you will see at which distances a plain
@@ -45,15 +45,15 @@ np.testing.assert_allclose([0.9**50, 1.1**50], [0.005, 117], rtol=0.05)
 # %% [markdown]
 # ## A gauge for the gradient from k steps back
 #
-# With many units the factor is a matrix. From $h_t = \tanh(W h_{t-1} + \dots)$ follows that one step has
-# the Jacobian (6.1) $D_t W$, where the diagonal matrix $D_t$ holds the slopes of tanh, $1 - h_t^2$. The
-# Jacobian over $k$ steps, which we call a *lag* of $k$, is the product
+# With many units the factor is a matrix, because from $h_t = \tanh(W h_{t-1} + \dots)$ follows that one
+# step has the Jacobian (6.1) $D_t W$, where the diagonal matrix $D_t$ holds the slopes of tanh,
+# $1 - h_t^2$. The Jacobian over $k$ steps, which we call a *lag* of $k$, is the product
 #
 # $$\frac{\partial h_T}{\partial h_{T-k}} = D_T W\, D_{T-1} W \cdots D_{T-k+1} W .$$
 #
 # How large is a matrix? We take its *Frobenius norm*, the root of the sum of all squared entries. Because
 # the product soon leaves the range of float64, the code keeps a matrix of norm one and, apart from it, the
-# logarithm of the norm. A linear network has slopes of one.
+# logarithm of the norm. (For a linear network all slopes are one.)
 
 
 # %%
@@ -115,10 +115,10 @@ assert abs(ours - theirs) < 1e-10
 # %% [markdown]
 # ## Linear: the rate is the largest eigenvalue
 #
-# An *orthogonal* matrix (2.1) turns vectors and keeps their lengths. NumPy's QR decomposition makes one
-# of any matrix: it writes the matrix as a product $QR$ with $Q$ orthogonal and $R$ upper triangular. If
-# $Q$ is multiplied by $\rho$, every length changes by the factor $\rho$ in each step, so the logarithm of
-# the norm must change by $\ln \rho$.
+# An *orthogonal* matrix (2.1) turns vectors and keeps their lengths. NumPy's QR decomposition makes one of
+# any matrix, because it writes the matrix as a product $QR$ with $Q$ orthogonal and $R$ upper triangular.
+# If $Q$ is multiplied by $\rho$, every length changes by the factor $\rho$ in each step, so the logarithm
+# of the norm must change by $\ln \rho$.
 #
 # For a matrix of normally distributed numbers, a natural guess is that $\rho$ is its largest eigenvalue
 # (2.6), because the eigenvector that grows fastest is all that is left after many steps. The largest
@@ -158,11 +158,11 @@ plt.show()
 #
 # ## With tanh: saturation weakens the gradient further
 #
-# The slopes $1 - h^2$ are at most one, so tanh can only take away from the gradient. How much depends on
-# the states: near zero tanh is almost linear, and far from zero the unit is saturated (5.2) and its slope
-# is nearly zero. So we run the orthogonal network, which in the linear case loses nothing, on random
-# inputs of three sizes. Beside it stands a network as PyTorch draws it, with weights between
-# $\pm 1/\sqrt{H}$, on the smallest inputs.
+# The slopes $1 - h^2$ are at most one, so tanh can only take away from the gradient. How much it takes
+# depends on the states, because near zero tanh is almost linear, and far from zero the unit is saturated
+# (5.2) and its slope is nearly zero. So we run the orthogonal network, which in the linear case loses
+# nothing, on random inputs of three sizes. Beside it stands a network as PyTorch draws it, with weights
+# between $\pm 1/\sqrt{H}$, on the smallest inputs.
 
 # %%
 noise = rng.normal(size=(N_LAGS, N_HIDDEN))
@@ -199,10 +199,10 @@ plt.show()
 # ## A bit against noise: a dilemma
 #
 # One could draw the weights so that gradients keep their size. But is that also what a memory needs? The
-# smallest memory is one bit: the first input is $+1$ or $-1$, noise follows, and at the end the sign of
-# the state must be that of the first input. A unit $h_t = \tanh(w\,h_{t-1} + \text{noise})$ with $w > 1$
-# can do that, because it has two stable states, one positive and one negative. A unit that catches a bit
-# and holds it is called a *latch*.
+# smallest memory holds one bit, which means that the first input is $+1$ or $-1$, noise follows, and at
+# the end the sign of the state must be that of the first input. A unit
+# $h_t = \tanh(w\,h_{t-1} + \text{noise})$ with $w > 1$ can do that, because it has two stable states, one
+# positive and one negative. A unit that catches a bit and holds it is called a *latch*.
 #
 # In order to hold the bit, the unit must undo what the noise does, that is, after a disturbance it
 # must come back to its stable state. What does that do to the gradient? We let a thousand units start at
@@ -218,7 +218,7 @@ def hold_bit(w, rng, noise=0.3, n_steps=100, n_units=1000):
     log_gradient = np.zeros(n_units)
     for _ in range(n_steps):
         h = np.tanh(w * h + noise * rng.normal(size=n_units))
-        log_gradient += np.log10(w * (1 - h * h))
+        log_gradient += np.log10(np.abs(w) * (1 - h * h))
     return np.mean(np.sign(h) == np.sign(first)), np.median(log_gradient)
 
 
@@ -237,18 +237,18 @@ right.set(xlabel="weight w", ylabel="log10 of the gradient, median", title="The 
 plt.show()
 
 # %% [markdown]
-# Below a weight of about one there is nothing to hold the bit, and after a hundred steps the sign is
-# right in half of the cases, as with a coin. From about $1.7$ on nearly every bit is kept. The gradient
-# is largest near $w = 1$, where it still loses more than ten powers of ten, and it falls steeply from
-# there. At every weight that holds more than 95 bits of 100, what arrives is below $10^{-40}$. (So it was
-# with two other seeds. Other noise and other lengths move these numbers. With less noise a smaller weight
-# is enough and the gradient shrinks less, see _Try it_.)
+# Below a weight of about one there is nothing to hold the bit, and after a hundred steps the sign is right
+# in half of the cases, as with a coin. From about $1.7$ on nearly every bit is kept. The gradient is
+# largest near $w = 1$, where it still loses more than ten powers of ten, and it falls steeply from there.
+# At every weight that holds more than 95 bits of 100, what arrives is below $10^{-40}$. (So it was with
+# two other seeds. Other noise and other lengths move these numbers: with less noise a smaller weight is
+# enough and the gradient shrinks less, see _Try it_.)
 #
 # This is the dilemma that Bengio, Simard and Frasconi described in 1994. What holds a bit against noise
 # must shrink errors in the state, and the gradient over those steps measures nothing else than what
 # becomes of a small change in the state. So a unit that remembers reliably hides from gradient descent
-# what it remembers. The parity cell of 11.1, which we built by hand, is right after 10,000 clicks. What
-# does the gauge say of it?
+# what it remembers. The parity cell of 11.1, which we built by hand, is right after 10,000 clicks, so the
+# gauge should find hardly any gradient in it.
 
 # %%
 gain = 10.0
@@ -277,8 +277,11 @@ print("log10 of the norm at lags 1 to 6:", parity_logs[:6].round(1))
 def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=0.003):
     """Accuracy (n_steps, N) at each training step of N networks that name a sign `lag` steps later.
 
-    weight_hh: (N, H, H), the recurrent weights at the start, (n_in, n_out) for h @ weight_hh.
+    weight_hh: (N, H, H), the recurrent weights at the start, (n_in, n_out) for h @ weight_hh. Raises
+    ValueError for a lag below 1, for which they would not be used.
     """
+    if lag < 1:
+        raise ValueError(f"the lag must be at least 1, got {lag}")
     n, n_hidden = weight_hh.shape[:2]
     bound = n_hidden**-0.5
     shapes = (n, 1, n_hidden), (n, 1, n_hidden), (n, n_hidden, 1), (n, 1, 1)
@@ -286,8 +289,8 @@ def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=
     parameters = [torch.tensor(array, dtype=torch.float32, requires_grad=True) for array in arrays]
     recurrent, weight_in, bias, weight_out, bias_out = parameters
     optimizer = torch.optim.Adam(parameters, lr=learning_rate)
-    accuracies = []
-    for _ in range(n_steps):
+    accuracies = torch.empty(n_steps, n)
+    for i in range(n_steps):
         x = torch.tensor(rng.normal(scale=noise, size=(lag + 1, n, batch_size, 1)), dtype=torch.float32)
         sign = torch.tensor(rng.choice((-1.0, 1.0), size=(n, batch_size, 1)), dtype=torch.float32)
         x[0] = sign
@@ -305,12 +308,12 @@ def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=
         for w in parameters:
             w.grad *= (1 / (norms + 1e-6)).clamp(max=1)
         optimizer.step()
-        accuracies.append((margin > 0).float().mean(dim=(1, 2)))
-    return torch.stack(accuracies).numpy()  # n_steps of (N,) -> (n_steps, N)
+        accuracies[i] = (margin > 0).float().mean(dim=(1, 2))  # (N,)
+    return accuracies.numpy()
 
 
 # %% [markdown]
-# PyTorch's own function `nn.init.orthogonal_` draws the orthogonal starts. The same starts serve every
+# PyTorch's own function `nn.init.orthogonal_` draws the orthogonal starts, and the same starts serve every
 # lag.
 
 # %%
@@ -352,12 +355,12 @@ plt.show()
 # %% [markdown]
 # At lags of five and ten all ten networks learn the task. At forty and a hundred the default networks do
 # not get above guessing, and the orthogonal ones still learn it, as the gauge predicted. So an orthogonal
-# start is worth having. But it is only a start: training may move the weights to where the gradient
-# vanishes, and with larger inputs the units saturate. (The ten networks differ in their start, so they
-# show what five seeds of each kind do. Of ten more default networks one was lucky and learned the lag of
-# forty, and all of ten more orthogonal ones did. Another noise or learning rate may move the border. Why do
-# they escape the dilemma of the single unit? Probably because 32 units have room to keep the sign and the
-# noise apart.)
+# start is worth having, but it is only a start, because training may move the weights to where the
+# gradient vanishes, and with larger inputs the units saturate. (The ten networks differ in their start, so
+# they show what five seeds of each kind do. Of ten more default networks one was lucky and learned the lag
+# of forty, and all of ten more orthogonal ones did. Another noise or learning rate may move the border.
+# Why do they escape the dilemma of the single unit? Probably because 32 units have room to keep the sign
+# and the noise apart.)
 #
 # ## The claims, checked
 #
@@ -396,15 +399,15 @@ for lag in (40, 100):
 # %% [markdown]
 # ## Going further
 #
-# Two additions: a bound that holds for every network, and the opposite illness, which lesson 7.5 has
-# begun. No later lesson needs them.
+# Two additions that no later lesson needs: a bound that holds for every network, and the opposite illness,
+# which lesson 7.5 has begun.
 #
 # ### What bounds the gradient? Not the spectral radius
 #
 # The most by which a matrix stretches any vector is its *largest singular value* $\sigma_\max$. Since the
 # slopes of tanh are at most one, $k$ steps stretch no vector by more than $\sigma_\max^k$ (Pascanu et al.
-# 2013). So if $\sigma_\max < 1$, the gradient must vanish. The spectral radius gives no such bound. The
-# matrix below has both eigenvalues at one half. Can a gradient grow in its network?
+# 2013). So if $\sigma_\max < 1$, the gradient must vanish, while the spectral radius gives no such bound.
+# The matrix below has both eigenvalues at one half. Can a gradient grow in its network?
 
 # %%
 shear = np.array([[0.5, 10.0], [0.0, 0.5]])
@@ -460,8 +463,8 @@ plt.show()
 
 # %% [markdown]
 # On the cliff a step of gradient descent is thrown far away, and clipping (7.5) keeps its direction and
-# makes it short. But clipping does not help against vanishing. It multiplies the whole gradient by one
-# number, so what comes from far back is as small beside the rest as it was before.
+# makes it short. But clipping does not help against vanishing, because it multiplies the whole gradient by
+# one number, so what comes from far back is as small beside the rest as it was before.
 
 # %%
 assert stretches[0] > 5, "a matrix of spectral radius one half can stretch more than fivefold in one step"
