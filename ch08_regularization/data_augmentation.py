@@ -327,10 +327,13 @@ def mixup(images, targets, share):
 def train(
     seed, n_train=1000, n_steps=800, dropout=0.0, weight_decay=0.01, mix=0.0, smoothing=0.0, changes=None
 ):
-    """A network trained on n_train images, a multiple of 100, with the augmentations `changes`.
+    """A network trained on n_train images with the augmentations `changes`.
 
-    mix: parameter of the beta distribution of mixup's share, 0 for none.
+    mix: parameter of the beta distribution of mixup's share, 0 for none. Raises ValueError unless n_train is
+    a multiple of 100 from 100 to 4,000.
     """
+    if n_train not in range(100, 4001, 100):
+        raise ValueError(f"n_train has to be a multiple of 100 from 100 to 4,000, got {n_train}")
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = nn.Sequential(

@@ -194,8 +194,10 @@ def train(p, seed, n_train=1000, n_epochs=40, batch_size=100, learning_rate=6e-3
     """A network trained with dropout p, and its history: (training loss, validation loss) after each epoch.
 
     The same seed gives the same images, first weights and batches for every p. The images are one small
-    tensor, so batches are drawn by index.
+    tensor, so batches are drawn by index. Raises ValueError for more than 4,000 training images.
     """
+    if n_train > 4000:
+        raise ValueError(f"4,000 images are there to train on, got n_train = {n_train}")
     torch.manual_seed(seed)
     model = make_network(p)
     order = torch.Generator().manual_seed(seed)  # its own, or the masks would change the batches
@@ -214,7 +216,7 @@ def train(p, seed, n_train=1000, n_epochs=40, batch_size=100, learning_rate=6e-3
             optimizer.step()
         scheduler.step()
         history.append((evaluate(model, x, y)[0], evaluate(model, valid_images, valid_labels)[0]))
-    return model, np.array(history)
+    return model, np.array(history).reshape(-1, 2)  # (n_epochs, 2), also for no epoch
 
 
 # %%

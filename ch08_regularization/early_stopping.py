@@ -274,8 +274,8 @@ def train_watched(wrong_share, seed, log_path, n_epochs=60, learning_rate=2e-3, 
         log.add(epoch, train=total / len(x_train), valid=valid, rate=rate)
         if history["stop"] is None and stopper.update(valid, model):
             history["stop"] = epoch
-    history["losses"] = np.array(history["losses"])
-    history["correct"] = np.array(history["correct"])
+    history["losses"] = np.reshape(history["losses"], (n_epochs, 3000))  # also for no epoch
+    history["correct"] = np.reshape(history["correct"], (n_epochs, 3000))
     return model, history, stopper
 
 

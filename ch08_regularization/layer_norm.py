@@ -207,7 +207,13 @@ def error_rate(model, images, labels, batch_size=2000):
 
 
 def train(norm, batch_size, seed, n_train=400, n_epochs=12, rate_at_16=0.1):
-    """A trained `clothes_network`, and its error (n_epochs,) on the last 2,000 images of a shuffled 5,000."""
+    """A trained `clothes_network`, and its error (n_epochs,) on the last 2,000 images of a shuffled 5,000.
+
+    A last batch that is smaller than the others is left out. Raises ValueError unless
+    batch_size <= n_train <= 3000.
+    """
+    if not batch_size <= n_train <= 3000:
+        raise ValueError(f"needs batch_size <= n_train <= 3000, got {batch_size} and {n_train}")
     torch.manual_seed(seed)
     model = clothes_network(norm)
     order = torch.randperm(5000)
@@ -294,7 +300,8 @@ print(f"batch norm trained in pairs, judged in pairs: error {each}")
 # Names have different lengths. To put several into one array, the short ones are filled up, or padded, to
 # the length of the longest. We turn each letter into a vector of eight random numbers and each padded
 # position into zeros, which gives an array of names × positions × 8. Batch norm takes its means over names
-# and positions, and thus over the padding.
+# and positions, and thus over the padding. (For names of your own, change the path below. The file needs 32
+# names or more, of up to 24 letters from a to z, and an error names what does not fit.)
 #
 # For layer norm there are two readings in the literature under the same name. In Transformers it takes
 # its means over the units of one position, as our function does. In networks for images it often takes
@@ -304,32 +311,42 @@ print(f"batch norm trained in pairs, judged in pairs: error {each}")
 
 # %%
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
+if len(names) < 32:
+    raise ValueError(f"the experiment needs 32 names, the file has {len(names)}")
 some_names = [names[i] for i in rng.choice(len(names), 32, replace=False)]
 letters = rng.normal(loc=1, size=(27, 8))  # rows 1 to 26 for a to z
 letters[0] = 0  # padding
 
 
+def letter_codes(name):
+    """The letters a to z of a name as numbers from 1 to 26; raises ValueError for other characters."""
+    others = "".join(letter for letter in name if not "a" <= letter <= "z")
+    if others:
+        raise ValueError(f"{name!r} has {others!r} in it; names are made of the letters a to z")
+    return [ord(letter) - ord("a") + 1 for letter in name]
+
+
 def padded(names, length):
     """Letter vectors (n, length, 8) of the names, and a mask (n, length) that is true at real letters.
 
-    Raises ValueError for a name that is longer than `length` or has other characters than a to z.
+    Raises ValueError for a name that is longer than `length`, and as `letter_codes` does.
     """
     codes = np.zeros((len(names), length), dtype=int)
     for row, name in zip(codes, names):
-        if len(name) > length or not all("a" <= letter <= "z" for letter in name):
-            raise ValueError(f"{name!r} does not have up to {length} letters from a to z")
-        row[: len(name)] = [ord(letter) - ord("a") + 1 for letter in name]
+        if len(name) > length:
+            raise ValueError(f"{name!r} has {len(name)} letters, and there is room for {length}")
+        row[: len(name)] = letter_codes(name)
     return letters[codes], codes > 0  # (27, 8)[(n, length)] -> (n, length, 8)
 
 
 MEANS_OVER = {"batch norm": (0, 1), "layer norm, whole example": (1, 2), "layer norm, each position": (2,)}
-unpadded = [letters[[ord(letter) - ord("a") + 1 for letter in name]] for name in some_names]  # each (L, 8)
+unpadded = [letters[letter_codes(name)] for name in some_names]  # each (L, 8)
 without_padding = {
     "batch norm": standardise(np.concatenate(unpadded), 0)[0],
     "layer norm, whole example": np.concatenate([standardise(vectors, (0, 1))[0] for vectors in unpadded]),
     "layer norm, each position": standardise(np.concatenate(unpadded), 1)[0],
 }  # each (number of letters, 8)
-lengths = np.arange(max(map(len, some_names)), 41, 4)
+lengths = max(map(len, some_names)) + 4 * np.arange(8)  # from no padding for the longest on
 leaks = {name: [] for name in MEANS_OVER}
 for length in lengths:
     vectors, mask = padded(some_names, length)  # (32, length, 8), (32, length)

@@ -180,7 +180,7 @@ def train(settings, seed):
             train_loss, train_accuracy = evaluate(model, train_set)
             valid_loss, valid_accuracy = evaluate(model, valid_set)
             history.append((train_loss, valid_loss, train_accuracy, valid_accuracy, epoch))
-    return model, np.array(history)
+    return model, np.array(history).reshape(-1, 5)  # also for no epoch
 
 
 # %% [markdown]

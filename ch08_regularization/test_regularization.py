@@ -430,34 +430,18 @@ def test_decay_groups_leave_vectors_alone(weight_decay):
     assert [tuple(p.shape) for p in free["params"]] == [(2,), (2,), (2,), (3,)]
 
 
-@pytest.mark.parametrize("decoupled, reference", [(False, torch.optim.Adam), (True, torch.optim.AdamW)])
-@pytest.mark.parametrize("shape", [(1,), (3, 5)])
-def test_adam_matches_pytorch(weight_decay, decoupled, reference, shape):
-    rng = np.random.default_rng(2)
-    weight, grads = rng.normal(size=shape), rng.normal(size=(20, *shape))
-    theirs = torch.from_numpy(weight.copy()).requires_grad_()
-    settings = {"betas": (0.8, 0.95), "eps": 1e-3}
-    optimizer = reference([theirs], lr=0.05, weight_decay=0.4, **settings)
-    adam = weight_decay.Adam(0.05, 0.4, decoupled, **settings)
-    buffer = np.empty(shape)  # the caller may write the next gradient into the same array
-    for grad in grads:
-        buffer[:] = grad
-        weight = adam.step(weight, buffer)
-        theirs.grad = torch.from_numpy(grad)
-        optimizer.step()
-    np.testing.assert_allclose(weight, theirs.detach(), rtol=1e-10, atol=1e-12)
-
-
-def test_adamw_in_the_paper_is_pytorchs_with_its_strength_divided_by_the_rate(weight_decay):
-    grads = np.random.default_rng(3).normal(size=(10, 4))
-    pytorchs = np.ones(4)
-    papers = np.ones(4)
-    rule = weight_decay.Adam(0.05, 0.02 / 0.05, True)
-    bare = weight_decay.Adam(0.05, 0.0, True)
-    for grad in grads:
-        pytorchs = rule.step(pytorchs, grad)
-        papers = bare.step(papers, grad) - 0.02 * papers
-    np.testing.assert_allclose(pytorchs, papers, rtol=1e-12)
+def test_rules_written_out_are_the_librarys_and_shrink_by_their_own_share(weight_decay):
+    start, undecayed = weight_decay.start, weight_decay.end_of_walk(torch.optim.Adam, 0.0)
+    assert len(weight_decay.rule_ends) == len(weight_decay.RULES) == 3
+    for decay_first, library, strength in weight_decay.RULES.values():
+        ends = weight_decay.end_of_walk(library, strength)
+        written = weight_decay.end_of_walk(torch.optim.Adam, 0.0, decay_first)
+        torch.testing.assert_close(ends, written, rtol=1e-10, atol=1e-12)
+        assert (ends - undecayed).abs().max() > 0.01
+    for name, share in (("AdamW, λ = 0.3", 0.02 * 0.3), ("paper, λ = 0.01", 0.01)):
+        w, g = weight_decay.RULES[name][0](start, torch.zeros(5))
+        torch.testing.assert_close(w, (1 - share) * start)
+        assert not g.any()
 
 
 def test_train_noisy_keeps_its_parts_apart(weight_decay):
@@ -735,16 +719,12 @@ def test_error_rate_counts_whatever_the_batch_size(layer_norm):
         assert layer_norm.error_rate(nn.Identity(), logits, labels, size) == pytest.approx(0.1)
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
-def test_training_with_a_batch_too_large_changes_nothing_and_repeats(layer_norm):
+def test_training_with_layer_norm_repeats(layer_norm):
     first, second = (layer_norm.train(nn.LayerNorm, 30, seed=1, n_train=70, n_epochs=2) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first[0].parameters(), second[0].parameters()))
     assert first[1] == second[1] and len(first[1]) == 2
-    still = layer_norm.train(nn.LayerNorm, 30, seed=1, n_train=20, n_epochs=1)[0]
     torch.manual_seed(1)
-    start = layer_norm.clothes_network(nn.LayerNorm)
-    assert all(torch.equal(a, b) for a, b in zip(still.parameters(), start.parameters()))
-    assert not torch.equal(first[0][1].weight, start[1].weight)
+    assert not torch.equal(first[0][1].weight, layer_norm.clothes_network(nn.LayerNorm)[1].weight)
 
 
 def test_batch_norm_breaks_at_two_and_layer_norm_does_not(layer_norm):
@@ -761,9 +741,13 @@ def test_padded_puts_letters_first_and_zeros_behind(layer_norm):
     np.testing.assert_array_equal(vectors[0, :2], layer_norm.letters[[1, 26]])
     np.testing.assert_array_equal(vectors[1, 0], layer_norm.letters[2])
     assert np.all(vectors[~mask] == 0) and np.all(np.any(layer_norm.letters[1:] != 0, axis=1))
-    for bad in ("Noah", "jean-luc", "zoë", "long"):
-        with pytest.raises(ValueError, match="letters from a to z"):
-            layer_norm.padded(["ann", bad], 3 if bad == "long" else 10)
+    for bad, others in (("Noah", "'N'"), ("jean-luc", "'-'"), ("zoë", "'ë'"), ("{}", "'{}'")):
+        with pytest.raises(ValueError, match=f"{bad!r} has {others} in it"):
+            layer_norm.padded(["ann", bad], 10)
+    with pytest.raises(ValueError, match="'long' has 4 letters, and there is room for 3"):
+        layer_norm.padded(["ann", "long"], 3)
+    vectors, mask = layer_norm.padded(["", "ann"], 3)
+    assert mask.sum(axis=1).tolist() == [0, 3] and np.all(vectors[0] == 0)
 
 
 def test_padding_leaks_through_averages_over_positions_only(layer_norm):
@@ -1158,6 +1142,69 @@ def test_recipe_keeps_what_its_rule_says(recipe):
         assert recipe.decisions[name] == (gains.mean() >= recipe.SMALLEST_GAIN)
         kept = name if recipe.decisions[name] else kept
     assert kept == recipe.kept_name and len(recipe.decisions) == 6
+
+
+# settings at the edge
+
+FEW = {"n_train": 30, "n_epochs": 1}
+
+
+@pytest.mark.parametrize(
+    "stem, call, shape",
+    [
+        ("dropout", lambda m: m.train(0.5, 0, n_train=30, n_epochs=0)[1], (0, 2)),
+        ("dropout", lambda m: m.train(0.5, 0, **FEW, batch_size=7)[1], (1, 2)),
+        ("dropout", lambda m: m.train(0.5, 0, **FEW, batch_size=50)[1], (1, 2)),
+        ("dropout", lambda m: m.train(0.5, 0, **FEW, learning_rate=100.0)[1], (1, 2)),
+        ("weight_decay", lambda m: m.ridge_by_descent(np.eye(3), np.ones(3), 0.1, n_steps=0), (3,)),
+        ("weight_decay", lambda m: m.minimize_l1(np.eye(3), np.ones(3), 0.1, n_steps=0), (3,)),
+        ("weight_decay", lambda m: list(m.train_noisy(0.0, 0, n_train=1, n_steps=1)[1].values()), (5,)),
+        ("batch_norm", lambda m: m.train(None, 0.1, 0, n_steps=0)[1], (0,)),
+        ("batch_norm", lambda m: m.train(nn.BatchNorm1d, 0.0, 0, n_steps=2)[1], (2,)),
+        ("batch_norm", lambda m: m.train(nn.BatchNorm1d, 100.0, 0, n_steps=2)[1], (2,)),
+        ("batch_norm", lambda m: m.fit_clothes(None, 0, n_train=30, n_epochs=0), (3,)),
+        ("batch_norm", lambda m: m.fit_clothes(nn.BatchNorm1d, 0, **FEW, batch_size=8), (3,)),
+        ("batch_norm", lambda m: m.fit_clothes(nn.BatchNorm1d, 0, **FEW, batch_size=50), (3,)),
+        ("layer_norm", lambda m: m.train(nn.LayerNorm, 8, 0, n_train=30, n_epochs=0)[1], (0,)),
+        ("layer_norm", lambda m: m.train(nn.BatchNorm1d, 8, 0, **FEW)[1], (1,)),
+        ("layer_norm", lambda m: m.train(nn.LayerNorm, 30, 0, **FEW, rate_at_16=100.0)[1], (1,)),
+        ("data_augmentation", lambda m: m.train_digits(0.5, 0, n_steps=0)[1].weight.tolist(), (32, 64)),
+        ("data_augmentation", lambda m: m.train(0, n_train=100, n_steps=0)[2].weight.tolist(), (128, 196)),
+        ("data_augmentation", lambda m: m.train(0, n_train=100, n_steps=3)[2].weight.tolist(), (128, 196)),
+        ("recipe", lambda m: m.train(m.PLAIN | {"n_epochs": 0}, 0)[1], (0, 5)),
+    ],
+)
+def test_training_takes_settings_at_the_edge(lesson, stem, call, shape):
+    found = np.array(call(lesson(stem)))
+    assert found.shape == shape and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("n_epochs, learning_rate", [(0, 2e-3), (1, 0.0), (1, 100.0)])
+def test_watched_training_takes_settings_at_the_edge(early_stopping, tmp_path, n_epochs, learning_rate):
+    path = tmp_path / "log.csv"
+    _, history, stopper = early_stopping.train_watched(0.2, 0, path, n_epochs, learning_rate, falling=True)
+    assert history["losses"].shape == history["correct"].shape == (n_epochs, 3000)
+    assert history["stop"] is None and stopper.epoch == n_epochs
+    assert len(early_stopping.read_log(path)["epoch"]) == n_epochs
+
+
+@pytest.mark.parametrize(
+    "stem, call, names",
+    [
+        ("dropout", lambda m: m.train(0.5, 0, n_train=4001), "n_train = 4001"),
+        ("weight_decay", lambda m: m.train_noisy(0.0, 0, n_train=1397), "n_train <= 1396"),
+        ("weight_decay", lambda m: m.train_noisy(0.0, 0, n_steps=0), "n_steps >= 1"),
+        ("batch_norm", lambda m: m.fit_clothes(None, 0, n_train=3001), "n_train = 3001"),
+        ("layer_norm", lambda m: m.train(nn.LayerNorm, 500, 0), "batch_size <= n_train"),
+        ("layer_norm", lambda m: m.train(nn.LayerNorm, 2, 0, n_train=3001), "n_train <= 3000"),
+        ("data_augmentation", lambda m: m.train(0, n_train=0), "multiple of 100"),
+        ("data_augmentation", lambda m: m.train(0, n_train=250), "multiple of 100"),
+        ("data_augmentation", lambda m: m.train(0, n_train=4100), "to 4,000"),
+    ],
+)
+def test_training_names_settings_that_it_cannot_take(lesson, stem, call, names):
+    with pytest.raises(ValueError, match=names):
+        call(lesson(stem))
 
 
 # numbers of every kind

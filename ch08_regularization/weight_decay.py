@@ -150,9 +150,8 @@ def ridge_by_descent(features, targets, strength, n_steps):
 
 
 # %%
-curvatures, directions = np.linalg.eigh(
-    features.T @ features / len(features)
-)  # (16,), eigenvectors in columns
+hessian = features.T @ features / len(features)  # (16, n) @ (n, 16) -> (16, 16)
+curvatures, directions = np.linalg.eigh(hessian)  # (16,), (16, 16): eigenvectors in columns
 free_shares = directions.T @ ridge(features, targets, 0.0)  # (16,): the optimum without penalty
 kept = {}
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -220,8 +219,9 @@ assert group_sizes == [64 * 64 + 64 * 10, 64 + 10]
 # ## What optimizers call weight decay
 #
 # With Adam the two lines of the beginning are no longer equal, because Adam divides the gradient by its
-# usual size $\sqrt{\hat s}$, and a penalty in the gradient is divided with it. Lesson 7.2 measured that
-# weights with large gradients then hardly decay. Three rules are in use, and all are called weight decay:
+# usual size $\sqrt{\hat s}$, and a penalty in the gradient is divided with it. Lesson 7.2, which wrote Adam
+# and AdamW, measured that weights with large gradients then hardly decay. Three rules are in use, and all
+# are called weight decay:
 #
 # $$\begin{aligned}
 #   \texttt{Adam(weight\_decay=λ)} \quad & g \leftarrow g + \lambda w \text{ first, then Adam's step} \\
@@ -233,63 +233,44 @@ assert group_sizes == [64 * 64 + 64 * 10, 64 + 10]
 #
 # In the paper (Loshchilov and Hutter 2019) the decay does not contain the learning rate $\eta$, only a
 # schedule's factor, which is one here. So a $\lambda$ from the paper has to be divided by $\eta$ before it
-# is given to PyTorch.
-
-
-# %%
-class Adam:
-    """Adam for one array; the decay joins the gradient, or acts on the weight as AdamW does in PyTorch.
-
-    Kingma and Ba 2015, algorithm 1. decoupled: whether the decay is AdamW's.
-    """
-
-    def __init__(self, learning_rate, strength, decoupled, betas=(0.9, 0.999), eps=1e-8):
-        self.learning_rate = learning_rate
-        self.strength = strength
-        self.decoupled = decoupled
-        self.betas = betas
-        self.eps = eps
-        self.mean = 0.0
-        self.squares = 0.0
-        self.n_steps = 0
-
-    def step(self, weight, grad):
-        """The weight after one step with the gradient of the loss alone."""
-        if self.decoupled:
-            weight = (1 - self.learning_rate * self.strength) * weight
-        else:
-            grad = grad + self.strength * weight
-        beta1, beta2 = self.betas
-        self.n_steps += 1
-        self.mean = beta1 * self.mean + (1 - beta1) * grad
-        self.squares = beta2 * self.squares + (1 - beta2) * grad**2
-        mean = self.mean / (1 - beta1**self.n_steps)
-        squares = self.squares / (1 - beta2**self.n_steps)
-        return weight - self.learning_rate * mean / (np.sqrt(squares) + self.eps)
-
+# is given to PyTorch. To check the three lines we let Adam without any decay take 50 steps, and write the
+# decay out in front of each. The library's own `weight_decay` has to lead to the same weights.
 
 # %%
-start = rng.normal(size=5)
-gradients = rng.normal(size=(50, 5))
-rule_ends = {}
-for name, decoupled, library in (("Adam", False, torch.optim.Adam), ("AdamW", True, torch.optim.AdamW)):
-    ours = start
-    rule = Adam(0.02, 0.3, decoupled)
-    theirs = torch.from_numpy(start.copy()).requires_grad_()
-    optimizer = library([theirs], lr=0.02, weight_decay=0.3)
+RATE = 0.02
+start = torch.from_numpy(rng.normal(size=5))
+gradients = torch.from_numpy(rng.normal(size=(50, 5)))
+
+
+@torch.no_grad()
+def end_of_walk(library, weight_decay, decay_first=lambda w, g: (w, g)):
+    """Five weights after 50 steps; decay_first gives w and g with a decay that is written out, if any."""
+    w = start.clone().requires_grad_()
+    optimizer = library([w], lr=RATE, weight_decay=weight_decay)
     for gradient in gradients:
-        ours = rule.step(ours, gradient)
-        theirs.grad = torch.from_numpy(gradient)
+        decayed_w, w.grad = decay_first(w, gradient)
+        w.copy_(decayed_w)
         optimizer.step()
-    rule_ends[name] = ours
-    largest = np.abs(ours - theirs.detach().numpy()).max()
-    print(f"{name:8s}largest difference from PyTorch {largest:.1e}")
+    return w.detach()
+
+
+RULES = {  # written out; the library's optimizer and its weight_decay
+    "Adam, λ = 0.3": (lambda w, g: (w, g + 0.3 * w), torch.optim.Adam, 0.3),
+    "AdamW, λ = 0.3": (lambda w, g: ((1 - RATE * 0.3) * w, g), torch.optim.AdamW, 0.3),
+    "paper, λ = 0.01": (lambda w, g: ((1 - 0.01) * w, g), torch.optim.AdamW, 0.01 / RATE),
+}
+rule_ends = {}
+for name, (decay_first, library, weight_decay) in RULES.items():
+    rule_ends[name] = end_of_walk(library, weight_decay)
+    largest = (rule_ends[name] - end_of_walk(torch.optim.Adam, 0.0, decay_first)).abs().max().item()
+    print(f"{name:20s}PyTorch's weight_decay {weight_decay:.1f}, largest difference {largest:.1e}")
     assert largest < 1e-12
-print(f"largest difference between the two rules {np.abs(rule_ends['Adam'] - rule_ends['AdamW']).max():.2f}")
+rules_apart = (rule_ends["Adam, λ = 0.3"] - rule_ends["AdamW, λ = 0.3"]).abs().max().item()
+print(f"largest difference between Adam and AdamW for one λ: {rules_apart:.2f}")
 
 # %% [markdown]
-# Both rules agree with PyTorch and not with each other, for the same `weight_decay=0.3`. So a strength can
-# only be compared with others for the same rule.
+# All three lines are what PyTorch computes, but for the same `weight_decay=0.3` Adam and AdamW end with
+# different weights. So a strength can only be compared with others for the same rule.
 #
 # Usual strengths look very different, too. What can be compared is how much the decay alone leaves of a
 # weight at the end of training, $(1 - \eta\lambda)^{\text{steps}} \approx e^{-\eta\lambda \cdot
@@ -307,8 +288,8 @@ left_over = {}
 print(f"{'':28s}{'rate':>8s}{'strength':>10s}{'steps':>10s}{'product':>10s}{'left':>10s}")
 for name, (rate, strength, n_steps) in SETTINGS.items():
     left_over[name] = (1 - rate * strength) ** n_steps
-    product = rate * strength * n_steps
-    print(f"{name:28s}{rate:8g}{strength:10g}{n_steps:10,d}{product:10.3g}{left_over[name]:10.2g}")
+    print(f"{name:28s}{rate:8g}{strength:10g}{n_steps:10,d}", end="")
+    print(f"{rate * strength * n_steps:10.3g}{left_over[name]:10.2g}")
 
 # %% [markdown]
 # Over a long training the usual strengths leave one or a few percent of an unused weight (with a falling
@@ -329,7 +310,12 @@ x = torch.from_numpy(images).float()
 
 
 def train_noisy(strength, seed, library=torch.optim.AdamW, n_train=400, n_steps=250):
-    """Train on images with partly wrong labels: the model, and a dict of losses and accuracies."""
+    """Train on images with partly wrong labels: the model, and a dict of losses and accuracies.
+
+    Raises ValueError if n_train leaves no images for the test, or if n_steps is below one.
+    """
+    if n_train > 1396 or n_steps < 1:
+        raise ValueError(f"needs n_train <= 1396 and n_steps >= 1, got {n_train} and {n_steps}")
     torch.manual_seed(seed)
     order = torch.randperm(len(labels))
     parts = {
@@ -455,7 +441,7 @@ for strength, shares in kept.items():
     )
 assert moved["bias free"] < 1e-9, "a free bias takes a shift of the targets alone"
 assert moved["bias decayed"] > 1, "a bias that decays bends the weights"
-assert np.abs(rule_ends["Adam"] - rule_ends["AdamW"]).max() > 0.01, "Adam and AdamW decay differently"
+assert rules_apart > 0.01, "Adam and AdamW decay differently"
 for name in ("SGD, images, 90 epochs", "AdamW, language model"):
     assert 0.005 < left_over[name] < 0.06, "usual strengths leave one or a few percent of an unused weight"
 assert left_over["AdamW, default, 250 steps"] > 0.97, "the default does nothing in 250 steps"
