@@ -2,10 +2,10 @@
 # # 5.1 The perceptron: a neuron that learns from its mistakes
 #
 # Shall we go to the beach? The sun speaks for it, a friend who would come along speaks for it more
-# strongly, and a long way speaks against it. We add up the reasons, each with its weight, and go if the
-# sum is high enough. That is exactly what a *perceptron* computes, the simplest artificial neuron: inputs,
-# one weight for each, a sum, and a yes or no. The beach ends here, but the sum stays: the neurons of every
-# network in this course, and of every large language model, begin with such a sum.
+# strongly, and a long way speaks against it. We add up the reasons, each with its weight, and go if the sum
+# is high enough. That is exactly what a *perceptron* computes, the simplest artificial neuron: inputs, one
+# weight for each, a sum, and a yes or no. Every neuron in this course, and in every large language model,
+# begins with such a weighted sum.
 #
 # Around 1960 Frank Rosenblatt asked whether such a neuron could find its weights by itself, from examples
 # and their right answers. When does that succeed, and how long does it take?
@@ -139,7 +139,10 @@ def perceptron(features, signs, n_epochs):
         raise ValueError(f"features have shape {features.shape} but signs {np.shape(signs)}")
     if not set(np.unique(signs)) <= {1, -1}:
         raise ValueError(f"signs must be +1 or -1, got {np.unique(signs)}")
-    weight = np.zeros(features.shape[1], dtype=np.result_type(features, np.float32))
+    dtype = np.result_type(features, np.float32)  # float32 stays, whole numbers become floats
+    features = features.astype(dtype)
+    signs = np.asarray(signs, dtype=dtype)
+    weight = np.zeros(features.shape[1], dtype=dtype)
     history = [weight]
     updated_by = []
     mistakes = []
@@ -147,7 +150,7 @@ def perceptron(features, signs, n_epochs):
         n_before = len(updated_by)
         for i, (x, y) in enumerate(zip(features, signs)):
             if y * (weight @ x) <= 0:  # (D,) @ (D,) -> ()
-                weight = (weight + y * x).astype(weight.dtype)
+                weight = weight + y * x
                 history.append(weight)
                 updated_by.append(i)
         mistakes.append(len(updated_by) - n_before)
@@ -265,7 +268,7 @@ left.plot(k, np.sqrt(k) * radius, ":", color="0.4", label="upper bound √k R")
 left.plot(k, lengths, "o-", color="C1", markersize=4, label="length of w")
 left.plot(k, progress, "s--", color="C0", markersize=4, label="w · u")
 left.plot(k, k * margin, "-.", color="0.4", label="lower bound k γ")
-left.set(xlabel="update k", ylabel="length (mm)", title="The longest run stays between the bounds")
+left.set(xlabel="update k", ylabel="length (mm)", title="The longest run and the two bounds")
 left.legend()
 right.hist(n_updates, bins=np.arange(n_updates.max() + 2) - 0.5, color="C0", edgecolor="white")
 right.set(xlabel="updates until the end", ylabel="orders", title=f"200 orders (bound: {bound:.0f} updates)")
@@ -275,11 +278,12 @@ plt.show()
 # On the left, the weights of the longest run stay between the two grey lines, as they must. The lower line
 # is straight and the upper one bends, so far to the right they meet, at the bound. Beyond it the argument
 # leaves no room for another mistake. On the right, every order ended after a few updates, far below the
-# bound. The bound is a promise for the least favourable order that there could be, not a forecast.
+# bound. The bound holds for every order and for all data with this margin and radius, and most of them are
+# far from the worst case.
 #
 # ## Where it never ends: XOR
 #
-# The promise has the condition that some line must separate the classes. "One or the other, but not both"
+# The bound has the condition that some line must separate the classes. "One or the other, but not both"
 # (3.5) has four points. What does the rule do with them? You can follow it on paper, with the corners in
 # the order of the code.
 
@@ -293,7 +297,7 @@ print(f"weights after each update: {xor_history[:5].astype(int).tolist()}")
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 left.plot(np.arange(1, 16), xor_mistakes[:15], "o-", color="C1", label="XOR")
 left.plot(np.arange(1, len(mistakes) + 1), mistakes, "s--", color="C0", label="penguins")
-left.set(xlabel="pass", ylabel="mistakes", title="XOR: as many mistakes in every pass")
+left.set(xlabel="pass", ylabel="mistakes", title="Mistakes in each pass")
 left.set_ylim(-0.3, max(xor_mistakes + mistakes) + 1.2)
 left.legend(loc="upper right")
 right.plot([0, 1], [0, 1], "--", color="0.6")
@@ -312,8 +316,10 @@ plt.show()
 #
 # The right panel shows why no other weights would do. Both diagonals have the same midpoint, and because
 # the score is $w \cdot x + b$, its value at the midpoint is the average of its values at the two ends.
-# Along the solid diagonal both ends should have a score above zero, so the midpoint should, too. Along the
-# dashed one both should be below zero. No score can be both, so XOR needs more than one neuron.
+# Suppose that some weights were right. Then both ends of the solid diagonal would have a score above zero,
+# and so would its midpoint. Both ends of the dashed diagonal would have a score of zero or below, and so
+# would its midpoint. But the two midpoints are the same point. So no weights are right, and XOR needs more
+# than one neuron.
 #
 # ## Where it never ends: species that overlap
 #
@@ -358,7 +364,8 @@ plt.show()
 # The blue curve keeps jumping, because a bird that lies among the other species is a mistake for every good
 # line, and its update can spoil a line that was right for nearly all others. So it is chance how good the
 # weights are at the moment when we stop. The orange curve can only rise, and its line on the right leaves
-# only three birds on the wrong side.
+# only three birds on the wrong side. (These are the birds by which the line was chosen, so on new birds it
+# may do a little worse.)
 #
 # ## The same in PyTorch
 #
@@ -458,7 +465,7 @@ ax.axline(flat_margin * flat_u, slope=-flat_u[0] / flat_u[1], color="C1", linest
 ax.plot(0, 0, "P", color="black", markersize=9, label="zero")
 ax.plot(*(flat_margin * flat_u), "*", color="C1", markersize=14, label="nearest point p")
 ax.set(xlabel="y · bill length (mm)", ylabel="y · bill depth (mm)", aspect="equal")
-ax.set(xlim=(-4, 11), ylim=(-9, 3.5), title="All vectors y·x lie beyond the dashed line")
+ax.set(xlim=(-4, 11), ylim=(-9, 3.5), title="The vectors y·x and the widest margin")
 ax.legend(loc="lower right", fontsize=8)
 plt.show()
 
@@ -481,7 +488,7 @@ raw_signs = np.where(labels[is_pair] == SPECIES.index("Gentoo"), 1, -1)  # (n,)
 versions = {
     "raw": raw,
     "minus average": raw - raw.mean(axis=0),
-    "standardized": (raw - raw.mean(axis=0)) / raw.std(axis=0),
+    "standardised": (raw - raw.mean(axis=0)) / raw.std(axis=0),
 }
 bounds = {}
 updates = {}
@@ -509,10 +516,10 @@ ax.legend(ax.get_lines()[:2], ["one order", "bound (R/γ)²"], loc="upper right"
 plt.show()
 
 # %% [markdown]
-# Raw millimetres cost many times more updates, because all raw birds lie far from zero in nearly the same
-# direction, so $R$ is large and, compared with it, the margin is small. Subtracting the average removes
-# most of that. Dividing by the standard deviation lowers the bound once more, but on these data it saves
-# hardly any updates.
+# Raw millimetres cost many times more updates, and their bound is higher, too. All raw birds lie far from
+# zero in nearly the same direction, so $R$ is large and, compared with it, the margin is small. Subtracting
+# the average removes most of that. Dividing by the standard deviation lowers the bound once more, but on
+# these data it saves hardly any updates.
 
 # %%
 assert exact_margin <= ceiling < 1.01 * exact_margin, "the margin found is within a percent of the widest"
@@ -521,7 +528,8 @@ assert mixed_ceiling < 1e-12, "no line separates Adélies from chinstraps"
 for name in versions:
     assert max(updates[name]) <= bounds[name], f"no order breaks the bound ({name})"
 assert np.mean(updates["raw"]) > 4 * np.mean(updates["minus average"]), "raw inputs take many times longer"
-assert bounds["standardized"] < bounds["minus average"], "standardising lowers the bound once more"
+assert bounds["raw"] > 4 * bounds["minus average"], "and their bound is higher, too"
+assert bounds["standardised"] < bounds["minus average"], "standardising lowers the bound once more"
 
 # %% [markdown]
 # ## What to remember

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 TRIES = {  # lesson -> what each item of its "Try it" changes, and what must then be seen
     "perceptron": [
         {
-            "change": {"weight = (weight + y * x)": "weight = (weight + 0.1 * y * x)"},
+            "change": {"weight = weight + y * x": "weight = weight + 0.1 * y * x"},
             "figure": 1,
             "prints": "mistakes in each pass: [4, 2, 0]",
         },
