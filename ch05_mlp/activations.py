@@ -193,7 +193,7 @@ activations = {  # name -> function, slope, the same function in PyTorch
     "step": (step, step_slope, lambda x: torch.heaviside(x, torch.zeros((), dtype=x.dtype))),
     "sigmoid": (sigmoid, sigmoid_slope, torch.sigmoid),
     "tanh": (np.tanh, tanh_slope, torch.tanh),
-    "ReLU": (relu, step, torch.relu),
+    "ReLU": (relu, step, torch.relu),  # the slope of ReLU is the step function
     "leaky ReLU": (leaky_relu, leaky_relu_slope, F.leaky_relu),
     "GELU": (gelu, gelu_slope, F.gelu),
     "SiLU": (silu, silu_slope, F.silu),
@@ -312,7 +312,8 @@ plt.show()
 # through it and only the last layer can learn.
 #
 # To save time, all networks of one activation are trained side by side. Their weights are stacked along a
-# first axis, and a matrix product works on each of them (2.2).
+# first axis, and a matrix product works on each of them (2.2). For each single network, this is the
+# training loop of lesson 4.4.
 
 
 # %%
@@ -325,7 +326,8 @@ def start_networks(seeds, n_copies):
         starts.append([part for layer in layers for part in (layer.weight, layer.bias[None, :])])
     parameters = []
     for parts in zip(*starts):  # the same parameter of all starts
-        stacked = torch.stack(parts).detach().repeat(n_copies, 1, 1)  # (S, …) -> (N, …)
+        # (S, …) -> (N, …): all seeds for the first rate, then all seeds for the next, and so on
+        stacked = torch.stack(parts).detach().repeat(n_copies, 1, 1)
         parameters.append(stacked.requires_grad_())
     return parameters
 
@@ -345,7 +347,8 @@ def train(activation, rates, seeds, n_epochs=12, batch_size=32):
     zero for any training digit.
     """
     parameters = start_networks(seeds, len(rates))
-    rate = torch.tensor(rates).repeat_interleave(len(seeds))[:, None, None]  # (N, 1, 1)
+    # (N, 1, 1): each rate as often as there are seeds, in the same order as the networks
+    rate = torch.tensor(rates).repeat_interleave(len(seeds))[:, None, None]
     generator = torch.Generator().manual_seed(0)
     never_on = []
     for _ in range(n_epochs):
@@ -353,6 +356,7 @@ def train(activation, rates, seeds, n_epochs=12, batch_size=32):
             logits, _, _ = forward(parameters, activation, train_x[batch])  # (N, B, 10)
             targets = train_y[batch].expand(len(logits), -1)  # (B,) -> (N, B)
             losses = F.cross_entropy(logits.mT, targets, reduction="none")  # (N, 10, B), (N, B) -> (N, B)
+            # a network's weights have an effect on its own loss only, so the losses may be added up
             gradients = torch.autograd.grad(losses.mean(dim=1).sum(), parameters, allow_unused=True)
             with torch.no_grad():
                 for parameter, gradient in zip(parameters, gradients):
@@ -372,7 +376,7 @@ train_x, valid_x, test_x = x_parts  # (1000, 64), (400, 64), (397, 64)
 train_y, valid_y, test_y = y_parts  # (1000,), (400,), (397,)
 seeds = (0, 1, 2, 3)
 candidates = {  # the function in PyTorch, and the learning rates that it is tried with
-    "step": (lambda z: (z > 0).to(z.dtype), (0.05, 0.1, 0.2, 0.4, 0.8)),
+    "step": (lambda z: (z > 0).to(z.dtype), (0.05, 0.1, 0.2, 0.4, 0.8)),  # a comparison has no gradient
     "sigmoid": (torch.sigmoid, (0.5, 1.0, 2.0, 4.0, 8.0)),
     "tanh": (torch.tanh, (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)),
     "ReLU": (torch.relu, (0.05, 0.1, 0.2, 0.4, 0.8)),
@@ -429,21 +433,24 @@ ax.legend(loc="upper right", ncols=2, fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Under the step function no gradient reaches the hidden layers. They stay as they were drawn, and the
-# last layer reads about half of the digits from what they happen to say. The sigmoid does learn, but it
-# needs a rate several times as large as ReLU's, and at no rate that we tried does it reach, in this short
-# training, what tanh and the ReLU family reach at their best. A reason is in the column "first gradient":
-# before training, the gradient that arrives at the first layer is less than a tenth of tanh's. On its way
-# it has passed two slopes of at most a quarter, where those of tanh are close to one. (Larger weights at
-# the start help against that: see _Try it_, and lesson 6.5.) Among tanh, ReLU, leaky ReLU and GELU the
-# seeds differ more than the activations. With other divisions of the digits into training, validation and
-# test, the sigmoid stayed behind as well, but by less: on two of them by about seven and eleven digits in
-# a hundred. There the other four read more than nine in ten, and differed by about one digit in a
-# hundred.
+# Under the step function no gradient reaches the hidden layers. Their weights stay as they were drawn, and
+# from their random outputs the last layer learns to read about half of the digits. The sigmoid does learn,
+# but it needs a rate several times as large as ReLU's, and at no rate that we tried does it reach, in this
+# short training, what tanh and the ReLU family reach at their best.
+#
+# The column "first gradient" suggests a reason. Before training, the gradient that arrives at the first
+# layer under the sigmoid is less than a tenth of that under tanh. On its way it has been multiplied by two
+# slopes of at most a quarter, while the slopes of tanh are close to one there. (Larger weights at the start
+# help against that: see _Try it_, and lesson 6.5.)
+#
+# Among tanh, ReLU, leaky ReLU and GELU the seeds differ more than the activations. With other divisions of
+# the digits into training, validation and test, the sigmoid stayed behind as well, but by less: on two of
+# them by about seven and eleven digits in a hundred. There the other four read more than nine in ten, and
+# differed by about one digit in a hundred.
 #
 # The figure also shows that at its best rate each of these four works, and that a rate twice as large ruins
-# ReLU, leaky ReLU and GELU (with another division, leaky ReLU bore it better). So at this size the
-# learning rate matters more than the choice among them.
+# ReLU, leaky ReLU and GELU (with another division, leaky ReLU bore it better). So here a good learning rate
+# mattered more than the choice among these four.
 #
 # ## Can a dead unit wake up?
 #
@@ -468,12 +475,12 @@ for layer in (0, 1):
         print(f"{layer + 1:<14d}{rate:8g}{dead_at_first:16d}{woken:8d}{dead_at_end:18d}")
 
 # %% [markdown]
-# In the first layer not one dead unit woke up. Its inputs are the digits, which do not change, and
-# without a gradient its weights do not change either. In the second layer a good part of them woke up at
-# the small rates (with five other starts and divisions between four and seven in ten), because the layer
-# below went on learning: their own weights did not change, but their inputs did. The last row of each
-# layer tells what went wrong at the largest rate, since at the end most of the first layer's 128 units
-# (32 in each of four networks) are dead, and about half of the second's.
+# In the first layer not one dead unit woke up. Its inputs are the digits, which do not change, and without
+# a gradient its weights do not change either. In the second layer a good part of them woke up at the small
+# rates (with five other starts and divisions between four and seven in ten), because the layer below went
+# on learning: their own weights did not change, but their inputs did. The last row of each layer tells what
+# went wrong at the largest rate. At the end most of the first layer's 128 units (32 in each of four
+# networks) are dead, and about half of the second's.
 #
 # Which digits switch a unit on? For one ReLU network at its best rate and one at the largest, we count for
 # each unit of the first layer the share of the training digits for which it is on.
@@ -533,6 +540,7 @@ assert gradient_size["step"] == 0, "under the step function no gradient reaches 
 assert gradient_size["sigmoid"] < 0.1 * gradient_size["tanh"], "less than a tenth of tanh's arrives"
 assert best_rate["sigmoid"] >= 2 * best_rate["ReLU"], "the sigmoid needs a larger learning rate"
 mean_test = {name: shares.mean() for name, shares in test.items()}
+assert 0.35 < mean_test["step"] < 0.65, "the last layer alone reads about half of the digits"
 assert mean_test["step"] < mean_test["sigmoid"] - 0.02, "the sigmoid learns more than the last layer alone"
 for name in ("tanh", "ReLU", "leaky ReLU", "GELU"):
     assert mean_test[name] > mean_test["sigmoid"] + 0.1, f"{name} learns more than the sigmoid in this time"
@@ -553,8 +561,8 @@ assert validation["leaky ReLU"][-1].mean() > validation["ReLU"][-1].mean(), "at 
 # %% [markdown]
 # ## The same, faster
 #
-# Where does the time go? Our stable sigmoid needs an absolute value, an exponential and a choice, and
-# Python's erf is called once for each number, both of which a formula can avoid. The identity
+# Where does the time go? Our stable sigmoid needs an absolute value, an exponential and a choice, and our
+# GELU calls Python's erf once for each number. Two formulas avoid this. The identity
 # $\tanh x = 2\sigma(2x) - 1$, solved for the sigmoid, cannot overflow:
 #
 # $$\sigma(x) = \tfrac12 \bigl(1 + \tanh \tfrac x2\bigr) .$$
@@ -563,7 +571,8 @@ assert validation["leaky ReLU"][-1].mean() > validation["ReLU"][-1].mean(), "at 
 #
 # $$\Phi(x) \approx \tfrac12 (1 + \tanh u), \qquad u = \sqrt{2/\pi}\, (x + 0.044715\, x^3) .$$
 #
-# The price is that the first rounds very small outputs to zero, and that the second is not exactly GELU.
+# Both have a price. The sigmoid by way of tanh rounds very small outputs to zero, and the second formula is
+# not exactly GELU.
 
 
 # %%
