@@ -465,8 +465,9 @@ assert min(n_strong) > 16, "more than half of the units are correlated with the 
 # %% [markdown]
 # ## Going further
 #
-# Reading in both directions, for a task that has no rule. The encoder of lesson 12.5 does the same by
-# attention.
+# Reading in both directions, for a task that has no rule. (For the first task it brings nothing, because
+# all that one needs stands before the word. With the settings above, a GRU in both directions had an F1 of
+# 0.94 to 0.997 on four seeds.) The encoder of lesson 12.5 does the same by attention.
 #
 # ### Backward through a padded batch
 #

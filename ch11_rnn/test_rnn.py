@@ -874,6 +874,16 @@ def test_adding_problem_asks_for_the_marked_sum(lstm, gru, name):
     torch.testing.assert_close(y, torch.stack([x[k, marks[k] == 1, 0].sum() for k in range(200)]))
 
 
+@pytest.mark.parametrize("stem", ["lstm", "gru"])
+def test_reader_reads_each_sequence_to_its_end(lesson, stem):
+    torch.manual_seed(0)
+    model, x = lesson(stem).Reader(nn.GRU, 2, 3), torch.randn(4, 5, 2)
+    alone = torch.cat([model.read_out(model.layer(row[None])[0][0, -1]) for row in x])
+    torch.testing.assert_close(model(x), alone)
+    x[:, 0] += 1
+    assert (model(x) - alone).abs().min() > 1e-4  # the first step counts
+
+
 def test_recall_hides_a_marked_sign(lstm):
     x, y = lstm.recall(torch.Generator().manual_seed(1), shortest=2, longest=7, batch_size=600)
     assert x.shape == (600, 8, 2) and 0.4 < y.mean() < 0.6
@@ -1217,6 +1227,23 @@ def test_writing_by_counting_copies_what_followed(text_generation):
         text_generation.write_by_counting(source, "cd", 1, 3, np.random.default_rng(0))
     alone = text_generation.write_by_counting(source, "a", 300, 1, np.random.default_rng(0))  # no context
     assert len(alone) == 301 and 80 < alone[1:].count("a") < 120
+
+
+def test_both_timed_layers_multiply_the_same(text_generation, monkeypatch):
+    """At once, given the states that the loop went through, are the sums inside of the loop's gates."""
+    torch.manual_seed(0)
+    lstm = nn.LSTM(3, 4, bias=False, batch_first=True)
+    monkeypatch.setattr(text_generation, "lstm", lstm, raising=False)
+    x = torch.randn(1, 5, 3)
+    with torch.no_grad():
+        outputs = text_generation.one_by_one(x, None)
+        assert torch.equal(outputs, lstm(x)[0])
+        sums = text_generation.at_once(x, F.pad(outputs[:, :-1], (0, 0, 1, 0)))  # (1, 5, 16)
+    c = torch.zeros(1, 4)
+    for t in range(5):
+        i, f, g, o = sums[:, t].chunk(4, dim=1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        torch.testing.assert_close(o.sigmoid() * c.tanh(), outputs[:, t])
 
 
 def test_correlations_match_numpy(text_generation):
