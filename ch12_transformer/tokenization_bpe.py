@@ -100,6 +100,7 @@ assert toy_merges == ["es", "est", "est</w>", "lo", "low"]
 # characters, which are few, but a sentence becomes long, and the model spends effort on spelling. Words
 # are long enough, but how many are there? We read _Moby-Dick_ and note each word that has not occurred
 # before. And we ask how many words of the last tenth a list made from the first nine tenths would lack.
+# (For a text of your own, in any script, change the path. The claims at the end are about this book.)
 
 # %%
 text = (HERE / "data" / "moby_dick.txt").read_text(encoding="utf-8")  # 1,190,317 characters
@@ -107,6 +108,8 @@ n_train = len(text) * 9 // 10
 train_text, test_text = text[:n_train], text[n_train:]
 
 words = re.findall(r"[^\W\d_]+", text.lower())  # runs of letters
+if len(words) < 10:
+    raise ValueError(f"a text of {len(words)} words is too short to keep back the last tenth")
 first_met = {}
 for place, word in enumerate(words, start=1):
     first_met.setdefault(word, place)
