@@ -523,6 +523,8 @@ assert 0.015 < unknown[-1] < 0.06, "the list of all words read lacks some in eve
 assert once > 1 / 3, "more than a third of the different words occur only once"
 n_pieces = [len(pieces) for pieces in cuts.values()]
 assert n_pieces == sorted(n_pieces, reverse=True), "a larger vocabulary cuts the sentence into fewer pieces"
+assert " Captain" in cuts[4096], "in the largest vocabulary frequent words are one token, with their space"
+assert " unfriended" not in cuts[4096], "a word that Melville did not know is spelled in pieces"
 gains = np.diff(test_rates)
 assert all(gains > 0) and all(np.diff(gains) < 0), "each doubling of the vocabulary adds less"
 assert test_rates[-1] > 0.9 * train_rates[-1], "the last tenth is cut nearly as well as the training text"

@@ -479,10 +479,13 @@ for name in ("RNN", "GRU"):
     assert sizes[name][63] < 1e-6 * sizes[name][1], "a recurrent gradient falls by many powers of ten"
 assert 1 / 3 < sizes["attention"][63] / sizes["attention"][1] < 3, "the gradient of attention stays level"
 six = test_lengths.index(LONGEST)
+for name in (narrow, wide):
+    quarter = accuracy[name][0]  # (lengths,)
+    assert quarter[six] < quarter[0] - 0.1, "after a quarter both bottlenecks lose digits of longer strings"
 assert accuracy[wide][0, six] < 0.9, "after a quarter of the training 32 numbers lose some of six digits"
 assert accuracy[wide][1, six] > 0.93, "at the end 32 numbers hold nearly all of six digits"
 assert accuracy[narrow][1, six] > accuracy[narrow][0, six], "4 numbers learn more with more training, too"
-assert accuracy[narrow][1, six] < 0.65, "after the same training 4 numbers lose about half of six digits"
+assert abs(accuracy[narrow][1, six] - 0.5) < 0.15, "after the same training 4 numbers lose about half"
 assert accuracy[attentive_name][0, six] > accuracy[wide][0, six], "attention recalls its strings earlier"
 assert on_average.max() <= 1, "on average the weights lie at most one place beside the right digit"
 assert abs(found_pay - 50) < 1e-6, "a sharp soft look-up gives the dictionary's answer"
