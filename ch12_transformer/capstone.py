@@ -91,21 +91,24 @@ NAME = ""  # in a notebook: your name, to write it
 #   `setting`, `seed` of one final run, which the check will do again). The `answer` is the arm if the
 #   whole interval lies above zero, `control` if it lies below zero, and otherwise `no difference shown`.
 #
-# What makes the answer worth something is asked for: a trivial and a linear baseline, a control without
-# any of the four, as many settings tried for one arm as for the other, equal epochs, at least five seeds
-# which all arms share, and a test set that chose nothing.
+# What makes the answer worth something is asked for: final runs of a trivial and a linear baseline and of
+# a control without any of the four (arms `trivial`, `linear` and `control`, setting 0), at least two
+# settings tried for each of the four, as many for one as for the other, equal epochs, at least five seeds
+# which all arms share, and a test set that chose nothing. The comment above `OPTIONS` in `experiment.py`
+# says what a setting is; that of early stopping is a number of epochs.
 #
 # ## Part 3: interpret
 #
 # Hand in
 #
 # - `model.pt`, the `state_dict` of a network of `model.py` that you have trained on the project's data,
-# - `suspects.csv`, one column `row` with 200 training rows whose labels you think are wrong; more than
-#   four in five must be,
-# - `shortcut.json` with `class` (the class that has the shortcut), `rows` and `columns` (first and last,
-#   of the place of the mark, at most six pixels each way), and two accuracies of your model on that
-#   class's test images: `accuracy_as_it_is` (at least one half, or the model has learned too little) and
-#   `accuracy_painted_over`, with that place set to 0 before the image is standardised,
+# - `suspects.csv`, one column `row` with 200 training rows, counted from 0, whose labels you think are
+#   wrong; more than four in five must be,
+# - `shortcut.json` with `class` (the number, 0 to 9, of the class that has the shortcut), `rows` and
+#   `columns` (first and last of the place of the mark, both included, such as `[10, 13]`, at most six
+#   pixels each way), and two accuracies of your model on that class's test images: `accuracy_as_it_is`
+#   (at least one half, or the model has learned too little) and `accuracy_painted_over`, with that place
+#   set to 0 before the image is standardised,
 # - `figure.png`, one figure that convinces,
 # - `report.md`, one page of 150 to 600 words with the headings `## Claim`, `## Evidence` and `## What
 #   would change my mind`. The evidence names your interval of part 2 or your accuracies of part 3 (two
@@ -189,6 +192,7 @@ ax.set_title("Error of two forecasts of the next month's mean CO2")
 ax.legend()
 plt.show()
 
+assert seasonal_errors.mean() < plain_errors.mean() / 2, "knowing the month more than halves the error"
 assert gain_low > 0.3, "knowing the month of the year helps the forecast of the next month"
 assert (seasonal_errors < plain_errors).all(), "it helps in every single year"
 
