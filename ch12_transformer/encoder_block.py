@@ -297,7 +297,8 @@ for norm_first in (True, False):
 # Now a stack of four blocks, on a task in which every letter must look at all others: read a name, give its
 # letters in alphabetical order, _emma_ to _aemm_. Letters and places are learned vectors, which are added
 # (12.4). At the end of a pre-norm stack nobody has normed the sum, so one more layer norm stands there,
-# before a linear layer reads off a letter at every place.
+# before a linear layer reads off a letter at every place. (For names of your own, change the path: one name
+# in each line, letters from a to z.)
 
 
 # %%
@@ -311,7 +312,7 @@ def letter_codes(words, length=8):
         if len(word) > length or not set(word) <= set("abcdefghijklmnopqrstuvwxyz"):
             raise ValueError(f"expected at most {length} letters a to z, got {word!r}")
         rows.append([ord(letter) - 96 for letter in word] + [0] * (length - len(word)))
-    return torch.tensor(rows)
+    return torch.tensor(rows, dtype=torch.long).reshape(len(rows), length)
 
 
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
@@ -321,6 +322,8 @@ shuffled = torch.randperm(len(short_names), generator=generator)
 letters = letter_codes(short_names)[shuffled]  # (n, 8)
 ordered = letter_codes(["".join(sorted(name)) for name in short_names])[shuffled]  # (n, 8)
 N_TEST = 1000
+if len(short_names) <= N_TEST:
+    raise ValueError(f"{len(short_names)} names of up to 8 letters are too few, {N_TEST} are for the test")
 test_x, test_y = letters[:N_TEST], ordered[:N_TEST]
 train_x, train_y = letters[N_TEST:], ordered[N_TEST:]
 print(f"{len(train_x)} names to learn from, {len(test_x)} for the test")

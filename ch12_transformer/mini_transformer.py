@@ -112,7 +112,8 @@ for form in spellings(test_dates[0]):
 
 # %% [markdown]
 # Characters become numbers, and 0 fills up the shorter texts of a batch. The characters are those of the
-# eight forms and of the answers. The network has no vector for any other, so we refuse others.
+# eight forms and of the answers. The network has no vector for any other, so we refuse others. (For forms
+# of your own, in another language perhaps, change `spellings`, and the characters follow.)
 
 
 # %%
@@ -123,8 +124,13 @@ number = {character: i for i, character in enumerate(characters)}
 
 
 def encode(texts):
-    """Texts as codes, (B, longest), filled up with PAD; raises ValueError at an unknown character."""
+    """Texts as codes, (B, longest), filled up with PAD.
+
+    Raises ValueError for an unknown character, and for an empty text: there is nothing to attend to.
+    """
     for text in texts:
+        if not text:
+            raise ValueError("one of the texts is empty")
         if unknown := set(text) - number.keys():
             raise ValueError(f"{text!r} has characters outside the vocabulary: {sorted(unknown)}")
     longest = max(map(len, texts), default=0)
@@ -444,7 +450,12 @@ def rate_share(step, n_steps, n_warmup):
 
 
 def train(seed, n_steps=450, learning_rate=0.003, n_warmup=80, smoothing=SMOOTHING):
-    """A Transformer of width 64; its losses (nats) at each step, and on validation days every 25 steps."""
+    """A Transformer of width 64; its losses (nats) at each step, and on validation days every 25 steps.
+
+    Raises ValueError if one pass over the pairs has fewer than n_steps batches.
+    """
+    if n_steps > len(loader):
+        raise ValueError(f"{n_steps} steps, but the pairs make {len(loader)} batches")
     torch.manual_seed(seed)
     model = Transformer(len(characters), n_features=64, n_heads=4, n_hidden=256, n_blocks=2).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(0.9, 0.98))

@@ -158,8 +158,10 @@ print(x.shape, "->", list_out.shape)
 
 # %%
 def split_heads(x, n_heads):
-    """(B, T, D) -> (B, H, T, D / H); x: an array or a tensor."""
+    """(B, T, D) -> (B, H, T, D / H); x: an array or a tensor. Raises ValueError if H does not divide D."""
     n_batch, n, n_features = x.shape
+    if n_features % n_heads:
+        raise ValueError(f"{n_heads} heads cannot share {n_features} features")
     x = x.reshape(n_batch, n, n_heads, n_features // n_heads)  # (B, T, D) -> (B, T, H, d)
     return x.swapaxes(1, 2)  # (B, T, H, d) -> (B, H, T, d)
 
@@ -195,8 +197,6 @@ def multi_head_attention(x, parameters, n_heads, mask=None, context=None):
     Raises ValueError if H does not divide D.
     """
     in_weight, in_bias, out_weight, out_bias = parameters
-    if x.shape[-1] % n_heads:
-        raise ValueError(f"{n_heads} heads cannot share {x.shape[-1]} features")
     if context is None:
         context = x
     weight_q, weight_k, weight_v = np.split(in_weight, 3)  # (3D, D) -> three (D, D)

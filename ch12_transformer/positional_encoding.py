@@ -227,6 +227,7 @@ assert np.array_equal(best_keys, np.arange(125))
 # earlier. The model is one causal attention layer with two heads, once without an encoding and once with
 # the sines; all else is equal. The first model sees which letters came before, but not where. It is not
 # helpless, since some letters are common. So we also count how often the most common one would be right.
+# (For a text of your own, change the path. Whatever is not a letter from a to z becomes a gap.)
 
 # %%
 LAG = 3  # how many places earlier
@@ -242,7 +243,9 @@ ids = ids[(ids > 0) | (ids.roll(1) > 0)]  # one gap between words
 
 
 def stretches(batch_size, n, generator):
-    """Random stretches of the book's letters, (B, T)."""
+    """Random stretches of the book's letters, (B, T); raises ValueError if the book is not longer."""
+    if len(ids) <= n:
+        raise ValueError(f"{len(ids)} letters a to z and gaps are too few for stretches of {n}")
     starts = torch.randint(len(ids) - n, (batch_size,), generator=generator)
     return ids[starts[:, None] + torch.arange(n)]  # (B, 1) + (T,) -> (B, T)
 

@@ -281,15 +281,21 @@ plt.show()
 # *padding mask* hides those keys from everybody. In both, `True` means "may attend". A forbidden score is
 # set to $-\infty$ before softmax, and because $e^{-\infty} = 0$, its weight is zero.
 #
-# We take three names, one letter per position, and random weights.
+# We take three names, one letter per position, and random weights. (For names of your own, write
+# `chosen = ["ada", "noah"]` instead; they may have only the letters a to z.)
 
 
 # %%
 def one_hot_names(names):
-    """Letters as (B, T, 26), zero in the padding after a name; raises ValueError for other characters."""
+    """Letters as (B, T, 26), zero in the padding after a name.
+
+    Raises ValueError for other characters, and for names without a letter.
+    """
     others = sorted(set("".join(names)) - set("abcdefghijklmnopqrstuvwxyz"))
     if others:
         raise ValueError(f"only a to z, got {others}")
+    if not names or "" in names:
+        raise ValueError(f"every name needs a letter, got {names}")
     letters = np.zeros((len(names), max(map(len, names)), 26))
     for b, name in enumerate(names):
         letters[b, np.arange(len(name)), [ord(letter) - ord("a") for letter in name]] = 1

@@ -5,6 +5,7 @@ import math
 import random
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,9 +212,7 @@ for part, place in PARTS.items():
     ],
     "language_model": [
         {
-            "change": {
-                "is_causal = x.shape[1] > 1  #": "is_causal = False  #",
-            },
+            "change": {"dropout_p=dropout, is_causal=True)": "dropout_p=dropout, is_causal=False)"},
             "prints": "predictions that changed, at positions [0, 1, 2, 3, 4, 5, 6, 7, 8]",
             "raises": "AssertionError",
         },
@@ -1276,7 +1275,7 @@ def test_codes_go_there_and_back(mini_transformer):
         assert m.decode(codes.tolist()) == date.isoformat()
         assert codes[0] == m.START and codes[-1] == m.END
     assert m.encode(["1", "11"])[0, 1] == m.PAD
-    assert m.encode([]).shape == (0, 0) and m.encode([""]).shape == (1, 0)
+    assert m.encode([]).shape == (0, 0)
     with pytest.raises(ValueError, match="'é'.*"):
         m.encode(["1 May", "1 févr"])
 
@@ -1540,6 +1539,17 @@ def test_names_become_inputs_and_answers(language_model):
     assert sum(map(len, parts)) == len(set().union(*parts)) == 8403
 
 
+def test_batches_of_names_end_with_the_longest(language_model):
+    lm = language_model
+    for x, y in (next(lm.name_batches(n, seed=n)) for n in (1, 7, 8000)):
+        ends = (y == 0).int().argmax(dim=1)  # (B,)
+        assert x.shape == y.shape == (len(x), ends.max() + 1) and (x[:, 0] == 0).all()
+        for row, answer, end in zip(x[:9], y[:9], ends):
+            name = "".join(lm.SYMBOLS[code] for code in answer[:end])
+            assert name in lm.train_names and torch.equal(row[1 : end + 1], answer[:end])
+            assert (answer[end + 1 :] == -100).all()
+
+
 def test_bits_per_letter_leave_the_padding_out(language_model):
     model = language_model.LanguageModel(27, 8, 1, 2, language_model.N_PLACES).to(language_model.device)
     names, costs = ["ann", "maximilian"], []
@@ -1642,12 +1652,16 @@ def test_models_differ_where_order_differs(language_model):
 def test_cached_logits_match_uncached(language_model, n_prompt):
     model, x = small_model(language_model), torch.randint(1024, (2, 12))
     caches = [[] for _ in model.blocks]
-    pieces = [model(x[:, :n_prompt], caches)]
-    pieces += [model(x[:, t : t + 1], caches) for t in range(n_prompt, 12)]
+    read_on = language_model.read_on
+    pieces = [read_on(model, x[:, :n_prompt], caches)]
+    pieces += [read_on(model, x[:, t : t + 1], caches) for t in range(n_prompt, 12)]
     torch.testing.assert_close(torch.cat(pieces, dim=1), model(x), rtol=1e-10, atol=1e-12)
     assert [part.shape for part in caches[-1]] == [(2, 4, 12, 5)] * 2
     with pytest.raises(ValueError, match="after 12 of 12 positions"):
-        model(x[:, :1], caches)
+        read_on(model, x[:, :1], caches)
+    caches = [[] for _ in model.blocks]
+    pieces = [read_on(model, x[:, part], caches) for part in (slice(0, 3), slice(3, 5), slice(5, 12))]
+    torch.testing.assert_close(torch.cat(pieces, dim=1), model(x), rtol=1e-10, atol=1e-12)
 
 
 def test_wrong_positions_are_named(language_model):
@@ -1655,9 +1669,9 @@ def test_wrong_positions_are_named(language_model):
     with pytest.raises(ValueError, match=r"\(1, 13\) after 0 of 12"):
         model(x)
     caches = [[] for _ in model.blocks]
-    model(x[:, :3], caches)
-    with pytest.raises(ValueError, match=r"\(1, 2\) after 3 of 12"):
-        model(x[:, :2], caches)
+    language_model.read_on(model, x[:, :3], caches)
+    with pytest.raises(ValueError, match=r"\(1, 10\) after 3 of 12"):
+        language_model.read_on(model, x[:, :10], caches)
     with pytest.raises(ValueError, match="3 heads cannot share 10 features"):
         language_model.Block(10, 3)
 
@@ -1800,13 +1814,16 @@ def test_networks_pass_the_counts_on_names(language_model):
     lm = language_model
     counted = lm.NGram(lm.train_names, 4).bits(lm.test_names)
     assert counted == pytest.approx(lm.best_count) and 2.8 < counted < 3.1
-    assert {kind: len(bits) for kind, bits in lm.name_bits.items()} == {"Transformer": 3, "LSTM": 3}
-    assert max(lm.name_bits["Transformer"]) < counted
-    for kind, bits in lm.name_bits.items():
-        assert max(bits) < counted + 0.05
-        found = lm.bits_per_letter(lm.name_models[kind][1], lm.test_names)
+    assert max(lm.name_bits) < counted and max(lm.lstm_bits) < counted + 0.05
+    runs = {
+        "Transformer": (lm.name_models, lm.name_curves, lm.name_bits),
+        "LSTM": (lm.lstm_models, lm.lstm_curves, lm.lstm_bits),
+    }
+    for models, curves, bits in runs.values():
+        assert len(models) == len(curves) == len(bits) == 3
+        found = lm.bits_per_letter(models[1], lm.test_names)
         assert found == pytest.approx(bits[1], rel=1e-4)
-        assert lm.name_curves[kind][0][:20].mean() > lm.name_curves[kind][0][-20:].mean() + 1
+        assert curves[0][:20].mean() > curves[0][-20:].mean() + 1
     assert all(
         len(texts) == 200 and set("".join(texts)) <= set(lm.SYMBOLS[1:]) for texts in lm.drawn.values()
     )
@@ -1871,19 +1888,195 @@ def test_one_sentence_or_none_is_attended_to(self_attention, any_numbers, form):
     any_numbers(output, QUERY, KEY, VALUE, batch=(0, 1, 2))
 
 
-@pytest.mark.parametrize("n_steps, learning_rate", [(0, 0.01), (1, 0.0), (2, 100.0)])
-def test_fit_takes_settings_at_the_edge(language_model, n_steps, learning_rate):
-    lm = language_model
+# settings at the edge
+
+
+@pytest.mark.parametrize(
+    "stem, make",
+    [
+        ("multi_head_attention", lambda m: m.split_heads(np.ones((1, 2, 10)), 3)),
+        ("multi_head_attention", lambda m: m.MultiHeadAttention(10, 3)),
+        ("multi_head_attention", lambda m: m.LookUp(3, n_features=10)),
+        ("positional_encoding", lambda m: m.MultiHeadAttention(10, 3)),
+        ("positional_encoding", lambda m: m.RotaryAttention(10, 3)),
+        ("encoder_block", lambda m: m.MultiHeadAttention(10, 3)),
+        ("encoder_block", lambda m: m.EncoderBlock(10, 3, 4)),
+        ("encoder_block", lambda m: m.DecoderBlock(10, 3, 4)),
+        ("encoder_block", lambda m: m.Sorter(10, 3, 1, norm_first=True)),
+        ("mini_transformer", lambda m: m.MultiHeadAttention(10, 3)),
+        ("mini_transformer", lambda m: m.EncoderBlock(10, 3, 4)),
+        ("mini_transformer", lambda m: m.DecoderBlock(10, 3, 4)),
+        ("mini_transformer", lambda m: m.Transformer(5, 10, 3, 4, 1)),
+        ("language_model", lambda m: m.Block(10, 3)),
+        ("language_model", lambda m: m.LanguageModel(5, 10, 1, 3, 4)),
+        ("language_model", lambda m: m.build(10, m.IDEAS, 1, 3, 4)),
+        ("pretrained_encoder", lambda m: m.EncoderBlock(10, 3, 4)),
+    ],
+)
+def test_heads_that_cannot_share_the_features_are_named(lesson, stem, make):
+    with pytest.raises(ValueError, match="3 heads cannot share 10 features"):
+        make(lesson(stem))
+
+
+@pytest.mark.parametrize(
+    "stem, call",
+    [
+        ("positional_encoding", lambda m: m.sinusoidal(3, 5)),
+        ("positional_encoding", lambda m: m.SinusoidalPositions(3, 5)),
+        ("positional_encoding", lambda m: m.RotaryAttention(5, 1)(torch.ones(1, 2, 5))),
+        ("mini_transformer", lambda m: m.sinusoids(3, 5)),
+        ("mini_transformer", lambda m: m.Transformer(7, 5, 1, 4, 1)),
+    ],
+)
+def test_an_odd_width_of_sines_is_named(lesson, stem, call):
+    with pytest.raises(ValueError, match="pairs, got 5|got 5 features"):
+        call(lesson(stem))
+
+
+def fit_language_model(m, n_steps, learning_rate, n_warmup):
     torch.manual_seed(0)
-    model = lm.LanguageModel(7, 8, 1, 2, 5).to(lm.device)
-    batches = iter([(torch.zeros(2, 5, dtype=torch.long), torch.ones(2, 5, dtype=torch.long))] * 3)
-    assert len(lm.fit(model, batches, n_steps, learning_rate)) == n_steps
+    model = m.LanguageModel(m.N_SYMBOLS, 8, 1, 2, m.N_PLACES).to(m.device)
+    return m.fit(model, m.name_batches(10_000, seed=0), n_steps, learning_rate, n_warmup)
+
+
+def sort_names(m, n_steps, learning_rate, n_warmup):
+    torch.manual_seed(0)
+    model = m.Sorter(8, 2, 1, norm_first=True)
+    return m.train(model, 0, n_steps, 10_000, learning_rate, n_warmup)
+
+
+@pytest.mark.parametrize(
+    "n_steps, learning_rate, n_warmup", [(0, 0.01, 0), (1, 0.0, 0), (2, 100.0, 5), (2, 0.01, 2)]
+)
+@pytest.mark.parametrize(
+    "stem, train",
+    [
+        ("encoder_block", sort_names),
+        ("mini_transformer", lambda m, *settings: m.train(0, *settings)[1]),
+        ("language_model", fit_language_model),
+    ],
+)
+def test_training_takes_settings_at_the_edge(lesson, stem, train, n_steps, learning_rate, n_warmup):
+    """No step, a warm-up longer than the run, no rate or a huge one; batches larger than the data."""
+    losses = train(lesson(stem), n_steps, learning_rate, n_warmup)
+    assert losses.shape == (n_steps,) and np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize(
+    "stem, make, fit",
+    [
+        (
+            "multi_head_attention",
+            lambda m: m.LookUp(2),
+            lambda m, model: m.fit(model, m.look_up_loss, 0, n_steps=0),
+        ),
+        (
+            "positional_encoding",
+            lambda m: m.make_reader("sines", 0),
+            lambda m, model: m.fit(model, 0, n_steps=0),
+        ),
+    ],
+)
+def test_no_steps_leave_the_weights_alone(lesson, stem, make, fit):
+    m = lesson(stem)
+    model = make(m)
+    before = [parameter.clone() for parameter in model.parameters()]
+    fit(m, model)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters()))
+
+
+def test_more_steps_than_batches_are_named(mini_transformer):
+    with pytest.raises(ValueError, match="100000 steps, but the pairs make"):
+        mini_transformer.train(0, n_steps=100_000)
 
 
 def test_the_share_of_the_rate_is_never_negative(mini_transformer):
     for n_steps, n_warmup in [(1, 0), (5, 0), (5, 5), (7, 3), (100, 20)]:
         shares = [mini_transformer.rate_share(step, n_steps, n_warmup) for step in range(n_steps + 1)]
         assert min(shares) >= 0 and max(shares) <= 1
+
+
+# names and texts of one's own
+
+
+def cell_of(module, words):
+    """The lesson's cell that has the words in it."""
+    return next(c for c in Path(module.__file__).read_text(encoding="utf-8").split("# %%\n") if words in c)
+
+
+class Typed:
+    """In the place of a path: whatever is opened below it has this text."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __truediv__(self, part):
+        return self
+
+    def read_text(self, encoding):
+        return self.text
+
+
+FIVE_WORDS = "Call me Ishmael. Some years"
+
+
+@pytest.mark.parametrize(
+    "stem, file, typed, says",
+    [
+        ("encoder_block", "names.txt", "ann\nEmma\n", "letters a to z, got 'Emma'"),
+        ("encoder_block", "names.txt", "ann\nzoé\n", "got 'zoé'"),
+        ("encoder_block", "names.txt", "ann\n", "1 names of up to 8 letters are too few"),
+        ("encoder_block", "names.txt", "", "0 names of up to 8 letters are too few"),
+        ("language_model", "names.txt", "Ann\n" * 2000, "got 'Ann'"),
+        ("language_model", "names.txt", "ann\n", "1 names are too few"),
+        ("language_model", "moby_dick.txt", "", "a text of 0 characters is too short"),
+        ("language_model", "moby_dick.txt", FIVE_WORDS, "a text of 27 characters is too short"),
+        ("positional_encoding", "moby_dick.txt", "", "0 letters a to z and gaps are too few"),
+        ("positional_encoding", "moby_dick.txt", "白鲸" * 999, "letters a to z and gaps are too few"),
+        ("positional_encoding", "moby_dick.txt", FIVE_WORDS, "26 letters a to z and gaps are too few"),
+        ("tokenization_bpe", "moby_dick.txt", "", "a text of 0 words is too short"),
+        ("tokenization_bpe", "moby_dick.txt", FIVE_WORDS, "a text of 5 words is too short"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(lesson, stem, file, typed, says):
+    m = lesson(stem)
+    with pytest.raises(ValueError, match=says):
+        exec(cell_of(m, file), vars(m) | {"HERE": Typed(typed)})
+
+
+def test_names_of_another_kind_are_named(language_model):
+    lm = language_model
+    model = lm.LanguageModel(lm.N_SYMBOLS, 8, 1, 2, lm.N_PLACES).to(lm.device)
+    for wrong in ("Ada", "zoé", "a b", "a" * lm.N_PLACES):
+        with pytest.raises(ValueError, match=f"letters a to z, got '{wrong}'"):
+            lm.next_letter(model, wrong)
+        with pytest.raises(ValueError, match=f"letters a to z, got '{wrong}'"):
+            lm.NGram(["ann"], 2).bits([wrong])
+
+
+@pytest.mark.parametrize("wrong", [[], [""], ["ann", ""]])
+def test_names_without_a_letter_are_refused(self_attention, wrong):
+    with pytest.raises(ValueError, match="every name needs a letter"):
+        self_attention.one_hot_names(wrong)
+
+
+def test_dates_of_another_kind_are_named(mini_transformer):
+    for wrong, says in (([""], "empty"), (["1 May", ""], "empty"), (["1 Мая"], "outside the vocabulary")):
+        with pytest.raises(ValueError, match=says):
+            mini_transformer.encode(wrong)
+    model, _ = small_translator(mini_transformer)
+    row = mini_transformer.greedy(model, mini_transformer.encode(["May " * 5]))[0]
+    assert row[0] == mini_transformer.START and len(row) <= 12
+
+
+def test_a_book_shorter_than_a_window_is_named(language_model, monkeypatch):
+    monkeypatch.setattr(language_model, "train_tokens", torch.arange(12))
+    monkeypatch.setattr(language_model, "test_tokens", torch.arange(12))
+    model = small_model(language_model)
+    with pytest.raises(ValueError, match="12 tokens are too few for windows of 12"):
+        next(language_model.windows(2, 12))
+    with pytest.raises(ValueError, match="12 test tokens are too few for a window of 12"):
+        language_model.bits_per_byte(model, 12)
 
 
 # benchmarks: 12.2 and 12.3
@@ -2100,7 +2293,7 @@ class ListOfHeads(nn.Module):
                     part.bias.copy_(bias[k, h])
         block.project_in = None
 
-    def forward(self, x, cache=None):
+    def forward(self, x):
         normed = self.block.attention_norm(x)
         mixed = [
             F.scaled_dot_product_attention(*(part(normed) for part in head), is_causal=True)
@@ -2119,7 +2312,7 @@ class LibraryBlock(nn.Module):
         mask = ~torch.ones(n_positions, n_positions, dtype=torch.bool).tril()
         self.register_buffer("mask", mask.to(block.project_in.weight.device))
 
-    def forward(self, x, cache=None):
+    def forward(self, x):
         return self.layer(x, src_mask=self.mask, is_causal=True)
 
 
