@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 5.3 Universal approximation: what one hidden layer can do, and what depth adds
 #
-# A child draws a round hill with a row of bricks: the narrower the bricks, the closer they follow the
-# hill. A layer of neurons can do the same with a curve. The *universal approximation theorem* says that
-# one hidden layer is enough for any continuous function, if it has enough neurons. So, in principle, the
-# same kind of network can read digits, predict the weather or price a house.
+# A round hill can be built from a row of upright bricks of different heights, and the narrower the bricks,
+# the closer they follow the hill. A layer of neurons can follow a curve in the same way. The *universal
+# approximation theorem* says that one hidden layer is enough for any continuous function, if it has enough
+# neurons. So, in principle, the same kind of network can read digits, predict the weather or price a house.
 #
 # But then why are the networks in use so deep? And if good weights exist, does training find them?
 #
@@ -182,10 +182,11 @@ plt.show()
 
 # %% [markdown]
 # With about the same number of neurons, the straight pieces are closer at about two of three points. (A
-# stair is exact where the curve crosses it.) But a stair is wrong by up to half of its own rise, so its
-# error is at most $\max |f'| / 2n$, where $f'$ is the slope of the curve and $n$ the number of stairs. A
-# straight piece is exact at its two knots, and between them a curve can leave it only by bending. The
-# largest distance is at most $\max |f''| / 8 n^2$, with the second derivative $f''$ (2.6).
+# stair is exact where the curve crosses it.) How large can the errors be? With $n$ stairs, each is $1/n$
+# wide and exact at its middle. From there to its edge the curve can leave it by at most its slope $f'$
+# times half of the width, $\max |f'| / 2n$. A straight piece is exact at its two knots, and between them a
+# curve can leave it only by bending. By a standard result, the largest distance is at most
+# $\max |f''| / 8 n^2$, with the second derivative $f''$ (2.6).
 #
 # ## How fast do more neurons help?
 #
@@ -272,34 +273,38 @@ plt.show()
 
 # %% [markdown]
 # Both hand-made networks follow their prediction, while training gives a mixed answer. With four neurons
-# the best of the eight starts beats our even knots, because training can move a knot to where it is needed.
-# With 64, all eight are far behind what we know to be possible: in this time, and at this learning rate,
-# gradient descent has not found such weights. (At rates of 0.05 and more, training at this width blows
-# up.) And outside the grey range, which it has not seen, the network on the right runs straight on.
+# the best of the eight starts beats our even knots. (Training may move a knot to where it is needed, and
+# need not meet the curve there.) With 64, all eight are far behind what we know to be possible: in this
+# time, and at this learning rate, gradient descent has not found such weights. (At a rate of 0.05 some of
+# the eight blow up and the best comes hardly closer, and at 0.1 all blow up.) And outside the grey range,
+# which it has not seen, the network on the right runs straight on.
 #
 # ## The theorem, and what it does not promise
 #
 # With these networks in mind we can state it. _Let $f$ be continuous on a closed box of inputs, such as
 # $[0, 1]$ or $[0, 1] \times [0, 1]$, and let the activation be continuous and not a polynomial. Then for
 # every error $\varepsilon > 0$ there is a network with one hidden layer that differs from $f$ by less than
-# $\varepsilon$ everywhere on the box._ For one input and ReLU, the straight pieces are a proof. A
-# polynomial will not do, since a sum of parabolas is a parabola, however many there are.
+# $\varepsilon$ everywhere on the box._ (A closed box is one whose edges belong to it.) For one input and
+# ReLU, our straight pieces show why it is true: a continuous curve changes little between two knots if the
+# knots are close enough. A polynomial will not do as an activation, since a sum of parabolas is a parabola,
+# however many there are.
 #
-# The theorem says that such weights exist, but neither how many neurons it takes, nor that training finds
-# them, nor anything about inputs outside the box.
+# The theorem says that such weights exist. It does not say how many neurons it takes, or that training
+# finds the weights, and it says nothing about inputs outside the box.
 #
 # ## The same in PyTorch
 #
 # Weights set by hand go into a PyTorch model as they are.
 
 # %%
-weights = [torch.as_tensor(part) for part in straight_pieces(curve, 16)]
+pieces = [torch.as_tensor(part) for part in straight_pieces(curve, 16)]
+hidden_weight, hidden_bias, out_weight, out_bias = pieces
 model = nn.Sequential(nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 1)).double()
 with torch.no_grad():
-    model[0].weight.copy_(weights[0][:, None])  # (16, 1)
-    model[0].bias.copy_(weights[1])  # (16,)
-    model[2].weight.copy_(weights[2][None, :])  # (1, 16)
-    model[2].bias.copy_(weights[3])  # ()
+    model[0].weight.copy_(hidden_weight[:, None])  # (16, 1)
+    model[0].bias.copy_(hidden_bias)  # (16,)
+    model[2].weight.copy_(out_weight[None, :])  # (1, 16)
+    model[2].bias.copy_(out_bias)  # ()
     torch_outputs = model(torch.from_numpy(fine)[:, None])[:, 0].numpy()  # (20001, 1) -> (20001,)
 largest = np.max(np.abs(network(fine, relu, *straight_pieces(curve, 16)) - torch_outputs))
 print(f"largest difference {largest:.1e}")
@@ -347,10 +352,10 @@ for depth, width in ((1, 100), (2, 15), (3, 11), (4, 9)):
     print(f"{depth:<16d}{width:8d}{size:12d}   {random_pieces[depth]}")
 
 # %% [markdown]
-# The opposite is true here, since the network with one hidden layer has by far the most pieces, on every
-# seed. Its hundred neurons each contribute a knot of their own, and about half of these lie in the
-# interval. A deep network with narrow layers has fewer neurons for the same number of parameters, and
-# random layers do little with each other's knots. So depth does not make more pieces by itself.
+# The opposite is true here. The network with one hidden layer has by far the most pieces, on every seed.
+# Its hundred neurons each contribute a knot of their own, and about half of these lie in the interval. A
+# deep network with narrow layers has fewer neurons for the same number of parameters, and random layers do
+# little with each other's knots. So depth does not make more pieces by itself.
 #
 # ## What depth can do: use a piece again
 #
@@ -358,9 +363,10 @@ for depth, width in ((1, 100), (2, 15), (3, 11), (4, 9)):
 #
 # $$t(x) = 1 - |2x - 1| = \max(0, 2x) - \max(0, 4x - 2) ,$$
 #
-# two pieces from two ReLUs. It takes every value below $1$ twice, so if its output goes into a second tent,
-# that one is drawn twice, and a third is drawn four times. Six tents in a row make $2^6 = 64$ pieces from
-# twelve neurons, while a single layer needs a neuron for each of the 63 bends.
+# two pieces from two ReLUs. While $x$ goes from $0$ to $1$, the output of the tent goes from $0$ to $1$ and
+# back to $0$. If this output is the input of a second tent, the second tent is run through twice, once
+# forward and once back, which makes four pieces. A third tent is run through four times. Six tents in a row
+# make $2^6 = 64$ pieces from twelve neurons, while a single layer needs a neuron for each of the 63 bends.
 
 
 # %%
@@ -412,13 +418,13 @@ plt.show()
 
 # %% [markdown]
 # Each further layer doubles the number of pieces, because it is applied to all pieces that the layers
-# before it have made. So what depth can do is that a layer uses again what the layers below have built, at
-# every place where it occurs.
+# before it have made. So a layer of a deep network can use again what the layers below have built, at every
+# place where it occurs.
 #
-# These weights were set by hand. In "Going further" we ask whether training finds such weights, and from a
-# random start it does not, while from copies of one trained tent it mostly does. So depth makes it possible
-# to express such a function with few parameters, but it does not make training find it. Images and
-# sentences have parts that occur again and again as well, and chapters 9 and 12 build networks for that.
+# These weights were set by hand, because we knew the function. So depth makes it _possible_ to express such
+# a function with few parameters. Whether training finds such weights is another question, the first one of
+# "Going further". Images and sentences have parts that occur again and again, too, and chapters 9 and 12
+# build networks for that.
 #
 # ## The claims, checked
 #
@@ -498,8 +504,9 @@ def fit(parameters, rates, x, y, n_steps=1000):
         decay = 0.5 * (1 + math.cos(math.pi * (step - 1) / n_steps))  # the rate falls to zero at the end
         with torch.no_grad():
             for p, grad, m, v in zip(parameters, gradients, first_moments, second_moments):
-                m.mul_(0.9).add_(grad, alpha=0.1)
-                v.mul_(0.999).addcmul_(grad, grad, value=0.001)
+                # running means of the gradients and of their squares; [:] changes the tensor in the list
+                m[:] = 0.9 * m + 0.1 * grad
+                v[:] = 0.999 * v + 0.001 * grad * grad
                 size = (v / (1 - 0.999**step)).sqrt() + 1e-8
                 p -= rate * decay * (m / (1 - 0.9**step)) / size
     with torch.no_grad():
