@@ -2,10 +2,10 @@
 # # 5.4 The forward pass: from single neurons to one matrix product
 #
 # A handwritten digit goes into a network as 64 grey values, and ten numbers come out, one for each class.
-# What happens in between? Each layer takes all the numbers of the layer before it, like a station on an
-# assembly line, makes its own few numbers from them and passes these on. Computing them, layer by layer,
-# from the input to the output, is called the *forward pass*. It is all that a network does once it is
-# trained: whether your phone finds a face or a chat assistant writes a word, it runs a forward pass.
+# What happens in between? Each layer takes all the numbers of the layer before it, computes its own numbers
+# from them, and passes these on to the next. Computing all of them, layer by layer, from the input to the
+# output, is called the *forward pass*. It is all that a network does once it is trained: whether your phone
+# finds a face or a chat assistant writes a word, it runs a forward pass.
 #
 # Seen up close, it is many small sums. Seen from further away, it is a few matrix products. How do the two
 # fit together, how much arithmetic is it, and what do the numbers in between mean?
@@ -88,7 +88,7 @@ paper_layers = [
     (np.array([[2.0, 5.0]]), np.array([-1.0])),  # (1, 2), (1,)
 ]
 print("the paper example:", forward_loops(np.array([[1.0, 2.0]]), paper_layers))
-assert forward_loops(np.array([[1.0, 2.0]]), paper_layers) == [[1.0]]
+assert forward_loops(np.array([[1.0, 2.0]]), paper_layers).tolist() == [[1.0]]
 
 # %% [markdown]
 # ## A layer is a matrix product
@@ -197,9 +197,10 @@ for (weight, bias), n_in, n_out in zip(model.layers, sizes, sizes[1:]):
 print(f"{model.n_parameters()} parameters, {model.n_operations(1)} operations for each digit")
 
 # %% [markdown]
-# About three quarters of the parameters are in the first layer, because it has the most inputs. One
-# forward pass is a few thousand operations. A large language model has many billions of parameters, and by
-# the same formula it needs about twice as many operations for each word.
+# About three quarters of the parameters are in the first layer, because it has the most inputs. One forward
+# pass is a few thousand operations. A large language model has many billions of parameters. By the same
+# formula, its matrix products take about two operations for each parameter and each word. (The work of
+# attention, chapter 12, comes on top.)
 #
 # ## The same in PyTorch
 #
@@ -261,7 +262,7 @@ for network in trained:
 
 # %%
 network = trained[0]
-model.layers = weights_of(network)
+model.layers = weights_of(network)  # from here on our class computes with trained weights
 some_digits = images[test][:64]  # (64, 64): 64 digits of 64 pixels
 with torch.no_grad():
     torch_logits = network(torch.from_numpy(some_digits)).numpy()  # (64, 64) -> (64, 10)
@@ -369,10 +370,11 @@ plt.show()
 # %% [markdown]
 # Each row of a panel is the pattern of one digit. In the untrained network (top) the columns look nearly
 # the same from row to row: a neuron that is on is on for all digits, and the patterns are more alike than
-# the pixels were. (This does not mean that the digits are lost there. With the step function of lesson
-# 5.2 the hidden layers stayed random, and the last layer still read about half of them.) After training
-# (bottom) each digit switches on its own set of neurons, and the cosines are well below that of the
-# pixels, on all three seeds. So it is not the layers that set them apart, but what they have learned.
+# the pixels were. (This does not mean that the digits are lost there. With the step function of lesson 5.2
+# the hidden layers stayed random, and the last layer still read about half of them.) After training
+# (bottom) each digit switches on its own set of neurons, and the cosines are well below that of the pixels,
+# on all three seeds. So hidden layers tell digits apart because of what they have learned, and not merely
+# because they are there.
 #
 # ## The claims, checked
 #
@@ -394,19 +396,19 @@ assert likeness["trained"].max() < pixel_likeness - 0.05, "trained layers make t
 # ## The same, faster
 #
 # All forms do the same operations, but not in the same time. Divided by the time, the operations give
-# *FLOP/s*, floating-point operations per second, which says how well a form uses the machine. Loops pay
-# Python's price for each single product. The matrix forms pay it once for each layer, and a larger batch
-# gives them more arithmetic for that price. There is no trick in it beyond the matrix product, and the
-# price of a large batch is only the memory for its rows.
+# *FLOP/s*, floating-point operations per second, which says how well a form uses the machine. Python takes
+# some time for every instruction. The loops have an instruction for each single product. The matrix forms
+# have a few for each layer, and with a larger batch the same few instructions do more arithmetic. A large
+# batch costs only the memory for its rows.
 
 
 # %%
-def best_seconds(f, n_rounds=5):
-    """The shortest of a few runs of f()."""
+def best_seconds(f, x, n_rounds=5):
+    """The shortest of a few runs of f(x)."""
     times = []
     for _ in range(n_rounds):
         started = time.perf_counter()
-        f()
+        f(x)
         times.append(time.perf_counter() - started)
     return min(times)
 
@@ -426,7 +428,7 @@ for name, form in forms.items():
         few = x[:64] if name == "loops" else x  # more would take seconds
         n_rounds = 1 if name == "loops" else 5
         with torch.no_grad():
-            seconds = best_seconds(lambda form=form, few=few: form(few), n_rounds)
+            seconds = best_seconds(form, few, n_rounds)
         speed[name].append(model.n_operations(len(few)) / seconds / 1e9)
     print(f"{name:20s}" + "".join(f"{value:12.3g}" for value in speed[name]))
 

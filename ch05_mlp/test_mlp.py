@@ -799,7 +799,7 @@ def test_digits_are_read_by_every_form(forward_pass):
     read = np.mean(logits.argmax(axis=1) == forward_pass.labels[forward_pass.test])
     assert read == forward_pass.test_accuracy
     assert not set(forward_pass.train) & set(forward_pass.test)
-    assert forward_pass.best_seconds(lambda: None) < 1
+    assert forward_pass.best_seconds(np.square, np.ones(3)) < 1
 
 
 def test_only_trained_layers_tell_digits_apart(forward_pass):
