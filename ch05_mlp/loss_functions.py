@@ -7,8 +7,8 @@
 # learned, whether a network predicts house prices, spam, the next word, or how many customers call in an
 # hour.
 #
-# Are losses a matter of taste, then? Mostly they are not, because there is one recipe, which starts from
-# the question what kind of number the target is, and it gives the usual losses one after the other.
+# Are losses a matter of taste, then? Mostly they are not. There is one recipe, which starts from the
+# question what kind of number the target is, and it gives the usual losses one after the other.
 #
 # **You will build** the losses for numbers, for yes or no, for classes and for counts, each with its
 # gradient, by that recipe, check them against PyTorch, and see what a wrong choice costs. **You need**
@@ -45,8 +45,8 @@ rng = np.random.default_rng(0)
 #
 # The model that says $\frac23$ has the larger likelihood, so the smaller negative logarithm. This is the
 # number that we shall use as a loss. A model that was certain, $p = 1$, gave the dry day the probability
-# zero, and its loss is infinite. So confidence is rewarded if it is right, and punished without limit if
-# it is wrong.
+# zero, and its loss is infinite. So of the two forecasters above, the one who was certain loses more. By
+# this rule confidence lowers the loss if it is right, and raises it without limit if it is wrong.
 
 # %%
 for p in (1 / 2, 2 / 3, 0.99):
@@ -82,10 +82,10 @@ assert math.isclose(-math.log(1 / 8), 3 * math.log(2))
 #   = \frac{n}{2 \sigma^2}\, \text{MSE} + n \ln(\sigma \sqrt{2\pi}) ,
 #   \qquad \text{MSE} = \frac1n \sum_i (\hat y_i - y_i)^2 .$$
 #
-# Only the mean squared error, MSE (3.2), depends on the predictions. So to minimise it is to maximise the
-# likelihood under normal noise, whatever its width is, and the gradient is
-# $\partial \text{MSE} / \partial \hat y_i = \frac2n (\hat y_i - y_i)$. The shapes have to be checked,
-# because if the predictions are a column $(n, 1)$ and the targets are $(n,)$, NumPy compares all $n^2$
+# Only the mean squared error, MSE (3.2), depends on the predictions. So the predictions with the smallest
+# MSE are those with the largest likelihood under normal noise, whatever the width of the noise is. The
+# gradient is $\partial \text{MSE} / \partial \hat y_i = \frac2n (\hat y_i - y_i)$. The shapes have to be
+# checked. If the predictions are a column $(n, 1)$ and the targets are $(n,)$, NumPy compares all $n^2$
 # pairs without a word.
 
 
@@ -139,8 +139,8 @@ def gaussian_nll(prediction, target, sigma):
     """Mean negative log-likelihood (nats) of the targets under normal noise of width sigma, above zero."""
     if sigma <= 0:
         raise ValueError(f"the width must be above zero, got {sigma}")
-    z = residuals(prediction, target) / sigma
-    return float(np.mean(0.5 * z**2 + math.log(sigma * math.sqrt(2 * math.pi))))
+    in_widths = residuals(prediction, target) / sigma
+    return float(np.mean(0.5 * in_widths**2 + math.log(sigma * math.sqrt(2 * math.pi))))
 
 
 slopes = np.linspace(0, 100, 401)  # g per mm
@@ -255,7 +255,7 @@ shares = np.bincount(species) / len(species)  # (3,)
 
 def nll_of_constant(q):
     """Mean NLL (nats) of all penguins' species under the same probabilities q (3,)."""
-    return float(np.mean(-np.log(q)[species]))
+    return float(np.mean(-np.log(q)[species]))  # (3,)[(n,)] -> (n,): for each bird that of its species
 
 
 others = rng.dirichlet(np.ones(3), size=1000)  # (1000, 3): random probabilities
@@ -265,9 +265,9 @@ print(f"the best of the others: {min(other_losses):.4f} nats")
 print(f"a third each: {nll_of_constant(np.full(3, 1 / 3)):.4f} = ln 3")
 
 # %% [markdown]
-# None of the thousand does better than the shares themselves. So cross-entropy rewards honest
-# probabilities, and a network that is trained with it learns how frequent each class is among inputs that
-# look alike.
+# None of the thousand does better than the shares themselves. So cross-entropy is smallest for
+# probabilities that agree with the frequencies. For a network this means that, among inputs that it cannot
+# tell apart, its loss is smallest if its probabilities are the shares of the classes among these inputs.
 #
 # ## Yes or no: binary cross-entropy
 #
@@ -368,7 +368,7 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 left.plot(food, visits, "o", color="C0", markersize=4, label="the last 50 hours")
 smooth = np.linspace(0, 1, 101)
 left.plot(smooth, np.exp(true_b * smooth), "-", color="C1", label="true rate")
-left.set(xlabel="amount of food", ylabel="visits in an hour", title="Counts spread more at high rates")
+left.set(xlabel="amount of food", ylabel="visits in an hour", title="One of the 300 experiments")
 left.legend()
 bins = np.linspace(min(map(min, estimates.values())), max(map(max, estimates.values())), 30)
 for (name, values), style in zip(estimates.items(), ("-", "--")):
@@ -514,18 +514,19 @@ for (name, loss_function), style in zip(
     right.semilogx(np.arange(1, n_steps + 1), accuracy[name], style, label=name)
 left.axvspan(-10, -5, color="0.93", zorder=0)
 left.text(-7.5, 0.5, "certain and\nwrong", ha="center")
-left.set(xlabel="logit z of the true answer", ylabel="minus gradient", title="How strongly z is raised")
+left.set(xlabel="logit z of the true answer", ylabel="minus gradient", title="Gradient of one example")
 left.legend(loc="upper right")
 right.set(xlabel="step", ylabel="accuracy", title="One neuron from a wrong start", ylim=(-0.03, 1.03))
 right.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Cross-entropy turns the neuron round within a hundred steps. Squared error gets to the share of one
-# species at best, because the birds that the neuron is most wrong about hardly move it (in a run of
-# 60,000 steps, or at a rate ten or a hundred times as large, that did not change; only at a thousand
-# times the rate did it recover). A start that is certain of the wrong answer is not the rule, and from an
-# undecided start squared error can do as well (see below), but with cross-entropy one need not care.
+# Cross-entropy turns the neuron round within a hundred steps. With squared error the neuron is right on no
+# more birds than if it always named one species. The left panel shows the reason: where the neuron is
+# certain and wrong, the gradient of squared error is nearly zero. (A run of 60,000 steps, or a rate ten or
+# a hundred times as large, did not change that; only a thousand times the rate did.) Networks rarely start
+# so certain of the wrong answer, and from an undecided start squared error can do as well (see below). With
+# cross-entropy the start matters less.
 #
 # So here is which loss to take for which target:
 #
@@ -558,8 +559,8 @@ assert -0.02 < brier(wrong_z, [1.0])[1][0] < -0.019, "squared error has about -0
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped, because no later lesson needs it: outliers, label smoothing, and squared error
-# from a fair start.
+# This part can be skipped. It looks at outliers, at label smoothing (used again in 12.7), and at squared
+# error from a fair start.
 #
 # ### Outliers
 #
@@ -707,8 +708,8 @@ for name, loss_function, rates in (
     )
 
 # %% [markdown]
-# At its best rate each does well, but squared error needs a rate that is many times larger, because its
-# gradient is smaller by the factor $p (1 - p)$ and by the mean over ten outputs.
+# At its best rate each does well, but squared error needs a rate that is many times larger. Its gradient is
+# smaller, because it has a further factor of the size of $p (1 - p)$ and is a mean over ten outputs.
 
 # %%
 assert best_guess["MSE"][1] - best_guess["MSE"][0] > 50, "one typo moves the mean"
