@@ -5,8 +5,9 @@
 # neural networks took over this job. A small one that does it well has two layers, and all its parts
 # (layers, activations, losses and gradients) are known by now. What happens if we put them together?
 #
-# In this lesson no library computes gradients for us, so we know of each number where it comes from. At
-# the end the same network is written in PyTorch, as a team would write it, and reads pictures of clothes.
+# In this lesson no library computes gradients for us, so we can follow every number back to where it comes
+# from. At the end the same kind of network is written in PyTorch, as a team would write it, and learns to
+# tell pictures of clothes apart.
 #
 # **You will build** a two-layer network with its backward pass, check its gradients, train it on
 # handwritten digits, look at its mistakes and at what its neurons have learned, and run it against PyTorch
@@ -42,9 +43,9 @@ rng = np.random.default_rng(0)
 #     = \left(\tfrac34, \tfrac14\right), \qquad L = -\ln \tfrac14 = \ln 4
 # \end{aligned}$$
 #
-# Then we go backward by the chain rule (2.3). At the logits the gradient is probability minus target (5.5),
-# and a weight's gradient is that of its output times its input. The hidden neuron has an effect on both
-# logits, and the two effects add up.
+# Then we go backward by the chain rule (2.3). At the logits the gradient is probability minus target (5.5).
+# The gradient of a weight is the gradient at its output times the weight's input. The hidden neuron has an
+# effect on both logits, and the two effects add up.
 #
 # $$\begin{aligned}
 #   \frac{\partial L}{\partial z} &= p - t = \left(\tfrac34, -\tfrac34\right), \qquad
@@ -53,8 +54,8 @@ rng = np.random.default_rng(0)
 #   \frac{\partial L}{\partial w} = \frac{\partial L}{\partial h} \cdot 1 \cdot x = \tfrac34 \ln 3
 # \end{aligned}$$
 #
-# The factor $1$ in the last line is the slope of ReLU, which is on. Two of these slopes we also measure, as
-# a check of the paper.
+# The factor $1$ in the last line is the slope of ReLU, which is on. We also measure two of these slopes, as
+# a check.
 
 
 # %%
@@ -73,9 +74,9 @@ assert abs(slope_w - 3 / 4 * math.log(3)) < 1e-8 and abs(slope_v1 - 3 / 4) < 1e-
 # %% [markdown]
 # ## Digits in three parts
 #
-# The training set teaches the weights, and the validation set helps us choose what is not learned, here
-# the learning rate. The test set is looked at once, at the end (3.1). The digits are shuffled first, since
-# the file may have its writers in order.
+# The training set teaches the weights, and the validation set helps us choose what is not learned, here the
+# learning rate. The test set is used when everything has been chosen (3.1), and nothing is changed after
+# it. The digits are shuffled first, since the file may have its writers in order.
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -94,9 +95,10 @@ print(f"always the most common test digit: accuracy {most_common:.1%}")
 #
 # $$Z_1 = X W_1^\top + b_1, \qquad H = \max(0, Z_1), \qquad Z_2 = H W_2^\top + b_2 .$$
 #
-# Backward, the same lines are read from right to left. An output weight $W_{2,kj}$ multiplies $H_{bj}$ in
-# every example $b$ and adds it to $Z_{2,bk}$. So its gradient is the sum of $\frac{\partial L}{\partial
-# Z_{2,bk}} H_{bj}$ over the examples, and for all weights at once that is a matrix product:
+# Backward, we take the same formulas from the last to the first. An output weight $W_{2,kj}$ multiplies
+# $H_{bj}$ in every example $b$, and the product is added to $Z_{2,bk}$. So its gradient is the sum of
+# $\frac{\partial L}{\partial Z_{2,bk}} H_{bj}$ over the examples, and for all weights at once that is a
+# matrix product:
 #
 # $$\begin{aligned}
 #   \frac{\partial L}{\partial W_2} &= \left(\frac{\partial L}{\partial Z_2}\right)^{\!\top} H &
@@ -310,19 +312,21 @@ plt.show()
 
 # %% [markdown]
 # Both losses fall quickly during the first epochs, but then they part. The training loss goes on falling
-# towards zero and nearly all training digits are read correctly, while the validation loss levels off,
-# because what the network still learns helps it with digits that it has seen, and hardly with others. This
-# gap is called overfitting (1.2), and chapter 8 is about it. Too small a rate is not finished after these
-# epochs, and the largest one ruins the network. On the test set about one digit in forty is misread; with
-# four other divisions of the digits it was between one in twenty and one in thirty.
+# towards zero, and nearly all training digits are read correctly, while the validation loss levels off. So
+# what the network still learns helps it with the digits that it has seen, and hardly with others. This gap
+# is called overfitting (1.2), and chapter 8 is about it. With the smallest rate the training loss is still
+# far from that after these epochs, and the largest rate ruins the network. On the test set between one
+# digit in twenty and one in forty is misread, depending on how the digits are divided. (This division, with
+# about one in forty, is the luckiest of five that we tried.)
 #
 # ## Where it fails
 #
-# The confusion matrix (3.4) counts, for every true digit in its row, what the network read. Beside it
-# stand the mistakes themselves, so that you can ask yourself whether you would have read them correctly.
+# The confusion matrix (3.4) counts, for every true digit in its row, what the network read. Beside it stand
+# the first of the mistakes. Which of them would you have misread, too, at 8 × 8 pixels?
 
 # %%
 read = model.forward(images[test]).argmax(axis=1)  # (697, 10) -> (697,)
+# each pair of true digit and answer has a number from 0 to 99; these are counted and laid out in rows of ten
 confusion = np.bincount(10 * labels[test] + read, minlength=100).reshape(10, 10)  # (100,) -> (10, 10)
 wrong = test[read != labels[test]]  # indices into images
 wrong_answers = read[read != labels[test]]
@@ -345,9 +349,8 @@ for place, (i, answer) in enumerate(list(zip(wrong, wrong_answers))[:8]):
 plt.show()
 
 # %% [markdown]
-# Nearly all counts lie on the diagonal, and no pair of digits is confused more than three times here
-# (on two of four other divisions one was). Several of the misread digits are hard for a person, too, at
-# 8 × 8 pixels.
+# Nearly all counts lie on the diagonal, and no pair of digits is confused more than three times here (on
+# two of four other divisions one was).
 #
 # ## What the hidden neurons look for
 #
@@ -524,9 +527,9 @@ plt.show()
 # %% [markdown]
 # The same gap opens as with the digits, though less widely, probably because there are more pictures and
 # fewer epochs. The network is right on more than four of five test pictures (with two other starts, too).
-# Trousers, bags and shoes are easy, but shirts are by far the hardest class, because many of them are read
-# as T-shirts, pullovers or coats, which have the same outline. This network does not know which pixels are
-# neighbours, and chapter 9 builds networks that do.
+# Trousers, bags and shoes are easy, and shirts are by far the hardest class. Most shirts that are misread
+# are read as T-shirts, pullovers or coats, which have nearly the same outline. This network does not know
+# which pixels are neighbours, and chapter 9 builds networks that do.
 #
 # ## The claims, checked
 #
@@ -535,11 +538,11 @@ plt.show()
 
 # %%
 np.testing.assert_allclose(paper.backward(np.array([[0.75, -0.75]]))["weight1"], [[3 / 4 * math.log(3)]])
-assert 0.96 < test_accuracy < 0.985, "on the test set about one digit in forty is misread"
+assert 0.96 < test_accuracy < 0.985, "on this test set about one digit in forty is misread"
 rates = sorted(histories)
 assert rates[0] < best_rate < rates[-1], "the best rate is not at the edge of the grid"
 assert histories[3.0][-1, 3] < 0.5, "the largest rate ruins the network"
-assert histories[0.01][-1, 0] > 5 * history[-1, 0], "the smallest rate is not finished"
+assert histories[0.01][-1, 0] > 5 * history[-1, 0], "with the smallest rate the loss is still far higher"
 assert history[-1, 0] < 0.3 * history[-1, 2], "training loss falls far below validation loss"
 assert history[-1, 1] > 0.99 > history[-1, 3], "nearly all training digits are read, fewer of the others"
 assert np.all(confusion.argmax(axis=1) == np.arange(10)), "each digit is mostly read as itself"
@@ -563,7 +566,7 @@ assert curves[-1, 0] < curves[-1, 1], "with clothes, too, the training loss fall
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped, because PyTorch's way of saving was in lesson 4.3.
+# This part can be skipped. (PyTorch's way of saving was in lesson 4.3.)
 #
 # ### Save and load without PyTorch
 #
