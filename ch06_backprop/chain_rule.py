@@ -113,8 +113,9 @@ graph = {  # name: (parents, value, local derivatives)
 }
 
 # %% [markdown]
-# The forward pass means computing each node from its parents, from the first node to the last, and
-# keeping all results. For a check that comes later, one node can be made to come out a little too large.
+# The forward pass means computing each node from its parents, from the first node to the last, and keeping
+# all results. The function can also add a small number, `nudge`, to the value of one node, which the
+# central differences below will need.
 
 
 # %%
@@ -147,13 +148,14 @@ print("   ".join(f"{name} {values[name]:.3f}" for name in graph))
 # $$\frac{\partial L}{\partial u} = \sum_{v \text{ with parent } u}
 #   \frac{\partial L}{\partial v} \cdot \frac{\partial v}{\partial u} .$$
 #
-# We go from the last node to the first. So all nodes that use a node have added their parts before the
-# node itself passes anything on.
+# We go through the list from its end to its beginning. In the list every node stands after its parents. So
+# when we come to a node, all nodes that use it have already had their turn, and its gradient is complete
+# and may be passed on.
 
 
 # %%
 def backward(graph, values, output):
-    """The derivative of the node `output` along every node, as {name: derivative}."""
+    """The gradient of every node, d(output) / d(node), as {name: number or array}."""
     grads = dict.fromkeys(values, 0.0)
     grads[output] = 1.0
     for name, (parents, _, local) in reversed(graph.items()):
@@ -164,10 +166,10 @@ def backward(graph, values, output):
 
 
 grads = backward(graph, values, "L")
-through_h = grads["h"] * values["s"]
-through_s = grads["s"] * values["s"] * (1 - values["s"])
-print(f"z is used twice: {through_h:.3f} through h, {through_s:.3f} through s, gradient {grads['z']:.3f}")
-np.testing.assert_allclose(grads["z"], through_h + through_s, rtol=1e-12)
+direct = grads["h"] * values["s"]  # from z straight to h = z · s, whose slope along z is s
+through_s = grads["s"] * values["s"] * (1 - values["s"])  # by way of s: the slope of the sigmoid (5.2)
+print(f"z is used twice: {direct:.3f} directly, {through_s:.3f} through s, gradient {grads['z']:.3f}")
+np.testing.assert_allclose(grads["z"], direct + through_s, rtol=1e-12)
 
 # %% [markdown]
 # ## Are they all right?
@@ -256,8 +258,8 @@ print(f"autograd, for the w that they share: {shared_w.grad:.3f}")
 np.testing.assert_allclose(grad_w_by_bird.sum(), shared_w.grad, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
-# It is the sum of the birds' gradients, because we add over paths. This is why every gradient of a shared
-# parameter is a sum over the batch.
+# It is the sum of the birds' gradients, because we add over paths. This is why the gradient of a shared
+# parameter is a sum over the batch (or a mean, if the loss is the mean of the examples' losses).
 #
 # ## Why not follow the paths one by one?
 #
@@ -275,7 +277,8 @@ def paths(graph, start, end):
     found = []
     for name, (parents, _, _) in graph.items():
         if start in parents:
-            found += [[(start, name), *rest] for rest in paths(graph, name, end)]
+            for rest in paths(graph, name, end):  # every way on from that node
+                found.append([(start, name), *rest])  # the arrow to it, then the rest of the way
     return found
 
 
@@ -337,9 +340,10 @@ plt.show()
 # %% [markdown]
 # The scale is logarithmic, so the straight line of the paths means that each diamond multiplies their
 # number, here by two. The arrows only grow by the same amount each time. `backward` crosses each arrow
-# once, because it adds up at a meeting point _before_ it goes on. A network layer is wider than a
-# diamond, and with $n$ units in each of $k$ layers there are $n^k$ paths through them. Adding before
-# going on is what makes backpropagation possible.
+# once, because it adds up at a meeting point _before_ it goes on. A network layer is wider than a diamond,
+# and with $n$ units in each of $k$ layers there are $n^k$ paths from one input to one output. Because
+# backpropagation adds before it goes on, its work grows with the number of arrows and not with the number
+# of paths.
 #
 # ## Vectors in, vectors out
 #
@@ -432,7 +436,9 @@ np.testing.assert_allclose(grad_image, grad_scores @ jacobian, rtol=1e-10, atol=
 
 n_hidden, n_in = weight1.shape
 n_out = len(weight2)
+# weight2 times a diagonal matrix, the result times weight1, and the vector times that Jacobian
 with_matrices = n_out * n_hidden + n_out * n_hidden * n_in + n_out * n_in
+# the vector times weight2, the result times a diagonal, and that times weight1
 with_vectors = n_out * n_hidden + n_hidden + n_hidden * n_in
 print(f"multiplications: {with_matrices:,} with the Jacobian, {with_vectors:,} with vectors")
 
@@ -485,13 +491,14 @@ fig.colorbar(drawn, ax=ax, label="slope")
 plt.show()
 
 # %% [markdown]
-# Only three blocks on the diagonal are filled, because no digit's outputs depend on another digit's
-# pixels. (A blank pixel has a slope, too, because ink there _would_ change the outputs.) With the batches
-# of real training the full matrix would not fit into any memory, and the vector-Jacobian product never
-# makes it.
+# Only three blocks on the diagonal are filled, because no digit's outputs depend on another digit's pixels.
+# (A blank pixel has a slope, too, because ink there _would_ change the outputs.) For the larger batch in
+# the printed lines, the full matrix of one layer would take over a hundred gigabytes and its diagonal about
+# one megabyte. The vector-Jacobian product makes neither.
 
 # %%
 assert abs(share_of_zeros - 2 / 3) < 1e-10, "two thirds of a batch of three are zeros"
+assert 8 * n_values**2 > 100e9, "for a larger batch the Jacobian takes over a hundred gigabytes"
 
 # %% [markdown]
 # ## What to remember
