@@ -163,9 +163,9 @@ print("running mean and variance:", layer.running_mean, layer.running_var)
 # ## The same in PyTorch
 #
 # PyTorch has `nn.BatchNorm1d` for vectors and `nn.BatchNorm2d` for images. Their running statistics are
-# buffers (4.3): they belong to the `state_dict`, because eval mode cannot do without them, but no optimizer
-# touches them. With the same $\gamma$ and $\beta$ the two see the same ten batches as our class, and one more
-# in eval mode. We compare outputs, all three gradients and both running statistics.
+# buffers (4.3): they belong to the `state_dict`, because eval mode cannot do without them, but no
+# optimizer touches them. With the same $\gamma$ and $\beta$ the two see the same ten batches as our
+# class, and one more in eval mode. We compare outputs, all three gradients and both running statistics.
 
 
 # %%
@@ -319,10 +319,11 @@ for learning_rate in LEARNING_RATES:
 # norm whose outputs are pushed around again should help no longer. The class `WanderingBatchNorm` does
 # this. During training it adds to every unit a shift that wanders from step to step.
 #
-# All networks start from He initialization now. Each kind chooses its learning rate from three by the mean
-# of two seeds, and runs for 120 steps with eight others. We measure how far the mean of what a unit of the
-# last hidden layer receives moves, in units of its spread within a batch: from one step to the next, and over
-# the whole run. (This is measured in training mode, because only there is anything pushed.)
+# All networks start from He initialization now. Each kind chooses its learning rate from three by the
+# mean of two seeds, and runs for 120 steps with eight others. We measure how far the mean of what a unit
+# of the last hidden layer receives moves, in units of its spread within a batch: from one step to the
+# next, and over the whole run. (This is measured in training mode, because only there is anything
+# pushed.)
 
 
 # %%
@@ -381,7 +382,7 @@ for name, style in zip(KINDS, ("--", "-", ":")):
     mean_losses = np.mean([losses for _, losses, _ in shift_runs[name]], axis=0)  # (n_steps,)
     right.semilogy(np.convolve(mean_losses, np.ones(10) / 10, "valid"), style, label=name)
 left.set(xlabel="step", ylabel="batch mean (spreads)", title="What one unit receives (seed 0)")
-right.set(xlabel="step", ylabel="training loss (nats)", title="Training, mean of eight seeds")
+right.set(xlabel="step", ylabel="loss (nats), mean of ten steps", title="Training, mean of eight seeds")
 left.legend()
 right.legend()
 plt.show()

@@ -492,7 +492,11 @@ print(f"part of the entropy that is disagreement: {np.mean(disagreement_shares):
 # %%
 model = models["with dropout"][3]  # the last one, to which the answers belong
 ranked = entropy(mean_answer).argsort()
-shown = [int(ranked[place]) for place in (50, 600, 900, 985)]
+agreement = (
+    (answers.argmax(dim=2) == mean_answer.argmax(dim=1)).float().mean(dim=0)
+)  # (1000,): share of masks
+unanimous = int((agreement * wrong_mean).argmax())  # the wrong answer that most masks give
+shown = [int(ranked[50]), unanimous, int(ranked[900]), int(ranked[985])]
 fig, axes = plt.subplots(2, 4, figsize=(10, 5.6), layout="constrained")
 for top, bottom, i in zip(*axes, shown):
     top.imshow(test_images[i].numpy(), cmap="gray_r")
@@ -508,15 +512,16 @@ plt.show()
 # %% [markdown]
 # Fifty masks find errors no better than one pass in eval mode, and they are right about as often. Only
 # about a quarter of the entropy is disagreement, and disagreement alone finds errors less well. The
-# second image shows why: most masks agree on the wrong class, since they share weights that learned the
-# same wrong thing. So for this network the fifty passes bought neither accuracy nor a better warning.
-# What one pass cannot give is the split of the entropy into disagreement and a doubt that all masks
-# share.
+# second image, the wrong answer that most masks give, shows why: practically all of them agree on the
+# wrong class, presumably because they share weights that have learned the same wrong thing. So for this
+# network the fifty passes bought neither accuracy nor a better warning. What one pass cannot give is the
+# split of the entropy into disagreement and a doubt that all masks share.
 
 # %%
 for fifty, single_pass in zip(aucs["fifty masks"], aucs["eval mode, one pass"]):
     assert single_pass > 0.75, "the entropy of one pass finds errors"
     assert abs(fifty - single_pass) < 0.04, "fifty masks find errors about as well as one pass in eval mode"
+assert agreement[unanimous] > 0.95, "practically all masks can agree on a wrong class"
 assert np.mean(disagreement_shares) < 0.35, "about a quarter of the entropy is disagreement"
 for disagreement_auc, fifty in zip(aucs["disagreement alone"], aucs["fifty masks"]):
     assert disagreement_auc < fifty - 0.03, "disagreement alone finds errors less well"

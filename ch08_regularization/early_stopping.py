@@ -338,22 +338,28 @@ for ax, name in zip(axs, ("clean", "careless")):
     ax.plot(stopper.best_epoch, stopper.best, "o", color="0.2", fillstyle="none", label="weights kept")
     if history["stop"] is not None:
         ax.axvline(history["stop"], color="0.7", linewidth=0.8, zorder=0)
-    ax.set(xlabel="epoch", ylim=(0, None), title=f"{name} labels (grey: patience runs out)")
+    ax.set(xlabel="epoch", ylim=(0, None), title=f"{name} labels, seed {SHOWN_SEED} (grey: stop)")
 axs[0].set_ylabel("loss (nats), accuracy")
 axs[0].legend(fontsize=8)
 right_answers, wrong_answers = loss_by_answer(runs["clean", SHOWN_SEED][1])
 axs[2].plot(epochs, right_answers, "-", color="C0", label="answered rightly")
 axs[2].plot(epochs, wrong_answers, "--", color="C1", label="answered wrongly")
-axs[2].set(xlabel="epoch", ylabel="mean loss (nats)", ylim=(0, None), title="clean labels, images kept back")
+axs[2].set(
+    xlabel="epoch",
+    ylabel="mean loss (nats)",
+    ylim=(0, None),
+    title=f"clean labels, seed {SHOWN_SEED}, images kept back",
+)
 axs[2].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# In both panels on the left the training loss keeps falling while the validation loss turns. In the right
-# panel the rightly answered images cost less and less, and the wrongly answered ones more and more. The
-# network becomes surer of everything, also where it is wrong, and the few wrong answers cost so much that
-# the mean rises. So if probabilities matter (3.4), stop by the loss. If only the answers matter, the
-# accuracy may be watched as well, but it moves in coarse steps and is noisier.
+# In both panels on the left the training loss keeps falling while the validation loss turns, and the grey
+# line shows where the patience ran out. In the right panel the rightly answered images cost less and less,
+# and the wrongly answered ones more and more. The network becomes surer of everything, also where it is
+# wrong, and the few wrong answers cost so much that the mean rises. So if probabilities matter (3.4), stop
+# by the loss. If only the answers matter, the accuracy may be watched as well, but it moves in coarse steps
+# and is noisier.
 #
 # ## How much patience?
 #
@@ -420,8 +426,10 @@ for (name, values), style in zip(promised_too_much.items(), ("o-", "s--")):
     print(f"{name:16s}" + "".join(f"{value:+9.3f}" for value in values))
 ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
 ax.set_xscale("log", base=2)
-ax.set(xticks=SIZES, xticklabels=SIZES, xlabel="validation images", ylabel="accuracy promised minus kept")
-ax.set_title("How far a validation set is too kind")
+ax.set(
+    xticks=SIZES, xticklabels=SIZES, xlabel="validation images", ylabel="accuracy, validation minus others"
+)
+ax.set_title("How much better a validation set looks than other images")
 ax.legend()
 plt.show()
 
@@ -544,7 +552,7 @@ print(f"epochs at which the two bands overlap although the difference is clear: 
 # %% [markdown]
 # On the left the two bands overlap at nearly all epochs, and one might think that 1,000 images cannot
 # tell the two runs apart. On the right the interval of the difference is much narrower, because both
-# networks find the same images hard, and in the second half it lies above zero. So compare curves by the
+# networks find the same images hard, and in the last epochs it lies above zero. So compare curves by the
 # band of their difference. (It tells about these two networks and other images. Whether cosine is better
 # in general is a question for several seeds.)
 #
@@ -587,10 +595,12 @@ ratio = np.geomspace(1e-3, 1e3, 601)  # curvature over strength
 stopping_formula = -np.expm1(-ratio)
 decay_formula = ratio / (1 + ratio)
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.semilogx(ratio, stopping_formula, "-", color="C0", label="stopped after t steps")
-ax.semilogx(ratio, decay_formula, "--", color="C1", label="weight decay")
-ax.semilogx(curvatures / strength, stopped_share, "o", color="0.2", fillstyle="none", label="measured")
-ax.semilogx(curvatures / strength, decayed_share, "^", color="0.2", fillstyle="none")
+ax.semilogx(ratio, stopping_formula, "-", color="C0", label="stopped after t steps, formula")
+ax.semilogx(ratio, decay_formula, "--", color="C1", label="weight decay, formula")
+ax.semilogx(
+    curvatures / strength, stopped_share, "o", color="0.2", fillstyle="none", label="stopped, measured"
+)
+ax.semilogx(curvatures / strength, decayed_share, "^", color="0.2", fillstyle="none", label="decay, measured")
 ax.set(xlabel="curvature α over strength λ = 1 / (ηt)", ylabel="share of the weight that is kept")
 ax.set_title("What stopping and weight decay leave of a weight")
 ax.legend()
@@ -611,6 +621,7 @@ assert schedule_table[f"cosine over {SHORT}"][:, 1].mean() > cosine_table[:, 1].
     "squeezed into 12 epochs, the run ends with a higher loss"
 )
 assert np.sum(overlap & clear) > 20, "the bands overlap at epochs where the difference is clear"
+assert (difference - half_difference)[-10:].min() > 0, "in the last epochs the difference lies above zero"
 assert 0.15 < np.abs(stopping_formula - decay_formula).max() < 0.21, "the shares differ by a fifth at most"
 
 # %% [markdown]
