@@ -404,9 +404,10 @@ plt.show()
 # stopped here we would say that 32 numbers cannot hold six digits. At the end (right) they do hold nearly
 # all of them, so what was missing was training. The state of 4 numbers has learned more, too, but after
 # exactly the same training it loses about half of the six digits, so here the size of the state makes the
-# difference. With attention the network recalls its strings earlier. (Beyond the trained lengths all
-# three lose digits, the attentive one too, because it must still find the right state and has learned
-# that on short strings.)
+# difference. With attention the network recalls its strings earlier. (From two other starts, too: after
+# the quarter it recalled 0.92 of six digits, and the bottleneck of 32 about 0.7. Beyond the trained
+# lengths all three lose digits, the attentive one too, because it must still find the right state and has
+# learned that on short strings.)
 #
 # ## Where it looks
 #
