@@ -32,9 +32,10 @@
 #
 # What is the new one? A _rule_ could say that a picture with ink in the centre is a one. This picture has
 # ink there, so the rule answers "one". A _comparison_ needs no rule about centres. Lay the new picture
-# over the zero and count the squares that differ: all of the top but its middle, both sides and the
-# centre, and the bottom right, which makes six. Laid over the one, a single square differs, the one at
-# the bottom left. The new picture is closer to the one, so the comparison answers "one", too.
+# over the zero and count the squares that differ: two in the top row (the corners), all three in the
+# middle row, and one in the bottom row (the right corner), which makes six. Laid over the one, a single
+# square differs, the one at the bottom left. The new picture is closer to the one, so the comparison
+# answers "one", too.
 #
 # The two ways agree here, but they are different in kind. The rule came from a person who thought about
 # zeros and ones. The comparison needed no such thought, only a zero and a one to compare with.
@@ -160,11 +161,11 @@ print(f"With {threshold} the rule misreads {misread.sum()} digits, and with the 
 
 # %% [markdown]
 # The misread ones are good ones, but their stroke stands a little to the right of the orange square, or
-# leans. A threshold of 0.4 would win a few of them back for nothing. A still lower one wins more, but it
-# loses zeros with a narrow hole: as the dashed line rises to the left, the other one falls, and no
-# threshold brings the black line to zero. You could add a second rule for ones on the right and a third
-# for narrow zeros, and each would have exceptions of its own. Much of artificial intelligence was this
-# patching until about 1990.
+# leans. With a threshold of 0.4 a few of them would be read correctly, and no zero would be lost. A still
+# lower threshold reads more of the ones, but it misreads zeros with a narrow hole: towards the left the
+# line of the ones falls and the dashed line of the zeros rises. No threshold brings their sum, the black
+# line, to zero. You could add a second rule for ones on the right and a third for narrow zeros, and each
+# would have exceptions of its own. Much of artificial intelligence was this patching until about 1990.
 #
 # ## The second way: learn from examples
 #
@@ -214,11 +215,11 @@ plt.show()
 #
 # ## How many examples does it take?
 #
-# With no examples a learner knows nothing. With a single zero and a single one it depends on luck,
-# because it may be shown odd ones. So we try each number of examples a hundred times and look at the
-# spread. The judges are digits that were kept back, the *test set*: a program that only remembered its
-# training set would read that without a mistake, and still be useless for the next letter. Where would
-# you expect the learner to pass the rule?
+# With no examples a learner knows nothing. With a single example of each digit its success depends on
+# luck, because these two examples may be unusual ones. So we try each number of examples a hundred times
+# and look at the spread. The learner's answers are judged on digits that were kept back, the *test set*.
+# On its training set a program that only remembers would make no mistake, and yet it would be useless for
+# the next letter. Where would you expect the learner to pass the rule?
 
 # %%
 # Draws the accuracy on the test set as the learner is shown more examples, beside the rule's.
@@ -254,9 +255,9 @@ for n_examples, accuracy in zip(counts, learner_accuracy):
 # %% [markdown]
 # With a single example of each digit the learner is worse than the rule, and how much worse is a matter
 # of luck, as the wide band shows. With a handful of examples it passes the rule, and nobody had to think
-# of anything. The band narrows to the right because odd digits weigh little among many. With five other
-# deals of training and test digits, too, the learner passed the rule by the fifth example, also when the
-# rule was given the threshold that does best on the training set.
+# of anything. The band narrows to the right because a few unusual digits count for little in an average
+# over many. With five other deals of training and test digits, too, the learner passed the rule by the
+# fifth example, also when the rule was given the threshold that does best on the training set.
 #
 # The learner has a second advantage. To tell threes from eights, a person would have to think of a new
 # rule. The learner is only shown threes and eights, and not a letter of its program changes. Sorting
@@ -292,7 +293,7 @@ plt.show()
 # ## The third way: learn in layers
 #
 # The comparison with averages works as long as all zeros look alike. Now ask whether a digit is even or
-# odd. Zero, two, four, six and eight have no shape in common, so their average is a grey cloud.
+# odd. Zero, two, four, six and eight have no shape in common. What will their average look like?
 #
 # Perhaps a program should work in two steps: first look for helpful pieces, an arc here and a stroke
 # there, and then decide from the pieces it found. Nobody writes the list of pieces, since they are
@@ -384,12 +385,13 @@ for name, accuracies in even_odd.items():
     print(f"{name:20s}" + "".join(f"{100 * accuracy:10.1f} %" for accuracy in accuracies))
 
 # %% [markdown]
-# Each marker is one deal. The clouds on the left are still worth something, about eight answers in ten.
-# The network without hidden layers gets about nine in ten, also with five times as many steps of
-# training, so better training explains one part of the gain. A hidden layer explains the rest, and this
-# is so in each of the four deals. The second hidden layer adds nothing that we can see here, perhaps
-# because pictures of 64 pixels leave it little to do. In large photographs there is more, edges first and
-# then corners, eyes and faces, and networks for them have dozens of layers (lesson 10.1 looks into one).
+# Each marker is one deal. The two averages on the left are grey clouds, but they are still worth
+# something, about eight answers in ten. The network without hidden layers gets about nine in ten, and
+# five times as many steps of training change little in that. So one part of the gain comes from the
+# training, and the hidden layer brings the rest, in each of the four deals. The second hidden layer adds
+# nothing that we can see here, perhaps because pictures of 64 pixels leave it little to do. In large
+# photographs there is more, edges first and then corners, eyes and faces, and networks for them have
+# dozens of layers (lesson 10.1 looks into one).
 #
 # ## Three words, one inside the other
 #
@@ -433,8 +435,10 @@ plt.show()
 #
 # The network has learned zeros and ones and nothing else. What comes out of it is a single number, its
 # *score*: above zero it answers "one", below zero "zero", and the further from zero the score is, the
-# surer the network is said to be. So the score can be turned into a percentage. Will it say of a four
-# that it is not sure? We show it one digit of each other kind, and then all of them.
+# surer the network is said to be. So the score can be turned into a percentage (by a curve that lesson
+# 1.4 shows): a score of zero becomes 50 %, and a score far from zero becomes nearly 100 % for one of the
+# two answers. Will it say of a four that it is not sure? We show it one digit of each other kind, and
+# then all of them.
 
 
 # %%
@@ -458,14 +462,15 @@ print(f"It is over 90 % sure for {100 * sure_of_strangers:.0f} % of the {np.sum(
 
 # %% [markdown]
 # The network cannot say that it has never seen such a thing. Its only answers are "zero" and "one", so it
-# picks one of them, and for most of these digits it calls its answer nearly certain. The percentage
-# compares the two answers with each other. It says nothing about whether the question makes sense.
+# picks one of them, and for most of these digits it says that it is more than 90 % sure. (With five
+# other starts of the network it was about the same.) The percentage compares the two answers with each
+# other. It says nothing about whether the question makes sense.
 #
 # Think of a mushroom app in place of the postcode. It has learned from photographs of common mushrooms,
 # and you show it a deadly one that was not among them. If it wrongly says "poisonous", you lose a supper,
-# but if it wrongly says "edible", you may lose your life. A learner knows what its examples show. What
-# they lack it does not know, and if they are wrong or unfair, it learns that, too. Which mistakes matter,
-# and whom they hit, are questions for people.
+# but if it wrongly says "edible", you may lose your life. A learner knows only what its examples show. It
+# knows nothing about what is missing in them, and if they are wrong or unfair, it learns that, too. Which
+# mistakes matter, and who suffers from them, has to be decided by people.
 #
 # ## The claims, checked
 #
@@ -501,12 +506,13 @@ assert sure_of_strangers > 0.5, "for most digits it was never shown the network 
 #
 # ### From this program to a chatbot
 #
-# A large language model is a network, too, and the numbers that it learns are up to a thousand million
-# times as many. It is trained in two stages. In the first it learns from a large part of the written
-# internet which word is likely to come next. This gives it grammar, facts and a good deal of reasoning,
-# but no manners: it continues a text, and a question may be continued with more questions. So it is
-# trained again, on good answers that people wrote and on grades that people, or other programs, gave to
-# its own answers. Only then does it answer. Lesson 12.8 builds a small one of the first kind.
+# A large language model is a network, too. Our network with two hidden layers learned about a thousand
+# numbers, and the largest language models learn up to a thousand million times as many. Such a model is
+# trained in two stages. In the first it learns from a large part of the written internet which word is
+# likely to come next. This gives it grammar, facts and a good deal of reasoning, but no manners: it
+# continues a text, and a question may be continued with more questions. So it is trained again, on good
+# answers that people wrote and on grades that people, or other programs, gave to its own answers. Only
+# then does it answer. Lesson 12.8 builds a small one of the first kind.
 #
 # ### Eighty years and two winters
 #
