@@ -81,6 +81,8 @@ train_spread = bills[train].std(axis=0)  # (2,): how much each feature differs f
 
 def neighbours(bird, others, n_neighbours):
     """Places of the n_neighbours rows of `others` (n, 2) nearest to `bird` (2,), the nearest first."""
+    if not 1 <= n_neighbours <= len(others):
+        raise ValueError(f"n_neighbours must lie in 1 to {len(others)}, got {n_neighbours}")
     distance = (((others - bird) / train_spread) ** 2).sum(axis=1)  # (n,)
     return np.argsort(distance, kind="stable")[:n_neighbours]
 
@@ -334,6 +336,8 @@ def walk(values, rewards, randomness, learning_rate, rng):
 
     rewards: {square: points}. Returns the squares of the walk and its points in all.
     """
+    if not (0 <= randomness <= 1 and 0 <= learning_rate <= 1):
+        raise ValueError(f"randomness {randomness} and learning_rate {learning_rate} must lie in 0 to 1")
     square, path, points = start, [start], 0
     while square not in rewards and len(path) <= 1000:
         best = np.flatnonzero(values[square] == values[square].max())

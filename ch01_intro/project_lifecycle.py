@@ -286,6 +286,8 @@ def weekly(saved):
 def yearly(saved, rng, n_draws=2000):
     """Coins saved in a year, and the range of 95 % of years made of random weeks; saved: (n_days,)."""
     weeks = weekly(saved)  # (n_weeks,)
+    if len(weeks) < 1 or n_draws < 1:
+        raise ValueError(f"{len(weeks)} whole weeks and {n_draws} draws: at least one of each is needed")
     drawn = rng.choice(weeks, size=(n_draws, len(weeks)))  # (n_draws, n_weeks)
     low, high = np.percentile(drawn.mean(axis=1) * 365 / 7, [2.5, 97.5])
     return 365 * saved.mean(), low, high

@@ -806,6 +806,73 @@ def test_wet_goods_fall_on_days_that_turn(project_lifecycle):
     assert lesson.wet_goods[1] > 0.8 * lesson.wet_goods.sum()
 
 
+# settings at the edge
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in exp")  # the chance is zero, all the same
+@pytest.mark.parametrize("n_steps, learning_rate", [(0, 1.0), (2, 0.0), (20, 100.0)])
+def test_training_takes_settings_at_the_edge(
+    what_is_ai, how_a_network_works, project_lifecycle, n_steps, learning_rate
+):
+    rng = np.random.default_rng(0)
+    images, odd = rng.uniform(size=(9, 64)), np.arange(9) % 2
+    for hidden_sizes in ([], [3]):
+        network = what_is_ai.train_network(
+            images, odd, hidden_sizes, n_steps, np.random.default_rng(0), learning_rate
+        )
+        start = what_is_ai.start_network(hidden_sizes, np.random.default_rng(0))
+        same = all(np.array_equal(a, b) for now, then in zip(network, start) for a, b in zip(now, then))
+        assert same == (n_steps * learning_rate == 0) and np.isfinite(network[-1][0]).all()
+    model = project_lifecycle.fit(images, odd, n_steps, learning_rate)
+    assert np.isfinite(model[0]).all() and np.any(model[0] != 0) == (n_steps * learning_rate > 0)
+    lesson = how_a_network_works
+    for batch_size in (7, 999):
+        _, errors, active = lesson.train_network(
+            lesson.untrained, lesson.train[:20], n_steps + 1, learning_rate, rng, batch_size
+        )
+        assert errors.shape == (n_steps + 2, 2) and np.isfinite(errors).all() and np.isfinite(active).all()
+
+
+@pytest.mark.parametrize(
+    "stem, call, says",
+    [
+        *(
+            (
+                "how_a_network_works",
+                lambda m, n=n, size=size: m.train_network(m.untrained, m.train, n, 0.1, None, size),
+                f"n_epochs is {n} and batch_size {size}",
+            )
+            for n, size in ((0, 50), (1, 0), (1, -1))
+        ),
+        *(
+            ("learning_paradigms", lambda m, n=n: m.species_of(m.bills[:2], n), f"1 to 150, got {n}")
+            for n in (0, -1, 151)
+        ),
+        *(
+            (
+                "learning_paradigms",
+                lambda m, pair=pair: m.walk(np.zeros((6, 8, 4)), {m.hut: 50}, *pair, None),
+                f"randomness {pair[0]} and learning_rate {pair[1]} must lie in 0 to 1",
+            )
+            for pair in ((0.1, 100), (0.1, -0.5), (2, 0.5))
+        ),
+        (
+            "project_lifecycle",
+            lambda m: m.yearly(np.ones(6), np.random.default_rng(0)),
+            "0 whole weeks and 2000 draws",
+        ),
+        (
+            "project_lifecycle",
+            lambda m: m.yearly(np.ones(30), np.random.default_rng(0), 0),
+            "4 whole weeks and 0 draws",
+        ),
+    ],
+)
+def test_impossible_settings_are_named(lesson, stem, call, says):
+    with pytest.raises(ValueError, match=says):
+        call(lesson(stem))
+
+
 # benchmarks
 
 
