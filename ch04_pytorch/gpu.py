@@ -460,7 +460,7 @@ def fit(device, half=None, n_epochs=3, batch_size=64):
         with torch.no_grad(), torch.autocast(**mixed):
             answers = model(valid_pictures.to(device)).argmax(dim=1).cpu()  # (1000, 196) -> (1000,)
         accuracies.append((answers == valid_labels).double().mean().item())
-    return torch.stack(losses).tolist(), accuracies
+    return [loss.item() for loss in losses], accuracies
 
 
 half = torch.float16 if device.type == "cuda" else torch.bfloat16

@@ -207,7 +207,8 @@ class Sequential(Module):
 class Center(Module):
     """Subtracts the mean of each feature: the batch's in training, the running one in use.
 
-    x: (B, n_features); momentum: the share μ of each new batch in the running mean.
+    x: (B, n_features); momentum: the share μ of each new batch in the running mean. Raises ValueError for
+    an empty batch in training, which would make the running mean NaN for good.
     """
 
     def __init__(self, n_features, momentum=0.1):
@@ -218,6 +219,8 @@ class Center(Module):
     def forward(self, x):
         if not self.training:
             return x - self.running_mean  # (B, D) - (D,)
+        if len(x) == 0:
+            raise ValueError("a batch without examples has no mean")
         mean = x.mean(dim=0)  # (B, D) -> (D,)
         self.running_mean.lerp_(mean.detach(), self.momentum)  # in place: r + μ (m - r)
         return x - mean  # (B, D) - (D,)
@@ -264,6 +267,8 @@ class TorchCenter(nn.Module):
     def forward(self, x):
         if not self.training:
             return x - self.running_mean  # (B, D) - (D,)
+        if len(x) == 0:
+            raise ValueError("a batch without examples has no mean")
         mean = x.mean(dim=0)  # (B, D) -> (D,)
         self.running_mean.lerp_(mean.detach(), self.momentum)
         return x - mean  # (B, D) - (D,)
@@ -347,7 +352,7 @@ for epoch in range(3):
 
 # %%
 def accuracy(model, images, labels, batch_size):
-    """Share of correct answers, `batch_size` pictures at a time, in the model's current mode."""
+    """Share of correct answers, `batch_size` pictures at a time, in the current mode; NaN without any."""
     with torch.no_grad():
         scores = torch.cat([model(part) for part in images.split(batch_size)])  # (n, 10)
     return (scores.argmax(dim=1) == labels).double().mean().item()
@@ -631,12 +636,14 @@ for name, kind, shape, count in summary(trained_body, valid_images[:1]):
 class MLP(nn.Module):
     """Linear layers of sizes[0] -> ... -> sizes[-1] with ReLU between them; flattens all but the batch.
 
-    Raises ValueError if a batch does not flatten to (B, sizes[0]).
+    Raises ValueError if there are fewer than two sizes, or a batch does not flatten to (B, sizes[0]).
     """
 
     def __init__(self, sizes):
         super().__init__()
         self.sizes = tuple(sizes)
+        if len(self.sizes) < 2:
+            raise ValueError(f"a network needs at least two sizes, got {self.sizes}")
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in zip(sizes, sizes[1:]))
 
     def extra_repr(self):

@@ -47,10 +47,11 @@ HERE = Path(globals().get("__file__", "")).parent
 
 # %%
 def rmse(predictions, targets):
-    """Root mean squared error, in the unit of the values; raises ValueError if shapes differ."""
-    if np.shape(predictions) != np.shape(targets):
+    """Root mean squared error, in the unit of the values; ValueError if shapes differ or are empty."""
+    if np.shape(predictions) != np.shape(targets) or np.size(targets) == 0:
         raise ValueError(f"predictions have shape {np.shape(predictions)}, targets {np.shape(targets)}")
-    return float(np.sqrt(np.mean((predictions - targets) ** 2)))
+    errors = np.subtract(predictions, targets, dtype=float)  # small whole numbers would overflow
+    return float(np.sqrt(np.mean(errors**2)))
 
 
 four_months = np.array([350.0, 352.0, 353.0, 351.0])
@@ -188,7 +189,7 @@ def least_squares(inputs, targets):
     """The linear prediction of the next change from all past months relative to the last, as a function."""
 
     def design(x):
-        return np.column_stack([x[:, :-1] - x[:, -1:], np.ones(len(x))])  # (n, width): the last is constant
+        return np.column_stack([x[:, :-1] - x[:, -1:], np.ones_like(x[:, -1])])  # (n, width): the last is 1
 
     weights = np.linalg.lstsq(design(inputs), targets - inputs[:, -1])[0]  # (width,)
     return lambda x: x[:, -1] + design(x) @ weights  # (n, width) @ (width,) -> (n,)
@@ -230,9 +231,11 @@ class Forecaster(nn.Module):
         self.register_buffer("step_spread", torch.ones(1))
 
     def measure(self, inputs, targets):
-        """Set the scaling from training windows."""
+        """Set the scaling from training windows; ValueError if they are too alike to have a spread."""
         past = inputs[:, :-1] - inputs[:, -1:]  # (B, width - 1) - (B, 1)
         step = targets - inputs[:, -1]  # (B,)
+        if len(inputs) < 2 or not (past.std(dim=0) > 0).all() or not step.std() > 0:
+            raise ValueError(f"{len(inputs)} windows, but in some month all are the same: there is no spread")
         self.center.copy_(past.mean(dim=0))
         self.spread.copy_(past.std(dim=0))
         self.step_center.copy_(step.mean())
@@ -379,12 +382,17 @@ def t_interval(values):
     if values.shape[-1] != 7:
         raise ValueError(f"the quantile is that of seven numbers, got {values.shape[-1]}")
     mean = values.mean(axis=-1)
-    half = T_QUANTILE * values.std(axis=-1, ddof=1) / np.sqrt(7)
+    half = T_QUANTILE * values.std(axis=-1, ddof=1) / math.sqrt(7)
     return mean - half, mean + half
 
 
 def bootstrap_interval(values, rng, n_draws=1000):
-    """95 % interval for the mean of values (n,) from resampled means: low and high."""
+    """95 % interval for the mean of values (n,) from resampled means: low and high.
+
+    Raises ValueError without values or draws.
+    """
+    if len(values) == 0 or n_draws < 1:
+        raise ValueError(f"no interval from {n_draws} draws of {len(values)} values")
     means = rng.choice(values, size=(n_draws, len(values))).mean(axis=1)  # (n_draws, n) -> (n_draws,)
     return np.quantile(means, [0.025, 0.975])
 

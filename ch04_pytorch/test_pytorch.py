@@ -1340,6 +1340,201 @@ def test_load_module_leaves_no_trace(pytorch_project, tmp_path):
     assert not [name for name in sys.modules if "colours" in name]
 
 
+# numbers of every kind
+
+
+def numpys(result):
+    """Tensors in what a function returned, as arrays."""
+    if isinstance(result, list | tuple):
+        return [numpys(part) for part in result]
+    return result.detach().numpy() if isinstance(result, torch.Tensor) else result
+
+
+def like(layer, x):
+    """The layer in the precision of x; for whole numbers it stays as it is."""
+    return layer.double() if x.dtype == torch.float64 else layer
+
+
+WHOLE = np.random.default_rng(0)
+ROWS, MORE, SERIES = (WHOLE.integers(0, 6, shape).astype(float) for shape in [(5, 4), (3, 4), (40,)])
+LONG = WHOLE.integers(0, 6, (9, 14)).astype(float)
+ANSWERS = torch.tensor([3, 0, 1, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "stem, call, arrays",
+    [
+        ("computational_graph", lambda m, x: m.Softplus.apply(x), [ROWS]),
+        ("computational_graph", lambda m, x: m.heron(x + 1), [3.0]),
+        ("nn_module", lambda m, x: like(m.Linear(4, 3), x)(x), [ROWS]),
+        ("nn_module", lambda m, x: m.ReLU()(x - 2), [ROWS]),
+        ("nn_module", lambda m, x: m.Flatten()(x[:, None]), [ROWS]),
+        ("nn_module", lambda m, x: like(m.Center(4), x)(x), [ROWS]),
+        ("nn_module", lambda m, x: like(m.Center(4), x).eval()(x), [ROWS]),
+        ("nn_module", lambda m, x: like(m.TorchCenter(4), x)(x), [ROWS]),
+        ("nn_module", lambda m, x: like(m.MLP([4, 3, 2]), x)(x), [ROWS]),
+        ("training_cycle", lambda m, x: m.accuracy(x + 1), [ROWS[:4]]),
+        ("training_cycle", lambda m, x: m.recalls(x + 1), [ROWS[:4]]),
+        ("training_cycle", lambda m, x: m.collate([(row, 1) for row in x]), [ROWS]),
+        ("training_cycle", lambda m, x: list(m.TensorBatches(x, x[:, 0], 2))[-1], [ROWS]),
+        (
+            "training_cycle",
+            lambda m, x: m.evaluate(like(nn.Linear(4, 10), x), [(x, ANSWERS[: len(x)])], x.device),
+            [ROWS],
+        ),
+        ("gpu", lambda m, x: m.chain(x), [ROWS]),
+    ],
+)
+def test_any_tensors_give_the_right_numbers(lesson, any_numbers, stem, call, arrays):
+    """Also one example or none; PyTorch makes float32 of whole numbers, or refuses them by their dtype."""
+    m = lesson(stem)
+
+    def in_numpy(*given):
+        torch.manual_seed(0)
+        try:
+            return numpys(call(m, *(torch.from_numpy(np.asarray(array)) for array in given)))
+        except (RuntimeError, NotImplementedError) as error:
+            raise ValueError(str(error)) from error
+
+    batch = () if "accuracy" in call.__code__.co_names or np.ndim(arrays[0]) == 0 else (0,)
+    any_numbers(in_numpy, *arrays, batch=batch, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call, arrays, batch, float32",
+    [
+        (lambda m, x, y: m.rmse(x, y), [SERIES, SERIES[::-1]], (0, 1), False),
+        (lambda m, x: m.windows(x, 3)[:2], [SERIES], (), True),
+        (lambda m, x: m.paths(x, 2000 + np.arange(40) / 12, 2001, 2003, 3, 2), [SERIES], (), True),
+        (lambda m, x: m.persistence(x), [ROWS], (0,), True),
+        (lambda m, x: m.seasonal(x), [LONG], (0,), True),
+        (lambda m, x, y: m.least_squares(x, y)(x[:2] + 1), [LONG[:, :4], LONG[:, 5]], (), True),
+        (lambda m, x: m.t_interval(x), [LONG[:, :7]], (0,), True),
+        (lambda m, x: m.bootstrap_interval(x, np.random.default_rng(0), 9), [SERIES], (0,), False),
+        (lambda m, x: m.half_widths(x), [LONG], (0,), True),
+        (lambda m, x: m.predict(m.Forecaster(4, 3), x), [ROWS], (0,), False),
+        (lambda m, x: m.roll(m.Forecaster(4, 3), x, 2), [ROWS], (0,), False),
+        (lambda m, x, y: m.fit((x, y), (x[:2], y[:2]), 0, n_epochs=2)[1], [ROWS, ROWS[:, 0]], (0, 1), False),
+        (
+            lambda m, x: m.monthly_means([f"2001{i:02d}01" for i in range(1, 6)], x)[0],
+            [SERIES[:5]],
+            (),
+            False,
+        ),
+    ],
+)
+def test_any_numbers_give_the_right_ones(regression_project, any_numbers, call, arrays, batch, float32):
+    def seeded(*given):
+        torch.manual_seed(0)
+        return call(regression_project, *given)
+
+    any_numbers(seeded, *arrays, batch=batch, float32=float32)
+
+
+def test_the_roofline_takes_any_numbers(gpu, any_numbers):
+    any_numbers(lambda intensity: gpu.attainable(intensity, 4.0, 2.0), SERIES)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_labels_of_any_whole_type_are_counted_right(training_cycle, dtype):
+    """19 · 20 does not fit into a byte."""
+    labels, predictions = torch.tensor([[19, 18, 0, 19], [19, 0, 18, 1]], dtype=dtype)
+    counts = training_cycle.confusion_matrix(labels, predictions, 20)
+    expected = torch.zeros(20, 20, dtype=torch.int64)
+    expected[19, 19] = expected[18, 0] = expected[0, 18] = expected[19, 1] = 1
+    assert torch.equal(counts, expected)
+    for pair in ((labels.float(), predictions), (labels, predictions.half())):
+        with pytest.raises(ValueError, match="must be a whole number, got torch.float"):
+            training_cycle.confusion_matrix(*pair, 20)
+
+
+def test_small_whole_numbers_do_not_overflow(regression_project):
+    a = np.array([100, -100], dtype=np.int8)
+    assert regression_project.rmse(a, -a) == 200
+    assert regression_project.rmse([1, 2], [4, 6]) == pytest.approx(math.sqrt(12.5))
+
+
+# settings at the edge
+
+
+@pytest.mark.parametrize(
+    "stem, call, says",
+    [
+        ("nn_module", lambda m: m.Center(3)(torch.ones(0, 3)), "a batch without examples has no mean"),
+        ("nn_module", lambda m: m.TorchCenter(3)(torch.ones(0, 3)), "a batch without examples has no mean"),
+        ("nn_module", lambda m: m.MLP([5]), r"at least two sizes, got \(5,\)"),
+        ("training_cycle", lambda m: m.Loader([], 0, []), "batch_size must be at least 1, got 0"),
+        ("training_cycle", lambda m: m.Loader([], -1, []), "batch_size must be at least 1, got -1"),
+        ("training_cycle", lambda m: m.evaluate(nn.Linear(2, 2), [], torch.device("cpu")), "no batches"),
+        (
+            "training_cycle",
+            lambda m: m.train_epoch(nn.Linear(2, 2), None, [], torch.device("cpu")),
+            "no batches to train on",
+        ),
+        ("gpu", lambda m: m.fit(torch.device("cpu"), batch_size=0), "batch_size=0"),
+        ("regression_project", lambda m: m.windows(np.ones(9), -1), "negative"),
+        (
+            "regression_project",
+            lambda m: m.half_widths(np.ones((9, 1)), 1.5),
+            "too few for a coverage of 1.5",
+        ),
+        (
+            "regression_project",
+            lambda m: m.bootstrap_interval(np.ones(3), np.random.default_rng(0), 0),
+            "0 draws of 3 values",
+        ),
+        (
+            "regression_project",
+            lambda m: m.Forecaster(4, 3).measure(torch.ones(5, 4), torch.arange(5.0)),
+            "5 windows, but .* there is no spread",
+        ),
+        (
+            "regression_project",
+            lambda m: m.Forecaster(4, 3).measure(torch.rand(5, 4), torch.ones(5) + torch.nan),
+            "there is no spread",
+        ),
+    ],
+)
+def test_impossible_settings_are_named(lesson, stem, call, says):
+    with pytest.raises(ValueError, match=says):
+        call(lesson(stem))
+
+
+@pytest.mark.parametrize(
+    "n_epochs, learning_rate, batch_size", [(0, 0.1, 5), (1, 0.0, 5), (1, 100.0, 5), (1, 0.1, 99)]
+)
+def test_the_cycle_takes_settings_at_the_edge(
+    training_cycle, monkeypatch, tmp_path, n_epochs, learning_rate, batch_size
+):
+    t, cpu = training_cycle, torch.device("cpu")
+    monkeypatch.setattr(t, "device", cpu)
+    monkeypatch.setattr(t, "batch_size", batch_size)
+    few = torch.utils.data.Subset(t.train_tensors, range(13))
+    parts = t.start("linear", learning_rate, 0, n_epochs, few)
+    before = t.weights_of(parts[0]).clone()
+    history = t.fit(*parts, parts[-1], n_epochs, tmp_path / "last.pt", cpu)
+    assert len(history) == n_epochs and np.isfinite(history).all()
+    assert torch.equal(before, t.weights_of(parts[0])) == (n_epochs == 0 or learning_rate == 0)
+
+
+@pytest.mark.parametrize("n_epochs, batch_size", [(0, 64), (1, 5000)])
+def test_the_same_cycle_on_a_device_takes_them_too(gpu, n_epochs, batch_size):
+    losses, accuracies = gpu.fit(torch.device("cpu"), n_epochs=n_epochs, batch_size=batch_size)
+    assert len(losses) == len(accuracies) == n_epochs and np.isfinite(losses).all()
+
+
+def test_the_loops_of_the_graph_and_of_modules_take_no_step_and_large_ones(computational_graph, nn_module):
+    c, n = computational_graph, nn_module
+    assert c.train(0, 0.1)[0] == [] and c.descend(0, 0.1) == [] and c.gradient_lengths(0) == {}
+    assert c.alive_with_kept_losses(True, False, 0) == (0, 0)
+    losses, weights = c.train(2, 0.0)
+    assert losses[0] == losses[1] and torch.equal(weights[0], c.fresh_weights()[0])
+    assert np.isfinite(c.train(3, 100.0)[0]).all()
+    for n_steps, learning_rate in ((0, 4.0), (2, 0.0), (2, 100.0)):
+        model = n.with_new_head(n.TorchClassifier(3), True, n_steps, learning_rate)
+        assert torch.isfinite(model.head.weight).all()
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"n_epochs": 0}, {"n_epochs": 1, "learning_rate": 0.0}, {"n_epochs": 1, "learning_rate": 1e30}],

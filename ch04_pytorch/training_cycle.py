@@ -59,19 +59,21 @@ print("training will run on:", device)
 def confusion_matrix(labels, predictions, n_classes):
     """Counts of shape (n_classes, n_classes): row the label, column the prediction.
 
-    Raises ValueError if shapes differ, or a label or prediction is not in 0 ... n_classes - 1.
+    Raises ValueError if shapes differ, or a label or prediction is no whole number in 0 ... n_classes - 1.
     """
     if labels.shape != predictions.shape:
         raise ValueError(f"labels have shape {tuple(labels.shape)}, predictions {tuple(predictions.shape)}")
     for name, values in (("label", labels), ("prediction", predictions)):
+        if values.is_floating_point():
+            raise ValueError(f"a {name} must be a whole number, got {values.dtype}")
         if len(values) and not 0 <= values.min() <= values.max() < n_classes:
             raise ValueError(f"a {name} lies outside 0 to {n_classes - 1}")
-    cells = torch.bincount(labels * n_classes + predictions, minlength=n_classes**2)  # (n_classes²,)
+    cells = torch.bincount(labels.long() * n_classes + predictions, minlength=n_classes**2)  # (n_classes²,)
     return cells.reshape(n_classes, n_classes)  # (n_classes²,) -> (n_classes, n_classes)
 
 
 def accuracy(confusion):
-    """Right answers as a share of all."""
+    """Right answers as a share of all; NaN without any."""
     return (confusion.trace() / confusion.sum()).item()
 
 
@@ -193,7 +195,7 @@ class Shuffle:
 
 
 def collate(examples):
-    """A list of (picture, label) as (pictures, labels) of shapes (B, ...) and (B,)."""
+    """A list of (picture, label), not empty, as (pictures, labels) of shapes (B, ...) and (B,)."""
     pictures, labels = zip(*examples, strict=True)
     return torch.stack(pictures), torch.tensor(labels)
 
@@ -202,6 +204,8 @@ class Loader:
     """Batches of `dataset` in the order of `sampler`; the last may be smaller."""
 
     def __init__(self, dataset, batch_size, sampler):
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.dataset = dataset
         self.batch_size = batch_size
         self.sampler = sampler
@@ -216,56 +220,26 @@ class Loader:
 
 
 # %% [markdown]
-# The library's `DataLoader` does the same, and with `num_workers` it lets other processes fetch the
-# examples, while the main process trains. Do the batches stay the same, and do two workers halve the time
-# here?
-#
-# On Windows and macOS, and on Linux from Python 3.14 on, a worker starts as a new Python that imports
-# your script again. Without a guard each worker would start workers of its own, so Python stops with an
-# error. There, the loop must stand behind the guard that lesson 4.7 explains:
-#
-# ```python
-# if __name__ == "__main__":
-#     for pictures, labels in DataLoader(train_set, batch_size=50, num_workers=2): ...
-# ```
-#
-# In a notebook the guard does not help, because a new process cannot import a class that was defined in a
-# cell. So on Linux we ask for workers that are copies of the running process (`fork`), which import
-# nothing; elsewhere the row is left out.
+# The library's `DataLoader` does the same. Does it yield the same batches from the same generator?
 
 # %%
 batch_size = 50
 some = torch.utils.data.Subset(train_set, range(1000))
-makers = {
-    "our own": lambda sampler: Loader(some, batch_size, sampler),
-    "DataLoader": lambda sampler: DataLoader(some, batch_size, sampler=sampler),
-}
-if sys.platform == "linux":
-    makers["two workers"] = lambda sampler: DataLoader(
-        some, batch_size, sampler=sampler, num_workers=2, multiprocessing_context="fork"
-    )
 epochs = {}
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # advice about fork, and about more workers than processors
-    for name, make in makers.items():
-        loader = make(Shuffle(len(some), torch.Generator().manual_seed(0)))
-        started = time.perf_counter()
-        epochs[name] = list(loader)
-        seconds = time.perf_counter() - started
-        print(f"{name:20s}{len(loader):4d} batches   {1e6 * seconds / len(some):8.0f} µs per picture")
-for name, epoch in epochs.items():
-    for (pictures, labels), (same_pictures, same_labels) in zip(epochs["our own"], epoch, strict=True):
-        assert torch.equal(pictures, same_pictures) and torch.equal(labels, same_labels), name
+for name, loader_class in {"our own": Loader, "DataLoader": DataLoader}.items():
+    loader = loader_class(some, batch_size, sampler=Shuffle(len(some), torch.Generator().manual_seed(0)))
+    started = time.perf_counter()
+    epochs[name] = list(loader)
+    seconds = time.perf_counter() - started
+    print(f"{name:20s}{len(loader):4d} batches   {1e6 * seconds / len(some):8.0f} µs per picture")
+for (pictures, labels), (same_pictures, same_labels) in zip(*epochs.values(), strict=True):
+    assert torch.equal(pictures, same_pictures) and torch.equal(labels, same_labels)
 
 # %% [markdown]
-# All of them yield the same batches, bit for bit. Whether workers pay depends on the work for each
-# example and on the number of free processors. Our pictures are small, and to start two processes and
-# send the pictures over takes time as well. With photos of a megapixel and several processors, workers
-# decide whether a GPU is busy or waits.
-#
-# Our pictures fit into memory, so from here on we decode each of them once and keep the tensors in a
-# `TensorDataset`, behind the same loader. With `shuffle=True` and a generator it has a `Shuffle` of its
-# own.
+# The batches are the same, bit for bit, and `DataLoader` can also let other processes open the files (see
+# _Going further_). Our pictures fit into memory, so from here on we decode each of them once and keep the
+# tensors in a `TensorDataset`, behind the same loader. With `shuffle=True` and a generator it has a
+# `Shuffle` of its own.
 
 
 # %%
@@ -317,6 +291,8 @@ def train_epoch(model, optimizer, batches, device):
         optimizer.step()
         total += loss.detach() * len(labels)
         n_seen += len(labels)
+    if n_seen == 0:
+        raise ValueError("there are no batches to train on")
     return total.item() / n_seen
 
 
@@ -332,6 +308,8 @@ def evaluate(model, batches, device, n_classes=10):
         scores = model(pictures)  # (B, 1, 28, 28) -> (B, 10)
         total += F.cross_entropy(scores, labels, reduction="sum")
         confusion += confusion_matrix(labels.cpu(), scores.argmax(dim=1).cpu(), n_classes)
+    if confusion.sum() == 0:
+        raise ValueError("there are no batches to evaluate on")
     return total.item() / confusion.sum().item(), confusion
 
 
@@ -671,8 +649,47 @@ assert shoes.sum() - shoes.trace() > 0.7 * shoe_mistakes, "shoes are mostly mist
 # %% [markdown]
 # ## Going further
 #
-# What happens without shuffling, how a damaged checkpoint is refused, and a loader that is faster than
-# `DataLoader`. Later chapters index whole tensors in the way of the last part where their data are small.
+# Loading in other processes, what happens without shuffling, how a damaged checkpoint is refused, and a
+# loader that is faster than `DataLoader`. Later chapters index whole tensors in the way of the last part
+# where their data are small.
+#
+# ### Other processes fetch the examples
+#
+# With `num_workers`, `DataLoader` lets other processes fetch the examples while the main process trains.
+# Do the batches stay the same, and do two workers halve the time here?
+#
+# On Windows and macOS, and on Linux from Python 3.14 on, a worker starts as a new Python that imports
+# your script again. Without a guard each worker would start workers of its own, so Python stops with an
+# error. There, the loop must stand behind the guard that lesson 4.7 explains:
+#
+# ```python
+# if __name__ == "__main__":
+#     for pictures, labels in DataLoader(train_set, batch_size=50, num_workers=2): ...
+# ```
+#
+# In a notebook the guard does not help, because a new process cannot import a class that was defined in a
+# cell. So on Linux we ask for workers that are copies of the running process (`fork`), which import
+# nothing; elsewhere the workers are left out.
+
+# %%
+n_workers = 2 if sys.platform == "linux" else 0
+how = "fork" if n_workers else None
+order = Shuffle(len(some), torch.Generator().manual_seed(0))
+loader = DataLoader(some, batch_size, sampler=order, num_workers=n_workers, multiprocessing_context=how)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # advice about fork, and about more workers than processors
+    started = time.perf_counter()
+    fetched = list(loader)
+    seconds = time.perf_counter() - started
+print(f"{n_workers} workers   {1e6 * seconds / len(some):8.0f} µs per picture")
+for (pictures, labels), (same_pictures, same_labels) in zip(epochs["our own"], fetched, strict=True):
+    assert torch.equal(pictures, same_pictures) and torch.equal(labels, same_labels)
+
+# %% [markdown]
+# The batches are the same. Whether workers pay depends on the work for each example and on the number of
+# free processors. Our pictures are small, and to start two processes and send the pictures over takes
+# time as well. With photos of a megapixel and several processors, workers decide whether a GPU is busy or
+# waits.
 #
 # ### What shuffling does
 #
