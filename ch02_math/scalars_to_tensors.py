@@ -36,10 +36,10 @@ ARROW = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.012, "zorde
 #   \frac{a \cdot b}{\lVert b \rVert} &= \frac{6}{2} = 3
 # \end{aligned}$$
 #
-# The last number can be seen. With light falling straight down on $b$, the arrow $a$ throws a shadow on
-# the line of $b$, and this shadow is $3$ long. It is called the *projection* of $a$ on $b$. To get it as
-# a vector we take $b$, give it the length one, which makes it a *unit vector*, and stretch it by that
-# number:
+# The last number can be seen, because with light falling straight down on $b$, the arrow $a$ throws a
+# shadow on the line of $b$, and this shadow is $3$ long. It is called the *projection* of $a$ on $b$. To
+# get it as a vector we take $b$, give it the length one, which makes it a *unit vector*, and stretch it by
+# that number:
 #
 # $$\text{projection of } a \text{ on } b
 #   = \frac{a \cdot b}{\lVert b \rVert} \cdot \frac{b}{\lVert b \rVert}
@@ -74,9 +74,9 @@ assert (norm(a), dot(a, b), projection(a, b)) == (5, 6, [3, 0])
 # %% [markdown]
 # ## Scalars and vectors
 #
-# Somebody measured several hundred penguins. One measurement of one bird is a scalar, a place on a line.
-# Two measurements of a bird make a vector, an arrow in the plane. We let it start at the average bird, so
-# that it says by how much this bird is larger or smaller.
+# Somebody measured several hundred penguins, and one measurement of one bird is a scalar, a place on a
+# line. Two measurements of a bird make a vector, an arrow in the plane. We let it start at the average
+# bird, so that it says by how much this bird is larger or smaller.
 
 # %%
 COLUMNS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -242,10 +242,10 @@ plt.show()
 #
 # Now we take all four measurements, so each bird is a vector in four dimensions. Nobody can draw it, but
 # lengths and angles are computed as before. For each bird we look for the most similar one, by the
-# smallest distance (the length of the difference of two vectors) or by the largest cosine. How often is
-# it of the same species? One thing may disturb us: the masses are in grams and vary by hundreds, the
-# lengths in millimetres and vary by tens. So we try both measures twice, with the numbers as they are and
-# scaled so that the largest deviation of each measurement is one.
+# smallest distance (the length of the difference of two vectors) or by the largest cosine. How often is it
+# of the same species? The units may matter, because the masses are in grams and vary by hundreds, while
+# the lengths are in millimetres and vary by tens. So we try both measures twice, with the numbers as they
+# are and scaled so that the largest deviation of each measurement is one.
 
 # %%
 scaled = deviations / np.abs(deviations).max(axis=0)  # (n, 4)
@@ -288,17 +288,17 @@ print(f" and {np.median(mass_entries):.4f} of a typical vector of length one")
 
 # %% [markdown]
 # All four are far better than a bird chosen at random, although nothing was trained. Without scaling the
-# distance is worse, because the mass decides nearly alone: it makes up almost all of the length. The
-# cosine suffers less. When each vector is divided by its length, the mass becomes about $1$ or $-1$ for
-# nearly every bird, so it hardly tells birds apart beyond heavy and light, and the small entries are left
-# to decide. Since one cannot rely on such luck, measurements are usually scaled first. The same dot
+# distance is worse, because the mass makes up almost all of the length and so decides nearly alone. The
+# cosine suffers less, since when each vector is divided by its length, the mass becomes about $1$ or $-1$
+# for nearly every bird, so it hardly tells birds apart beyond heavy and light, and the small entries are
+# left to decide. Since one cannot rely on such luck, measurements are usually scaled first. The same dot
 # product decides in lesson 12.2 which words of a sentence attend to each other.
 #
 # ## A matrix moves vectors
 #
-# A matrix is a table of numbers. It can also be seen as a machine that takes a vector and returns another
-# one. Its first column says what becomes of $(1, 0)$ and its second what becomes of $(0, 1)$, and every
-# other vector is a linear combination of those two and becomes the same combination of the columns:
+# A matrix is a table of numbers, and it can also be seen as a machine that takes a vector and returns
+# another one. Its first column says what becomes of $(1, 0)$ and its second what becomes of $(0, 1)$, and
+# every other vector is a linear combination of those two and becomes the same combination of the columns:
 #
 # $$A x = x_1 \,(\text{first column}) + x_2 \,(\text{second column}) + \dots$$
 #
@@ -349,20 +349,20 @@ axes[1].legend(loc="lower center", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The grey grid becomes the blue one. Lines remain straight, parallel and evenly spaced, because a linear
-# combination before the matrix becomes the same combination after it. That is what *linear* means. In the
-# last panel the whole plane falls onto one line, because both columns lie on that line. There $(2, -1)$
-# is sent to zero, so all vectors that differ by a multiple of it have the same image, and nothing can
-# tell afterwards which of them it was.
+# The grey grid becomes the blue one, and its lines remain straight, parallel and evenly spaced, because a
+# linear combination before the matrix becomes the same combination after it. That is what *linear* means.
+# In the last panel the whole plane falls onto one line, because both columns lie on that line. There
+# $(2, -1)$ is sent to zero, so all vectors that differ by a multiple of it have the same image, and
+# nothing can tell afterwards which of them it was.
 #
 # ## Tensors
 #
 # A photo is a table of pixels, and each pixel is a vector of three numbers: how much red, green and blue.
-# So a photo has three axes, height, width and channel, and many photos stacked have four. The general
-# name for an array of numbers with any number of axes is tensor. A scalar is a tensor with no axis, a
-# vector one with one axis and a matrix one with two, and the *shape* says how long each axis is. (A photo
-# of your own: put its path into the first line below. A colour JPEG works everywhere in this course. A PNG
-# arrives as numbers from 0 to 1, perhaps with a fourth channel, so take
+# So a photo has three axes, height, width and channel, and many photos stacked have four. The general name
+# for an array of numbers with any number of axes is tensor. A scalar is a tensor with no axis, a vector
+# one with one axis and a matrix one with two, and the *shape* says how long each axis is. (To use a photo
+# of your own, put its path into the first line below. If it is a colour JPEG, it works as it is, here and
+# everywhere in this course. A PNG arrives as numbers from 0 to 1, perhaps with a fourth channel, so take
 # `(255 * photo[..., :3]).astype(np.uint8)` of it, and of a grey photo `np.stack([photo] * 3, axis=-1)`.)
 
 # %%
@@ -435,8 +435,8 @@ assert means[0] > means[1] > means[2], "the photo is brightest in red and darkes
 #
 # ### Rank: the dimensions that are left
 #
-# The *rank* of a matrix is the number of dimensions that its columns span. Projections can count them.
-# Take the columns one at a time, and remove from each its projections on the directions found so far. If
+# The *rank* of a matrix is the number of dimensions that its columns span. Projections can count them, if
+# we take the columns one at a time and remove from each its projections on the directions found so far. If
 # something is left, it is a new direction. If nothing is left, the column was a linear combination of the
 # others. Because of rounding, "nothing" means a ten-billionth of the column here.
 

@@ -69,10 +69,7 @@ assert mean(three_birds) == 5 and math.isclose(variance(three_birds), 26 / 3)
 # $$\operatorname{cov}(x, y) = \frac1n \sum_i (x_i - \bar x)(y_i - \bar y), \qquad
 #   r = \frac{\operatorname{cov}(x, y)}{\sigma_x\, \sigma_y} .$$
 #
-# It is the cosine (2.1) of the angle between the two columns, once their means are subtracted. If all
-# values are equal there is no spread to divide by. One might test for a standard deviation of zero, but
-# the mean of ten times $0.1$ is rounded, and the computed spread is not quite zero. So the test compares
-# the smallest with the largest value.
+# It is the cosine (2.1) of the angle between the two columns, once their means are subtracted.
 
 
 # %%
@@ -92,7 +89,7 @@ def covariance(x, y, correction=0):
 
 def correlation(x, y):
     """Covariance over both standard deviations, from -1 to 1; ValueError if x or y is constant."""
-    if min(x) == max(x) or min(y) == max(y):
+    if min(x) == max(x) or min(y) == max(y):  # the computed spread of ten times 0.1 is not quite zero
         raise ValueError("values that are all the same have no correlation")
     return covariance(x, y) / (math.sqrt(variance(x)) * math.sqrt(variance(y)))
 
@@ -389,9 +386,8 @@ plt.show()
 # On the birds held out the most probable species is right about four times in five, while always naming
 # the most common species is right about half of the time. (Thirty other splits gave between about three
 # quarters and seven eighths with the flipper, and between three tenths and a little over half without
-# it.) With a flipper well over 21 cm the bird is almost surely a gentoo, because the other two curves
-# are near zero there. The curves of Adélies and chinstraps overlap, so the flipper alone hardly
-# separates these two, and the prior, which has about twice as many Adélies, tips the balance: the two
+# it.) With a flipper well over 21 cm the bird is almost surely a gentoo. The curves of Adélies and
+# chinstraps overlap, and there the prior, which has about twice as many Adélies, tips the balance: the two
 # posteriors cross further to the right than the two densities.
 #
 # ## The most likely mean

@@ -78,8 +78,8 @@ print(f"{len(y)} birds, of which {y.sum()} are chinstraps")
 #
 # $$p = \sigma(z) = \frac{1}{1 + e^{-z}} = \frac{e^{z}}{1 + e^{z}} .$$
 #
-# The two forms are equal on paper. In a computer $e^{1000}$ overflows, so for each sign of $z$ we use the
-# form whose exponent is not positive.
+# The two forms are equal on paper, but in a computer $e^{1000}$ overflows, so for each sign of $z$ we use
+# the form whose exponent is not positive.
 
 
 # %%
@@ -138,9 +138,9 @@ ax.set_title("The share of mistakes as the bias moves")
 plt.show()
 
 # %% [markdown]
-# The curve is a staircase. The share changes only when a bird crosses from one side to the other, so
-# nearly everywhere its slope is zero, and gradient descent, which steps along the slope, would stand still.
-# This is why accuracy (3.1) is reported to people, while training follows something else.
+# The curve is a staircase, because the share changes only when a bird crosses from one side to the other.
+# So nearly everywhere its slope is zero, and gradient descent, which steps along the slope, would stand
+# still. This is why accuracy (3.1) is reported to people, while training follows something else.
 #
 # ## Two measures with a slope
 #
@@ -154,7 +154,7 @@ plt.show()
 # (One of the two products in $\ell$ is always zero.) How fast do they change with the score $z$? By the
 # chain rule (2.3) we multiply the slope along $p$ by the slope of $p$ along $z$. We need two slopes for
 # that: $p = \sigma(z)$ has the slope $e^{-z} / (1 + e^{-z})^2$, which is $p\,(1 - p)$, because $1 - p =
-# e^{-z} / (1 + e^{-z})$. And $\ln p$ has the slope $1/p$. Both can be measured.
+# e^{-z} / (1 + e^{-z})$. And $\ln p$ has the slope $1/p$, which can be measured like the other.
 
 # %%
 z = 0.5
@@ -216,8 +216,8 @@ print(f"hopelessly wrong scores: loss {hopeless}")
 np.testing.assert_array_equal(hopeless, [1e4, 1e4])
 
 # %% [markdown]
-# We check both slopes by nudging the score of a chinstrap. Then we compare them: which of the two losses
-# pulls harder on a model that is sure and wrong, at a score of $-8$?
+# We check both slopes by nudging the score of a chinstrap. Then we ask which of the two losses pulls
+# harder on a model that is sure and wrong, at a score of $-8$.
 
 # %%
 scores = np.linspace(-8, 8, 161)  # (161,)
@@ -362,9 +362,9 @@ plt.show()
 #
 # ## From a bad start
 #
-# Squared error has a slope, too. Is it good enough? We start from four models that are wrong with more and
-# more confidence, and to be fair, each loss may try seven learning rates. After the same number of steps
-# the table says how many times its own lowest value each loss is, so 1.00 is perfect.
+# Squared error has a slope, too, but is it good enough? We start from four models that are wrong with more
+# and more confidence, and to be fair, each loss may try seven learning rates. After the same number of
+# steps the table says how many times its own lowest value each loss is, so 1.00 is perfect.
 
 # %%
 LOSSES = {"cross-entropy": logistic_loss, "squared error": squared_error}
