@@ -11,7 +11,7 @@
 # look at what it expects, letter by letter. Then an LSTM gets the same names, and the same code reads a
 # book in tokens, and writes without reading its own text again for every token. **You need** the block
 # (12.5), the causal mask (12.2), positions (12.4), tokens (12.6), n-grams and sampling (11.6), LSTMs (11.4)
-# and AdamW (7.2). **It takes** about a minute.
+# and AdamW (7.2). **It takes** a little over a minute.
 
 # %%
 import math

@@ -1762,6 +1762,8 @@ def test_bits_per_byte_of_a_model_that_knows_frequencies(language_model):
         assert language_model.bits_per_byte(Frequencies(table), n_positions) == pytest.approx(
             expected, rel=2e-3
         )
+    few = F.cross_entropy(table[tokens[:128]], tokens[1:129]).item() / nats * expected
+    assert language_model.bits_per_byte(Frequencies(table), 64, most=2) == pytest.approx(few, rel=1e-4)
 
 
 def test_greedy_writing_takes_the_likeliest(language_model):
