@@ -193,10 +193,26 @@ assert abs(measured_a - slope_along_a("fvu")) < 1e-6
 # Only the second order is right. In the first, $u$ passes on what it has before $v$ has added its part.
 # So a node may pass its gradient on only when all nodes that were made from it have done so.
 #
-# A list in which every node stands after its parents is a *topological order*, and read from the end it
-# has the property that we need. The function below makes one. It looks at a node's parents first and
-# lists the node when they are done. It keeps its own stack instead of calling itself, because Python
-# allows only about a thousand calls inside each other and a graph may be deeper than that.
+# A list in which every node stands after its parents is a *topological order*. Read from the end, it has
+# the property that we need. The plain way to make one is a function that calls itself: it first lists
+# everything that the parents were made from, then the node.
+
+
+# %%
+def list_parents_first(node, order, seen):
+    """Append to `order` all that `node` was made from and then `node`, but nothing that is in `seen`."""
+    if node not in seen:
+        seen.add(node)
+        for parent in reversed(node._prev):  # the last parent first, as the stack below will do
+            list_parents_first(parent, order, seen)
+        order.append(node)
+
+
+# %% [markdown]
+# Python allows only about a thousand calls inside each other, and a graph may be deeper than that. So the
+# engine does the same with a list of its own, a stack, from which it always takes the last entry. It puts a
+# node back with a marker, `None`, on top of it, and its parents above the marker. When the marker comes up,
+# the parents are done, and the node may be listed.
 
 
 # %%
@@ -211,16 +227,26 @@ def topological_order(root):
             order.append(stack.pop())
         elif node not in seen:
             seen.add(node)
-            stack += (node, None)
-            stack += node._prev
+            stack += (node, None)  # the node itself, to be listed when the marker comes up
+            stack += node._prev  # above it, so they are taken first
     return order
+
+
+a = Draft(2.0)
+u = a * Draft(1.0)
+f = u * (u + Draft(3.0))
+plain_order = []
+list_parents_first(f, plain_order, set())
+assert plain_order == topological_order(f)
+print(f"{len(plain_order)} nodes, the same order from both: {[node.data for node in plain_order]}")
 
 
 # %% [markdown]
 # ## The whole engine
 #
-# Now the whole class, each operation with its slopes beside it. Products of powers give division, sums of
-# negatives give subtraction, and so only these slopes are new:
+# Here is the whole class, with the slopes of each operation beside it. Division needs no slope of its own,
+# because $a / b$ is the product of $a$ and the power $b^{-1}$, and subtraction adds a number times $-1$. So
+# only these slopes are new:
 #
 # $$\frac{d x^k}{dx} = k\, x^{k-1}, \qquad \frac{d e^x}{dx} = e^x, \qquad
 #   \frac{d \ln x}{dx} = \frac1x, \qquad \frac{d \tanh x}{dx} = 1 - \tanh^2 x .$$
@@ -228,8 +254,9 @@ def topological_order(root):
 # The slope of ReLU is one for positive numbers and zero otherwise, also at the kink, as in PyTorch. The
 # methods `__radd__`, `__rmul__` and so on let a plain number stand on the left, as in `1 - x`.
 #
-# `backward` resets the inner nodes, which have parents, and lets the leaves (4.2) keep what they have. A
-# leaf is a node that nobody computed, and its gradients add up until they are reset, as in PyTorch.
+# A leaf (4.2) is a number that was put in and not computed, such as a weight, so it has no parents.
+# `backward` sets the gradients of all other nodes to zero before it starts. Those of the leaves it does not
+# touch, so they add up from call to call until somebody resets them, as in PyTorch.
 
 
 # %%
@@ -318,7 +345,7 @@ class Value:
         for node in order:
             if node._prev:
                 node.grad = 0.0
-        self.grad += 1.0
+        self.grad += 1.0  # d(self) / d(self); added, because self may itself be a leaf
         for node in reversed(order):
             grad = node.grad
             for parent, slope in zip(node._prev, node._slopes, strict=True):
@@ -382,7 +409,7 @@ def draw_graph(root, ax):
     for node, (column, row) in place.items():
         for parent in node._prev:
             ax.annotate("", xy=(column, row), xytext=place[parent], arrowprops=arrow)
-        name = node.label or node._op.replace("*", "×", node._op == "*")
+        name = node.label or ("×" if node._op == "*" else node._op)
         box = {"boxstyle": "round", "facecolor": "white" if node._prev else "0.93", "edgecolor": "0.4"}
         text = f"{name}\nvalue {node.data:.2f}\ngrad {node.grad:.2f}"
         ax.text(column, row, text, ha="center", va="center", bbox=box, fontsize=9)
@@ -434,7 +461,10 @@ class Module:
 
 
 class Neuron(Module):
-    """relu(w · x + b), or w · x + b if `nonlin` is false, for `nin` inputs; weights from -1 to 1."""
+    """relu(w · x + b), or w · x + b if `nonlin` is false, for `nin` inputs.
+
+    The weights are drawn from -1 to 1 by the lesson's `rng`; micrograd's form has no argument for one.
+    """
 
     def __init__(self, nin, nonlin=True):
         self.w = [Value(rng.uniform(-1, 1)) for _ in range(nin)]
@@ -443,7 +473,7 @@ class Neuron(Module):
 
     def __call__(self, x):
         """x: a sequence of nin numbers or Values; raises ValueError if it has another length."""
-        out = sum((wi * xi for wi, xi in zip(self.w, x, strict=True)), self.b)
+        out = sum((wi * xi for wi, xi in zip(self.w, x, strict=True)), self.b)  # the sum starts at the bias
         return out.relu() if self.nonlin else out
 
     def parameters(self):
@@ -518,13 +548,13 @@ targets = (2.0 * labels - 1).tolist()  # n numbers, +1 or -1
 print(f"{n_train} birds to train on, {len(birds) - n_train} held out")
 
 # %% [markdown]
-# The loss asks for more than the right sign. For target $t$ and score $s$ the *hinge loss* is zero once
-# $ts$ has reached one, and grows with every bit that is missing:
+# The loss asks for more than the right sign. For target $t$ and score $s$ the *hinge loss* is zero if $ts$
+# is one or more. Below one it is what is missing:
 #
 # $$L = \frac1n \sum_i \max(0,\; 1 - t_i s_i) + \lambda \sum_p p^2 .$$
 #
-# The second sum is over all parameters. It is there because scores could also reach one by ever larger
-# weights, and it makes large weights cost a little.
+# The second sum is over all parameters. Without it, scores could reach one simply because all weights grow.
+# The small factor $\lambda$, in the code `price`, says how much large weights cost.
 
 
 # %%
@@ -619,9 +649,10 @@ fig.suptitle("Score of the network: the decision boundary is black")
 plt.show()
 
 # %% [markdown]
-# In the first panel the boundary has nothing to do with the birds. The first ten steps move it between
-# the two species, and the ten after that change little. Most of the loss is gone by then, too. The
-# network is right on nearly all birds, those that it was trained on and those that were held out.
+# In the first panel the boundary has nothing to do with the birds. The first ten steps move it between the
+# two species, and the ten after that change little. Most of the loss is gone by then, too. The network is
+# right on nearly all birds, those that it was trained on and those that were held out. (With three other
+# seeds it was the same.)
 #
 # ## The same in PyTorch
 #
@@ -878,7 +909,7 @@ plt.show()
 # %% [markdown]
 # On the penguins one neuron is about as good, so the hidden layers were not needed there. On the moons no
 # straight line separates the two classes, and the network with hidden layers bends its boundary between
-# them. With five other seeds it was the same.
+# them. Five other seeds gave the same picture.
 
 # %%
 assert n_fused < n_plain / 8, "the fused neuron needs far fewer nodes"
