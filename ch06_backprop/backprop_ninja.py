@@ -3,9 +3,8 @@
 #
 # Can you differentiate a whole network yourself, with embedding, batch norm and cross-entropy, so that
 # every number agrees with PyTorch? Once you have done it, you know what `loss.backward()` does in every
-# line, and you can tell a wrong gradient by its shape or by its size. It is also a trade, because the
-# fast versions of these operations in the libraries are written in this way, with a backward pass that
-# somebody derived on paper.
+# line, and you can tell a wrong gradient by its shape or by its size. The skill is also in use: the fast
+# versions of these operations in the libraries have a backward pass that somebody derived on paper.
 #
 # The network predicts the next letter of a name, and at the end it invents names, without anybody calling
 # `backward()`. The exercise and its title come from a lecture by Andrej Karpathy.
@@ -256,8 +255,8 @@ compare(hidden=grad_hidden, weight2=grad_weight2, bias2=grad_bias2, scaled=grad_
 #
 # - `scaled = gamma * normalized + beta`: which two were broadcast over the batch?
 # - `normalized = centered * inverse`: a product of two, and one of them was broadcast.
-# - `inverse` is $(v + \epsilon)^{-1/2}$, whose slope $-\frac12 (v + \epsilon)^{-3/2}$ is $-\frac12$ times
-#   its cube.
+# - `inverse` is $(v + \epsilon)^{-1/2}$. Its slope along $v$ is $-\frac12 (v + \epsilon)^{-3/2}$. Can you
+#   write that with `inverse` itself?
 # - `variance` is a mean of squares, so `centered` has now been used twice.
 # - `centered = z - mean`: `mean` was broadcast, and `z` has been used twice, here and in `mean`.
 
@@ -314,19 +313,21 @@ print(f"largest gradient: bias1 {np.abs(grad_bias1).max():.1e}, beta {np.abs(gra
 #
 # ## Three formulas
 #
-# Most of these lines cancel on paper. For cross-entropy we have the result already, since the paper
-# example in general letters is
+# Many of these lines can be put together on paper. For cross-entropy we have the result already. With
+# symbols in place of its numbers, the paper example says
 #
 # $$\frac{\partial L}{\partial a_j} = \frac{e^{a_j}}{\sum_k e^{a_k}} - [j = y] = p_j - [j = y] ,$$
 #
-# probability minus truth, divided by $B$ for the mean over the batch. A linear layer is short as it is,
-# and so batch norm remains. We write $g_i$ for $\partial L / \partial \hat z_i$, $r$ for $1 / \sqrt{v +
-# \epsilon}$, $c_i$ for $z_i - \mu$, so that $\hat z_i = r c_i$, and a line on top for the mean over the
-# batch. Put the lines for `inverse` and `variance` into the one for `centered`, use $c_i = \hat z_i / r$,
-# then sum for the mean:
+# probability minus truth, divided by $B$ for the mean over the batch. A linear layer is short as it is, and
+# so batch norm remains. We write $g_i$ for $\partial L / \partial \hat z_i$, $r$ for
+# $1 / \sqrt{v + \epsilon}$, $c_i$ for $z_i - \mu$, so that $\hat z_i = r c_i$, and a line on top for the
+# mean over the batch. First we put the lines for `inverse` and `variance` into the line for `centered`.
+# Then we replace $r c$ by $\hat z$, twice. After that comes the line for `mean`, and the last line adds the
+# two uses of $z$:
 #
 # $$\begin{aligned}
-#   \frac{\partial L}{\partial c_i} &= r g_i - \frac{2 c_i}{B} \cdot \frac{r^3}{2} \sum_j g_j c_j
+#   \frac{\partial L}{\partial c_i} &= r g_i - \frac{2 c_i}{B} \cdot \frac{r^3}{2} \sum_j g_j c_j \\
+#     &= r g_i - r\, (r c_i) \cdot \frac1B \sum_j g_j\, (r c_j)
 #     = r \left( g_i - \hat z_i\, \overline{g \hat z} \right) \\
 #   \frac{\partial L}{\partial \mu} &= -\sum_j \frac{\partial L}{\partial c_j}
 #     = -r B \left( \overline{g} - \overline{\hat z}\; \overline{g \hat z} \right) = -r B\, \overline{g},
@@ -460,11 +461,12 @@ def loss_and_gradients(p, x, y):
     grad_flat, grads["weight1"], grads["bias1"] = linear_backward(grad_z, flat, p["weight1"])
     grads["embedding"] = np.zeros_like(p["embedding"])  # (27, E)
     np.add.at(grads["embedding"], x, grad_flat.reshape(*x.shape, -1))  # (B, context * E) -> (B, context, E)
-    return loss, grads, cache[3:]
+    _, _, _, mean, variance = cache
+    return loss, grads, (mean, variance)
 
 
 def train(parameters, batches, learning_rate, n_total):
-    """SGD on the training examples; the rate falls in a line to zero at step n_total.
+    """SGD on the training examples; the learning rate falls linearly, to zero at step n_total.
 
     Returns the trained parameters, the running (mean, variance), and the loss before each step.
     """
@@ -519,12 +521,13 @@ plt.show()
 # %% [markdown]
 # The loss falls well below that of a model that only knows how common each letter is, so the network has
 # learned something about what follows what. On held-out names it is nearly as good as on its training
-# names.
+# names. (This is one run from one seed, and its learning rate was not tuned.)
 #
 # To invent a name, start from dots, draw a letter from the predicted probabilities, move it into the
-# context, and go on until a dot is drawn. For the drawing we cumulate the row of exponentials, which
-# makes a staircase whose steps are as high as the letters are likely. A random height below the top,
-# evenly distributed, then hits each letter with its probability.
+# context, and go on until a dot is drawn. To draw a letter, we add the exponentials up from left to right,
+# for the paper example's $1, 2, 1$ to the sums $1, 3, 4$. Then we draw a number evenly between zero and the
+# last sum, and take the first letter whose sum is not below it. So each letter is drawn in proportion to
+# its exponential, that is, with its probability.
 
 
 # %%
@@ -534,9 +537,9 @@ def sample_names(n, p, statistics, rng, longest=20):
     drawn = []
     for _ in range(longest):
         logits = predict(p, statistics, x)  # (n, 27)
-        stairs = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)  # (n, 27)
-        heights = stairs[:, -1:] * rng.random((n, 1))  # (n, 1)
-        following = (stairs < heights).sum(axis=1)  # (n,): how many stairs are lower tells the letter
+        sums = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)  # (n, 27)
+        points = sums[:, -1:] * rng.random((n, 1))  # (n, 1): evenly from 0 to the last sum
+        following = (sums < points).sum(axis=1)  # (n,): the number of sums below it is the letter's number
         x = np.column_stack([x[:, 1:], following])  # (n, context): moved to the left by one
         drawn.append(following)
     words = ["".join(letters[i] for i in row) for row in np.column_stack(drawn)]  # (n, longest)
@@ -553,7 +556,8 @@ for row in range(4):
     print("   " + ", ".join(invented[6 * row : 6 * row + 6]))
 
 # %% [markdown]
-# Many of them could be names, although most are in no list.
+# More than half of the names that it wrote are not among those that it learned from. (Those printed stand
+# nowhere in the whole list and have at least three letters.) Would you believe some of them?
 #
 # ## The same in PyTorch
 #
