@@ -1,15 +1,14 @@
 # %% [markdown]
 # # 6.6 Tensor autograd: one node for a whole array
 #
-# The engine of lesson 6.3 makes a node for every single number. A shop that writes a receipt for every
-# apple works in the same way, and it would serve more customers with one receipt for each crate. Here a
-# node holds a whole array. Then the graph has the size of the code instead of the size of the data, and
-# the engine becomes fast enough for real networks. This is how PyTorch, JAX and the other libraries are
-# built.
+# The engine of lesson 6.3 makes a node for every single number. That is like a shop that writes a receipt
+# for every apple instead of one for the whole crate. Here a node holds a whole array. Then the number of
+# nodes depends on how much code we write and not on how much data we have, and the engine becomes fast
+# enough for real networks. This is how PyTorch, JAX and the other libraries are built.
 #
 # What has to change in the engine? The walk through the graph stays, and each operation needs a
-# vector-Jacobian product (6.1) in place of a slope. One thing is new and is the source of most errors,
-# and that is broadcasting (2.2).
+# vector-Jacobian product (6.1) in place of a slope. One thing is new, and an engine that forgets it goes
+# wrong without any message: broadcasting (2.2).
 #
 # **You will build** a `Tensor` that differentiates itself, in NumPy, and train two networks on it, one
 # that tells penguins apart and one that spells names. **You need** broadcasting (2.2), vector-Jacobian
@@ -77,9 +76,9 @@ def unbroadcast(grad, shape):
     if grad.shape == shape:
         return grad
     n_in_front = grad.ndim - len(shape)
-    grad = grad.sum(axis=tuple(range(n_in_front)))
+    grad = grad.sum(axis=tuple(range(n_in_front)))  # the axes in front; axis=() would sum over none
     stretched = tuple(i for i, n in enumerate(shape) if n == 1)
-    return grad.sum(axis=stretched, keepdims=True)
+    return grad.sum(axis=stretched, keepdims=True)  # the axes of length one: summed, kept with length one
 
 
 print(f"summed over the rows: {unbroadcast(factors, paper_bias.shape)}")
@@ -90,9 +89,9 @@ assert unbroadcast(np.ones((5, 4, 3)), (4, 1)).tolist() == [[15.0]] * 4
 # ## The tensor
 #
 # A `Value` stored one slope for each parent. For arrays this would be a Jacobian, which nobody builds
-# (6.1). So a `Tensor` stores a function instead, `_vjp`, which takes the gradient of the result and
-# returns one gradient for each parent. If $C$ is the result and $G = \partial L / \partial C$, these are
-# the ones that we need:
+# (6.1). So a `Tensor` stores a function instead, `_vjp`, which takes the gradient of the result and returns
+# one gradient for each parent. If $C$ is the result and $G = \partial L / \partial C$, the operations of
+# our networks need these functions:
 #
 # | operation | gradients of the parents |
 # | --- | --- |
@@ -357,15 +356,20 @@ def initial_weights(sizes, rng):
     return pairs
 
 
-def penguin_loss(layers, x, t):
-    """Mean hinge loss of an MLP plus the cost of its weights; x: (n, 2), t: (n,) of +1 and -1.
+def penguin_scores(layers, x):
+    """Scores (n,) of an MLP for birds x (n, 2).
 
     layers: pairs (weight, bias) of our tensors or of PyTorch's, which both know @, .T, relu and sum.
     """
     for weight, bias in layers[:-1]:
         x = (x @ weight.T + bias).relu()  # (n, n_in) @ (n_in, n_out) -> (n, n_out)
     weight, bias = layers[-1]
-    scores = (x @ weight.T + bias).reshape(-1)  # (n, 16) @ (16, 1) -> (n, 1) -> (n,)
+    return (x @ weight.T + bias).reshape(-1)  # (n, 16) @ (16, 1) -> (n, 1) -> (n,)
+
+
+def penguin_loss(layers, x, t):
+    """Mean hinge loss of an MLP plus the cost of its weights; x: (n, 2), t: (n,) of +1 and -1."""
+    scores = penguin_scores(layers, x)  # (n,)
     cost = sum((p * p).sum() for layer in layers for p in layer)
     return (1 - t * scores).relu().mean() + 1e-4 * cost
 
@@ -501,16 +505,17 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# The graph of `Value` grows with every bird. That of `Tensor` keeps its size, because the birds are
-# inside the arrays. The times follow, because each node costs about the same in Python, whatever it
-# holds, and for arrays as small as these the arithmetic hardly counts. For the same reason PyTorch is
-# hardly faster than our engine here, if at all. Its fast operations pay off when the arrays are large.
+# The graph of `Value` grows with every bird. That of `Tensor` keeps its size, because the birds are inside
+# the arrays. The times grow in a similar way. Probably each node costs about the same in Python, whatever
+# it holds, and for arrays as small as these the arithmetic hardly counts. That would also explain why
+# PyTorch is hardly faster than our engine here, if at all.
 #
 # ## Training on it
 #
-# A training step is loss, reset, backward, update, for anything whose parameters are tensors. First the
-# penguins, then the network of lesson 6.4, which learns which letter follows three others. There we wrote
-# each line of its backward pass by hand. Here we write the forward pass, and that is all.
+# A training step computes the loss, resets the gradients, goes backward and changes the parameters. We can
+# write it once for every network whose parameters are tensors. We train two: first the penguins' network,
+# then the network of lesson 6.4, which predicts the letter that follows three others. There we wrote each
+# line of the backward pass by hand. Here we only write the forward pass.
 
 
 # %%
@@ -561,11 +566,7 @@ losses = []
 for _ in range(120):
     losses.append(training_step(penguin_parameters, 0.1, penguin_loss, penguin_layers, *penguin_data))
 
-h = features[n_train:]
-for weight, bias in penguin_layers[:-1]:
-    h = np.maximum(h @ weight.data.T + bias.data, 0)  # (n, n_in) @ (n_in, n_out) -> (n, n_out)
-last_weight, last_bias = penguin_layers[-1]
-scores = (h @ last_weight.data.T + last_bias.data)[:, 0]  # (n, 16) @ (16, 1) -> (n, 1) -> (n,)
+scores = penguin_scores(penguin_layers, features[n_train:]).data  # (n,)
 test_accuracy = np.mean(scores * targets[n_train:] > 0)
 print(f"penguins: loss {losses[0]:.3f} -> {losses[-1]:.3f}, held-out accuracy {test_accuracy:.1%}")
 
@@ -580,6 +581,7 @@ name_parameters = [Tensor(array) for array in first_arrays]
 names_losses = []
 for step, batch in enumerate(batches):
     name_data = contexts[batch], following[batch]
+    # the parameters twice: first as those to change, then, with the data, as what names_loss is given
     names_losses.append(training_step(name_parameters, 0.3, names_loss, name_parameters, *name_data))
     if step % 100 == 0:
         print(f"step {step:3d}   loss {names_losses[-1]:.4f}")
