@@ -48,8 +48,9 @@
 #
 # The learner does what we did on paper: it looks up the five most similar birds of the training set and
 # takes the majority, which is called *k-nearest neighbours*, here with k = 5. One thing needs care,
-# because bills differ more in length than in depth, so that a millimetre of depth says more. Therefore
-# distances are counted in each feature's own spread.
+# because bills differ more in length than in depth, so that a millimetre of depth says more. Therefore we
+# divide each difference by the feature's spread, a typical distance of the birds from their mean (the
+# _standard deviation_, lesson 2.8). Then one unit means the same for both.
 
 
 # %%
@@ -127,9 +128,9 @@ print("Its neighbours: " + ", ".join(SPECIES[kind] for kind in labels[near]))
 print(f"Its species: {SPECIES[labels[newcomer]]}")
 
 # %% [markdown]
-# The star stands where two species meet, and its neighbours do not agree, but the majority is right. How
-# often is it right on birds that were kept back, and where would you expect the mistakes? The next figure
-# asks for the majority at every point of the map.
+# We chose a test bird on which the vote is close and the majority is right. The star stands where two
+# species meet, so its neighbours do not agree. How often is it right on birds that were kept back, and
+# where would you expect the mistakes? The next figure asks for the majority at every point of the map.
 
 # %%
 # Draws the species that the majority gives at each point, and the test birds, mistakes crossed out.
@@ -161,8 +162,8 @@ print(f"and for {agreed[missed].sum()} of the {missed.sum()} others.")
 # The species is one of several classes, so naming it was classification (1.1). A label can also be a
 # number, such as the mass of the bird, and then the task is called *regression*. The same method does it
 # if we take the mean of the neighbours' masses in place of their majority. Weighing a wild penguin is
-# laborious, while its flipper is measured in a moment. How close will the guess be, if one always guesses
-# the mean of all birds and is 0.7 kg off on average?
+# laborious, while its flipper is measured in a moment. If we always guess the mean mass of all birds, we
+# are off by 0.7 kg on average. How close will the mean of the neighbours come?
 
 # %%
 # Draws the guess of a penguin's mass from its flipper, by the mean of fifteen neighbours.
@@ -286,10 +287,10 @@ print(f"{same_result} of 20 other beginnings led to the same clusters, but for f
 
 # %% [markdown]
 # Each cluster holds mostly one species, with a few birds of another at its edge, and nearly all
-# beginnings lead to the same clusters. So the species are there to be found in the bills alone. But the
-# learner found neither their names nor their number, because it was we who said three. If we ask for two
-# clusters or for five, it sorts the birds just as willingly, and what a cluster means is for people to
-# say.
+# beginnings lead to the same clusters. So most of the division into species can be found in the bills
+# alone. But the learner found neither the names of the species nor their number, because it was we who
+# said three. If we ask for two clusters or for five, it sorts the birds just as willingly, and what a
+# cluster means is for people to say.
 #
 # ## Reinforcement learning: only rewards
 #
@@ -300,10 +301,12 @@ print(f"{same_result} of 20 other beginnings led to the same clusters, but for f
 #
 # For each square and each direction the agent keeps an *action value*: how many points it expects from
 # there on. All values begin at zero. After each step the agent knows a little more, because it now stands
-# on the next square and can read the best value there. That value, with the points of the step, is what
-# the old value should have been, so the old value is moved halfway towards it (the learning rate is one
-# half). Nine times in ten the agent takes the direction with the best value, and otherwise a random one.
-# It walks from the start to the hut two hundred times.
+# on the next square and can read the best value there. That value plus the points of the step is what the
+# old value should have been, so the old value is moved halfway towards it (the learning rate is one
+# half). For example, if the old value is 0, the step costs one point, and the best value on the next
+# square is 20, then the old value should have been 19 and becomes 9.5. Nine times in ten the agent takes
+# the direction with the best value, and otherwise a random one. It walks from the start to the hut two
+# hundred times.
 
 
 # %%
@@ -338,7 +341,9 @@ def walk(values, rewards, randomness, learning_rate, rng):
     """
     if not (0 <= randomness <= 1 and 0 <= learning_rate <= 1):
         raise ValueError(f"randomness {randomness} and learning_rate {learning_rate} must lie in 0 to 1")
-    square, path, points = start, [start], 0
+    square = start
+    path = [start]
+    points = 0
     while square not in rewards and len(path) <= 1000:
         best = np.flatnonzero(values[square] == values[square].max())
         move = rng.integers(4) if rng.random() < randomness else best[rng.integers(len(best))]

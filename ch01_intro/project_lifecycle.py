@@ -125,6 +125,7 @@ print(f"days from one entry to the next: {gaps}")
 today = np.arange(1, len(days) - 1)  # every day that has a yesterday and a tomorrow
 tomorrow = rained[today + 1]  # (n,): the label
 FEATURES = ("rain today", "amount", "rain yesterday", "highest", "lowest", "wind")
+# log1p(x) is log(1 + x): it grows slowly, so that one very wet day does not outweigh all the others
 features = np.column_stack(
     [rained[today], np.log1p(amount[today]), rained[today - 1], warmest[today], coldest[today], wind[today]]
 )  # (n, 6)
@@ -148,7 +149,7 @@ ax.legend(ncols=3)
 plt.show()
 
 # %% [markdown]
-# The test set lies in the future of the other two, as all of use will.
+# The test set lies later in time than the other two, as every day on which the model is used will.
 #
 # ## A baseline, and a first result
 #
@@ -181,7 +182,8 @@ def fit(x, y, n_steps=1000, learning_rate=0.5):
     mean = x.mean(axis=0)  # (d,)
     scale = x.std(axis=0)  # (d,)
     for _ in range(n_steps):
-        grad_total = (chance(x, (weight, bias, mean, scale)) - y) / len(y)  # (n,)
+        # (n,): the slope of the loss along each total is the chance minus the truth (3.2 derives it)
+        grad_total = (chance(x, (weight, bias, mean, scale)) - y) / len(y)
         weight = weight - learning_rate * grad_total @ ((x - mean) / scale)  # (n,) @ (n, d) -> (d,)
         bias = bias - learning_rate * grad_total.sum()
     return weight, bias, mean, scale
@@ -243,10 +245,10 @@ plt.show()
 
 # %% [markdown]
 # On the left the accuracy has jumped, and on the right the gain is gone. The reason is whose word it was.
-# In the table for the comparison, the row to be predicted is tomorrow's, and so is its word, and the word
-# "rain" is written down after it has rained. When the answer has got in among the features like this, it
-# is called a *data leak*. In use, tomorrow's word does not exist yet. If today's is put in its place, the
-# learner that has come to rely on the word is no better than the one without it.
+# In the table for the comparison, each row held the word of the day that is to be predicted, tomorrow.
+# But the word "rain" is written down after it has rained. When the answer has got in among the features
+# like this, it is called a *data leak*. In use, tomorrow's word does not exist yet. If today's is put in
+# its place, the learner that has come to rely on the word is no better than the one without it.
 #
 # Leaks are seldom this plain. Networks can tell from an X-ray in which hospital it was taken, and
 # hospitals have different shares of patients with pneumonia. Among images of the same hospitals that
@@ -353,10 +355,10 @@ for name, numbers in saved_2014.items():
 # How much, the right panel shows with its bars. Against "same as today" and "always cover" the bars lie
 # almost wholly to the right of zero, so these savings are probably real, though not in every week, as the
 # last column of the table shows. Against the calendar the learner saves about thirty coins in a year, and
-# the bar reaches well below zero: with other weeks it could as well have been nothing. To circle two dry
-# months on a calendar saves more than half as much as the learner does, and it needs no looking after. A
-# project may end here, with "not worth it", and that is a result. The stall decides to let the learner
-# run for a year beside the calendar and to look.
+# the bar reaches well below zero: with other weeks it could as well have been nothing. The calendar does
+# without the cover in two dry months only. Yet it saves more than half as much as the learner does, and
+# nobody has to look after it. A project may end here, with "not worth it", and that is a result. The
+# stall decides to let the learner run for a year beside the calendar and to look.
 #
 # ## After the launch
 #
@@ -532,6 +534,7 @@ assert min(numbers[0] for numbers in saved_2014.values()) > 0, "there it is chea
 for name in ("always cover", "same as today"):
     assert saved_2014[name][1] > -20, f"against '{name}' the range of savings hardly reaches below zero"
 assert all(np.sum(weeks < 0) > 0 for weeks in weeks_2014.values()), "in some weeks each baseline is cheaper"
+assert np.sum(month_share <= threshold) == 2, "the calendar does without the cover in two months"
 calendar_saves = saved_2014["always cover"][0] - saved_2014["calendar"][0]  # against always covering
 assert calendar_saves > saved_2014["always cover"][0] / 2, "the calendar saves more than half as much"
 for saved in (saved_2014, saved_2015):
@@ -557,8 +560,8 @@ assert wet_goods.sum() > 0 and wet_goods[1] > 0.8 * wet_goods.sum(), "wet goods 
 # ### The whole life cycle
 #
 # Here is the project on one page, with its own numbers. The last box leads back to the first, because
-# what was seen in use raises the next question. Would the air pressure help on those days of rain out of
-# the dry?
+# what was seen in use raises the next question. Would the air pressure help on the days on which rain
+# follows a dry day?
 
 # %%
 # Draws the life cycle of the project, each stage with a number from this lesson.
@@ -569,7 +572,7 @@ stages = [
     f"training\n{train.sum()} days, {features.shape[1] + 1} parameters",
     f"evaluation\n{100 * accuracy['the learner']:.0f} %, baseline {100 * accuracy['same as today']:.0f} %",
     f"use\n{saved_2015['calendar'][0]:.0f} coins saved, perhaps",
-    f"watching\n{wet_goods[1]} days of rain out of the dry",
+    f"watching\nrain after a dry day: {wet_goods[1]}",
 ]
 corners = [(0, 1), (1, 1), (2, 1), (3, 1), (2.5, 0), (1.5, 0), (0.5, 0)]  # the boxes' middles
 width, box_height = 0.8, 0.5
@@ -601,7 +604,7 @@ plt.show()
 # ## What to remember
 #
 # - The question says what is known when, and what each mistake costs. The costs give the threshold.
-# - Lock the test set away first. If there is time in the data, cut along time, and decide on the
+# - Lock the test set away first. If the data have an order in time, cut them along it, and decide on the
 #   validation set.
 # - Compare with the best baseline that costs nothing. Being no better is a result, too.
 # - If a result is too good to be true, look for a data leak: ask when each entry was written.
