@@ -132,8 +132,10 @@ def decompose(predictions, target):
     """Squared bias and variance of predictions (S, n) around target (n,), averaged over n.
 
     Both without the error of finite S: the variance divides by S - 1, and variance / S comes off bias².
-    So a bias of zero is measured as a small number of either sign.
+    So a bias of zero is measured as a small number of either sign. Raises ValueError for fewer than two.
     """
+    if len(predictions) < 2:
+        raise ValueError(f"a variance needs at least two predictions, got {len(predictions)}")
     variance = predictions.var(axis=0, ddof=1)  # (n,)
     bias_squared = (predictions.mean(axis=0) - target) ** 2 - variance / len(predictions)  # (n,)
     return bias_squared.mean(), variance.mean()
@@ -242,7 +244,12 @@ N_POOL = 1200  # rows that may be used for training; the other 597 are for valid
 
 
 def split(n_rows, seed):
-    """Row numbers for training (n_rows,) and validation (597,): the same validation rows for one seed."""
+    """Row numbers for training (n_rows,) and validation (597,): the same validation rows for one seed.
+
+    Raises ValueError for no rows or more than N_POOL, which would be validation rows as well.
+    """
+    if not 0 < n_rows <= N_POOL:
+        raise ValueError(f"n_rows must be from 1 to {N_POOL}, got {n_rows}")
     order = torch.randperm(len(x_all), generator=torch.Generator().manual_seed(seed))
     return order[:n_rows], order[N_POOL:]
 

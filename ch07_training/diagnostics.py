@@ -297,9 +297,9 @@ for ax in axs[:, 0]:
 plt.show()
 
 # %% [markdown]
-# A explodes beyond the axis, C is the sawtooth of the gallery, E looks like a rate that is too high, and
-# F learns its training labels by heart while the validation loss climbs above the dotted line. But B and
-# D reach a good validation loss, and more than nine of ten validation images are read correctly. Only
+# A explodes beyond the axis, C is the sawtooth of the gallery, E looks like a rate that is too high, and F
+# begins to learn its training labels by heart while the validation loss climbs above the dotted line. But B
+# and D reach a good validation loss, and more than nine of ten validation images are read correctly. Only
 # their training losses are odd, and without the healthy loop for comparison, who would look for a fault
 # there? Curves may tell that something is wrong, but to find out what it is, one has to measure.
 #
@@ -548,7 +548,8 @@ assert curves["rate too high"]["validation"][-1] > 1.5, "with a rate too high no
 tiny = curves["tiny start"]["validation"]
 assert tiny[1] > 2.2 and tiny[-1] < 0.5, "from a tiny start the loss first stays on a plateau, then falls"
 few = curves["few examples"]
-assert np.mean(few["losses"][-20:]) < 0.1 * few["validation"][-1], "with few examples the gap is wide"
+assert np.mean(few["losses"][-20:]) < 0.05, "with few examples the training loss is close to zero"
+assert np.mean(few["losses"][-20:]) < 0.1 * few["validation"][-1], "and the gap is wide"
 noisy = curves["wrong labels"]
 assert np.mean(noisy["losses"][-20:]) > noisy["validation"][-1], (
     "with wrong labels the training loss is the higher one"
@@ -563,7 +564,11 @@ assert ratio > 3, "data in order: within an epoch the training loss swings sever
 assert curves["a leak"]["validation"][-1] < 0.5 * few["validation"][-1], (
     "the leak looks much better than its rows allow"
 )
+assert max(runs["A"][1]) > 5, "loop A explodes"
+assert np.mean(runs["F"][1][-20:]) < math.log(10) - 0.2, "loop F begins to learn its training labels by heart"
+assert runs["F"][2][-1] > math.log(10), "while its validation loss climbs above that of knowing nothing"
 assert np.mean(runs["B"][1][-20:]) > softmax_floor, "loop B stays above the floor of two softmaxes"
+assert abs(findings["B"]["one_batch"] - softmax_floor) < 0.01, "a single batch of B stops at that floor"
 assert min(runs[name][3] for name in "BD") > 0.9, "loops B and D read well in spite of their faults"
 assert max(runs[name][3] for name in "ACEF") < 0.6, "loops A, C, E and F do not"
 EXPECTED = {  # the alarm that names each fault

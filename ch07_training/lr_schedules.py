@@ -100,7 +100,9 @@ plt.show()
 
 # %%
 def step_decay(step, lr, every, gamma=0.1):
-    """lr times gamma for each full `every` steps."""
+    """lr times gamma for each full `every` steps (one or more, else ValueError)."""
+    if every < 1:
+        raise ValueError(f"every must be at least 1 step, got {every}")
     return lr * gamma ** (step // every)
 
 
@@ -110,12 +112,22 @@ def exponential(step, lr, gamma):
 
 
 def cosine(step, lr, n_steps, lowest=0.0):
-    """From lr to lowest in n_steps along half a cosine, and up again after that (Loshchilov, Hutter 2017)."""
+    """From lr to lowest in n_steps along half a cosine, and up again after that (Loshchilov, Hutter 2017).
+
+    Without any steps it is lowest at once.
+    """
+    if n_steps == 0:
+        return lowest
     return lowest + (lr - lowest) * (1 + math.cos(math.pi * step / n_steps)) / 2
 
 
 def warm_restarts(step, lr, period, growth=1, lowest=0.0):
-    """Cosine over `period` steps, then from the top again with a period `growth` times as long."""
+    """Cosine over `period` steps, then from the top again with a period `growth` times as long.
+
+    Raises ValueError if the period is not above zero, or would shrink.
+    """
+    if period <= 0 or growth < 1:
+        raise ValueError(f"no restarts with the period {period} and the growth {growth}")
     while step >= period:
         step, period = step - period, period * growth
     return cosine(step, lr, period, lowest)
@@ -130,7 +142,7 @@ def warm_restarts(step, lr, period, growth=1, lowest=0.0):
 # %%
 def linear_warmup(step, lr, n_warmup, start=0.01):
     """From start·lr to lr in n_warmup steps, then lr. Without any steps of warm-up it is lr at once."""
-    if n_warmup == 0:
+    if n_warmup <= 0:
         return lr
     return lr * (start + (1 - start) * min(step / n_warmup, 1.0))
 
@@ -143,10 +155,10 @@ def in_a_row(step, first, second, at):
 def one_cycle(step, lr, n_steps, rise=0.3, start=1 / 25, end=1 / 25e4):
     """From start·lr up to lr during the share `rise`, then down to end·lr at the last step (Smith 2018).
 
-    Raises ValueError beyond the last step, n_steps - 1.
+    Raises ValueError beyond the last step, n_steps - 1, and for a share that is none.
     """
-    if not 0 <= step < n_steps:
-        raise ValueError(f"step {step} of a cycle with {n_steps} steps")
+    if not 0 <= step < n_steps or not 0 <= rise <= 1:
+        raise ValueError(f"step {step} of a cycle with {n_steps} steps, of which the share {rise} goes up")
     top = rise * n_steps - 1
     if step <= top:
         return cosine(step, start * lr, top, lowest=lr)  # "lowest" is where the cosine ends
@@ -415,11 +427,18 @@ def new_networks(seeds, sizes, gain=1.0):
 
 
 def train(schedule, peaks, seeds, n_steps=HORIZON, sizes=(196, 32, 10), batch_size=64, gain=1.0):
-    """One network for each pair of peaks and seeds; returns their weights and batch losses (n_steps, S)."""
+    """One network for each pair of peaks and seeds; returns their weights and batch losses (n_steps, S).
+
+    Raises ValueError if there are not as many peaks as seeds, or if batch_size is below one.
+    """
+    if len(peaks) != len(seeds):
+        raise ValueError(f"{len(peaks)} peaks, but {len(seeds)} seeds")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     params, generators = new_networks(seeds, sizes, gain)
     peaks = torch.tensor(peaks, dtype=torch.float32).reshape(-1, 1, 1)  # (S, 1, 1)
     state = {}
-    history = []
+    history = torch.zeros(n_steps, len(seeds))
     for step in range(n_steps):
         rows = torch.stack([torch.randint(4000, (batch_size,), generator=g) for g in generators])  # (S, B)
         logits = scores(params, x_all[rows]).mT  # (S, B, 10) -> (S, 10, B): classes on axis 1
@@ -427,8 +446,8 @@ def train(schedule, peaks, seeds, n_steps=HORIZON, sizes=(196, 32, 10), batch_si
         grads = torch.autograd.grad(losses.sum(), params)
         with torch.no_grad():
             momentum_step(params, grads, state, schedule(step) * peaks)
-        history.append(losses.detach())
-    return params, torch.stack(history).numpy()
+        history[step] = losses.detach()
+    return params, history.numpy()
 
 
 @torch.no_grad()
@@ -463,7 +482,8 @@ plt.show()
 
 # %% [markdown]
 # On the left the steps are too small to change anything, then the loss falls, and on the right it
-# explodes. The suggestion is near $0.017$, and the comparison will show how good it is.
+# explodes. The suggestion is near $0.02$ (with four other sets of eight networks it was between $0.01$ and
+# $0.025$), and the comparison will show how good it is.
 #
 # ## The comparison
 #
@@ -570,8 +590,9 @@ plt.show()
 # %% [markdown]
 # The start is much more sharply curved than the place that the network reaches after the warm-up. The
 # rate of $0.1$ is several times above the limit at the start, and below it later. Without warm-up the
-# first steps throw all six networks to places from which they hardly recover. With warm-up all six train.
-# (Thin lines are single networks, thick lines their medians.)
+# first steps throw the networks to places from which most of them hardly recover, while with warm-up all
+# six train. (Thin lines are single networks, thick lines their medians. Of 24 networks with other seeds all
+# trained with warm-up, and 23 of them ended with a lower loss than without.)
 #
 # There are other reasons. Large batches ask for large rates (7.8), and those are the first to be above
 # the limit. Adam knows little about the gradients' sizes in its first steps (see "Going further"), and in
@@ -588,13 +609,27 @@ rest = 0.5 / 1.5 / 2
 assert abs(heights["constant 0.5"][-1] - rest) < 4 * rest * math.sqrt(2 / 4000), (
     "a constant rate rests as predicted"
 )
+assert abs(heights["constant 0.5"][10] - rest) < 4 * rest * math.sqrt(2 / 4000), (
+    "and is there after ten steps"
+)
+assert heights["constant 0.02"][100] > rest, "the small rate needs over a hundred steps to get as low"
 assert heights["falling"][-1] < heights["constant 0.02"][-1], "the falling rate gets lower than the small one"
-assert heights["falling"][10] < 0.05 * heights["constant 0.02"][10], "and it is as fast as the large one"
+assert heights["falling"][10] < 0.02 * heights["falling"][0], "and it is nearly as fast as the large one"
+ends = [schedule(HORIZON - 1) for name, schedule in schedules.items() if name != "constant"]
+assert max(ends) < 0.02, "all six schedules end low"
 assert momenta[0] == momenta[-1] > momenta.min() + 0.05, (
     "OneCycleLR lowers the momentum while the rate is high"
 )
 assert gaps["all"] == 0, "with everything loaded the run goes on to the last bit as if it had not stopped"
 assert gaps["all but the scheduler"] > 0.01, "without the scheduler's state it ends elsewhere"
+validation_losses = {}
+for name, (model, *_) in [("never stopped", straight), *resumed.items()]:
+    with torch.no_grad():
+        x, y = splits["validation"]
+        validation_losses[name] = F.cross_entropy(model(x.to(device)), y.to(device)).item()
+assert validation_losses["all but the scheduler"] > 2 > 1 > validation_losses["never stopped"], (
+    "and the network is ruined"
+)
 assert max(resumed_rates["all but the scheduler"]) > 10 * max(straight_rates), (
     "its rate climbs far above the peak"
 )
@@ -602,12 +637,14 @@ assert np.ptp(wrong_unit[-2 * N_EPOCHS :]) > 0.09, (
     "a cosine counted in epochs but stepped per batch swings to the end"
 )
 assert range_losses[-1] > 2 * range_losses[0], "at the end of the range test the loss explodes"
+assert 0.01 < suggested < 0.03, "the suggestion is near 0.02"
 assert all(PEAKS[0] < result["peak"] < PEAKS[-1] for result in results.values()), (
     "no best peak at the grid's edge"
 )
-assert suggested < min(result["peak"] for result in results.values()), (
-    "the range test suggests less than any peak"
-)
+for name, result in results.items():
+    assert 1.5 < result["peak"] / suggested < 15, (
+        f"{name}: the range test suggests less, by a factor of 2 to 10"
+    )
 for name in ("cosine", "warm-up, cosine", "one-cycle"):
     assert results[name]["interval"][1] < 0, f"{name}: better than the constant rate"
     assert results[name]["peak"] > results["constant"]["peak"], (
@@ -619,11 +656,11 @@ assert np.ptp(good_means) < 0.5 * (results["constant"]["losses"].mean() - max(go
 )
 assert min(curvature_before) > 3 * max(curvature_after), "the start is several times as sharply curved"
 limit_at_start = 2 / min(curvature_before)
-assert limit_at_start < HIGH_RATE / 3, "at the start the rate is far above the limit"
+assert limit_at_start < HIGH_RATE / 3, "at the start the rate is several times above the limit"
+assert 2 / max(curvature_after) > HIGH_RATE, "and below it after the warm-up"
 cold_losses = np.nan_to_num(last_losses["no warm-up"], nan=np.inf)  # (6,)
-assert np.all(cold_losses > 1.2 * last_losses["warm-up"]), (
-    "with warm-up each of the six networks trains better"
-)
+assert np.sum(cold_losses > 1.2 * last_losses["warm-up"]) >= 5, "nearly all train better with warm-up"
+assert np.median(cold_losses) > 1.5 * np.median(last_losses["warm-up"]), "most hardly recover without it"
 assert last_losses["warm-up"].max() < 1.0, "with warm-up all six train"
 
 # %% [markdown]
