@@ -1,6 +1,7 @@
 """Chapter 10: what the lessons computed, and how fast their kernels are."""
 
 import copy
+import time
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -1242,24 +1243,29 @@ def test_percentile_names_the_fault(model_profiling, sample, q):
 def test_stopwatch_counts_its_calls(model_profiling):
     calls, model = [], nn.Linear(2, 2)
     model.register_forward_hook(lambda *_: calls.append(model.training))
+    started = time.perf_counter()
     first, times = model_profiling.latencies(model, torch.zeros(1, 2), n=4)
+    passed = time.perf_counter() - started
     assert len(times) == 4 and len(calls) == 5 and not any(calls) and min(first, *times) > 0
+    assert first + sum(times) < passed  # durations, not times of the day
 
 
 def test_profile_counts_every_kind(model_profiling):
     model = nn.Sequential(
         *(nn.Conv2d(2, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 2, groups=4), nn.ReLU()),
-        *(nn.Flatten(), nn.Linear(4 * 2 * 3, 5)),
+        *(nn.Flatten(), nn.Linear(4 * 2 * 3, 1)),
     ).eval()
     ranges, prof = model_profiling.profile_by_kind(model, torch.randn(2, 2, 5, 6))
     n_calls = model_profiling.N_SKIPPED + model_profiling.N_RECORDED
     once = {kind: n // n_calls for kind, n in ranges.calls.items()}
     assert once == dict.fromkeys(("convolution", "BatchNorm2d", "depthwise", "ReLU", "Flatten", "Linear"), 1)
-    by_hand = {"convolution": 2 * 4 * 12 * 18, "depthwise": 2 * 4 * 6 * 4, "Linear": 2 * 5 * 24}
+    by_hand = {"convolution": 2 * 4 * 12 * 18, "depthwise": 2 * 4 * 6 * 4, "Linear": 2 * 1 * 24}
     assert {kind: n // n_calls for kind, n in ranges.work.items()} == by_hand
     counts = {event.key: event.count for event in prof.key_averages()}
     assert counts["aten::conv2d"] == 2 * model_profiling.N_RECORDED
     assert counts["kind: depthwise"] == model_profiling.N_RECORDED
+    allocated = {event.key: event.self_cpu_memory_usage for event in prof.key_averages()}
+    assert max(allocated.values()) > 0  # the memory column is filled
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model)
 
 
