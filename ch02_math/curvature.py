@@ -63,7 +63,10 @@ def gradient(f, point, h=1e-5):
 
 
 def hessian(f, point, h=1e-4):
-    """Hessian (n, n) of f at `point` (n,): column j is the change of the gradient per step along axis j."""
+    """Hessian (n, n) of f at `point` (n,): column j is the change of the gradient per step along axis j.
+
+    The step is longer than in `gradient`, because measured gradients have larger rounding errors than f.
+    """
     steps = h * np.eye(len(point))  # (n, n)
     columns = [(gradient(f, point + step) - gradient(f, point - step)) / (2 * h) for step in steps]
     return np.stack(columns, axis=1)  # n times (n,) -> (n, n)
@@ -75,7 +78,7 @@ def quadratic(point):
     return (3 * x * x + 2 * x * y + 3 * y * y) / 2
 
 
-paper_hessian = hessian(quadratic, np.array([0.4, -0.7])).round(4)  # (2, 2)
+paper_hessian = hessian(quadratic, np.array([0.4, -0.7])).round(4)  # (2, 2); right to about six digits
 print(paper_hessian)
 
 # %% [markdown]
@@ -175,9 +178,10 @@ print(f"curvatures from {low:.4f} to {high:.4f}, so 2 / largest = {2 / high:.4f}
 # ## Gradient descent along the eigenvectors
 #
 # On a parabola each step multiplied the distance from the bottom by $1 - \eta\lambda$. Here the distance
-# is an arrow. Every arrow in the plane is a linear combination (2.1) of the two eigenvectors $v_1$ and
-# $v_2$, so we write it as $a_1 v_1 + a_2 v_2$. The gradient there is $H$ times the arrow, and $H$
-# multiplies each eigenvector by its eigenvalue. So one step gives
+# from the bottom is no single number but a vector, from the lowest point to the point where the walk
+# stands. Every arrow in the plane is a linear combination (2.1) of the two eigenvectors $v_1$ and $v_2$,
+# so we write it as $a_1 v_1 + a_2 v_2$. The gradient there is $H$ times the arrow, and $H$ multiplies
+# each eigenvector by its eigenvalue. So one step gives
 #
 # $$\begin{aligned}
 #   &a_1 v_1 + a_2 v_2 - \eta\,(\lambda_1 a_1 v_1 + \lambda_2 a_2 v_2) \\
@@ -372,8 +376,9 @@ plt.show()
 # the second direction is enough to slide away. A zero leaves the question open. The valley, $x^2 + y^4$
 # and $x^2 - y^4$ have the same eigenvalues, although the second has its minimum at the dot and the third
 # falls away from it, because there the ground is too flat for curvature to decide. At a minimum of a
-# network none of its millions of curvatures may be negative, which is one reason why saddles are
-# expected to be common there (Dauphin et al. 2014).
+# network's loss none of millions of curvatures may be negative. If their signs were a matter of chance,
+# that would hardly ever happen, so most points of level ground in such a loss are expected to be saddles
+# (Dauphin et al. 2014).
 #
 # ## The claims, checked
 #
@@ -406,9 +411,9 @@ assert signs["valley"] == signs["x² + y⁴"] == signs["x² − y⁴"], "a zero 
 # %% [markdown]
 # ## Going further
 #
-# This can be skipped at first. It shows in which sense every smooth function is near a point a
-# *quadratic*, a sum of terms with at most two of the variables as factors, like the function on paper.
-# Lessons 8.2 and 8.5 use this. It also shows what a step would be that knows the Hessian.
+# This can be skipped at first. It shows that near any point a smooth function is nearly a *quadratic*, a
+# sum of terms with at most two of the variables as factors, like the function on paper. Lessons 8.2 and
+# 8.5 use this. It also shows what a step would be that knows the Hessian.
 #
 # ### Every smooth function is nearly a quadratic
 #
@@ -445,7 +450,8 @@ for scale in (1, 0.1, 0.01):
     print(f"{np.linalg.norm(s):<20.3f}{missing['tilted board'][-1]:14.1e}{missing['quadratic'][-1]:18.1e}")
 
 # %% [markdown]
-# So it is, a hundredfold for the board and a thousandfold for the quadratic.
+# And so it is. When the step becomes ten times shorter, the error of the board becomes a hundred times
+# smaller and that of the quadratic a thousand times.
 #
 # ### A step that knows the Hessian
 #
@@ -483,8 +489,9 @@ assert np.linalg.norm(mse_gradient(after_newton, raw, mass)) < 1e-8, "Newton's s
 #   it converges only if $\eta < 2 / \lambda_{\max}$.
 # - The number of steps grows with the condition number $\lambda_{\max} / \lambda_{\min}$. Scaling the
 #   inputs makes it smaller.
-# - At level ground all curvatures positive means a minimum, both signs a saddle, and a zero leaves it
-#   open.
+# - Where the gradient is zero, the point is a minimum if all curvatures are positive, a maximum if all
+#   are negative, and a saddle if both signs occur. If some are zero and the others agree in sign, they do
+#   not decide.
 #
 # ## Try it
 #

@@ -9,10 +9,12 @@
 # tool on which all training rests.
 #
 # **You will build** a way to measure derivatives, the rules by which they are computed, and a test of how
-# many digits a measurement has. **You need** nothing but Python functions and NumPy arrays.
+# many digits of a measured derivative are right. **You need** nothing but Python functions and NumPy
+# arrays.
 
 # %%
 import math
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -132,7 +134,8 @@ plt.show()
 #
 # ## Rules for combined functions
 #
-# Nobody measures if a rule gives the answer at once. Let $u$ and $v$ be two functions of $x$.
+# If a rule gives the derivative at once, nobody needs to measure it. Let $u$ and $v$ be two functions of
+# $x$.
 #
 # By the *sum rule* slopes add, so if $u$ grows by $3$ and $v$ by $2$ per step, $u + v$ grows by $5$. For
 # the *product rule*, think of a rectangle with the sides $u$ and $v$ (left figure). If both sides grow a
@@ -197,7 +200,7 @@ plt.show()
 # %%
 factors = {}
 for base in (2, math.e, 3):
-    factors[base] = central_difference(lambda x, a=base: a**x, 0.0)
+    factors[base] = central_difference(partial(pow, base), 0.0)  # of the function base**x, at x = 0
     print(f"base {base:.4f}: derivative / height {factors[base]:.6f}, logarithm {math.log(base):.6f}")
 
 # %% [markdown]
@@ -239,10 +242,11 @@ right.set_title("Position (grey) and measured velocity")
 plt.show()
 
 # %% [markdown]
-# On the left each tangent reaches its point after a run of one, so its slope equals the height. On the
-# right the velocity stands at a right angle to the position and is also of length one. So it is the
-# position turned by a quarter of a circle, $(-\sin t, \cos t)$, and its two entries are the derivatives
-# of $\cos t$ and $\sin t$.
+# On the left each dashed line starts on the axis one unit to the left of its point and rises to the
+# point, so its slope is the height of the point. All three only touch the curve, so they are its
+# tangents. On the right the velocity stands at a right angle to the position and is also of length one.
+# So it is the position turned by a quarter of a circle, $(-\sin t, \cos t)$, and its two entries are the
+# derivatives of $\cos t$ and $\sin t$.
 #
 # The last of the five is $\tanh x = \frac{e^x - e^{-x}}{e^x + e^{-x}}$, which squeezes any number between
 # $-1$ and $1$ and is used in many networks. Numerator and denominator are each other's derivative, so the
@@ -285,11 +289,15 @@ for name, (f, by_rule) in examples.items():
 # For the car the error of the measured slope was $h / 14$. Why not take $h = 10^{-14}$? Because a
 # computer stores only about sixteen digits of a number and rounds the rest, and $f(x + h)$ and $f(x - h)$
 # then agree in nearly all of them, so that their difference consists of the last, rounded ones. So there
-# are two errors, and both depend on $h$. The *truncation error*, because the curve is not straight, falls
-# with $h$ if we measure on one side and with $h^2$ on both. The *rounding error* grows like
-# $\varepsilon / h$, where $\varepsilon$ is the gap between $1$ and the next number. Up to constants the
-# sums are $h + \varepsilon / h$ on one side and $h^2 + \varepsilon / h$ on both. At the smallest sum the
-# derivative with respect to $h$ is zero, which gives
+# are two errors, and both depend on $h$. The *truncation error* exists because the curve is not straight.
+# Measured on one side it shrinks in proportion to $h$. Measured on both sides it shrinks like $h^2$,
+# because the bend of the curve raises (or lowers) $f(x + h)$ and $f(x - h)$ alike and cancels in their
+# difference: for the car, $\frac{(14 + h)^2 - (14 - h)^2}{14 \cdot 2h} = \frac{56 h}{28 h} = 2$ exactly.
+# The *rounding error* is about $\varepsilon$ in each value of $f$ and is divided by the step, so it grows
+# like $\varepsilon / h$. Here $\varepsilon$ is the gap between $1$ and the next larger number that the
+# computer can store. Up to constants the sums are $h + \varepsilon / h$ on one side and
+# $h^2 + \varepsilon / h$ on both. At the smallest sum the derivative with respect to $h$ is zero, which
+# gives
 #
 # $$h = \varepsilon^{1/2} \text{ on one side}, \qquad h \approx \varepsilon^{1/3} \text{ on both sides} .$$
 #
@@ -357,8 +365,10 @@ for name, (f, points, derivatives_there, length) in cases.items():
     print(f"{name:20s}{1e-5:12.0e}{fixed:12.0e}{1e-5 * length:12.0e}{fitted:12.0e}")
 
 # %% [markdown]
-# With the step $10^{-5}$ the second and third derivative have only four or five correct digits. With a
-# step of $10^{-5}$ times the length over which the function bends, both gain at least three more.
+# With the step $10^{-5}$ the derivatives in the second and the third row have only four or five correct
+# digits. For $\sin 1000x$ this step is too long (truncation), and for $\log x$ near a million it is too
+# short (rounding). With a step of $10^{-5}$ times the length over which the function bends, both gain at
+# least three more digits.
 #
 # ## The claims, checked
 #
@@ -429,7 +439,9 @@ class Dual:
 
     def __pow__(self, n):
         """self ** n for a plain number n."""
-        return Dual(self.value**n, n * self.value ** (n - 1) * self.slope if n else 0.0)
+        if n == 0:  # a constant; the formula below would compute 0 ** -1 at zero
+            return Dual(1.0)
+        return Dual(self.value**n, n * self.value ** (n - 1) * self.slope)
 
     def __neg__(self):
         return self * -1.0

@@ -114,8 +114,9 @@ plt.show()
 #
 # By the factor, the best learning rate on a parabola is $1/\lambda$, and the walk diverges if
 # $\lvert 1 - \eta\lambda \rvert > 1$, which means $\eta > 2/\lambda$. Is that edge sharp? We come as
-# close to it as a millionth, from both sides, with three curvatures. Then we take ten steps at many rates
-# with the curvature of before. The distance that is left should be the tenth power of the factor.
+# close to it as a millionth, from both sides, with three curvatures. Then we go back to the curvature $2$
+# and take ten steps at each of many rates. The distance that is left should be the size of the factor to
+# the tenth power.
 
 # %%
 print(f"{'curvature':20s}{'2/λ':>12s}{'just below':>12s}{'just above':>12s}")
@@ -145,16 +146,17 @@ for edge, name in ((1 / curvature, "1/λ"), (2 / curvature, "2/λ")):
     ax.axvline(edge, color="0.7", linewidth=0.8, zorder=0)
     ax.text(edge + 0.01, 1e-9, name)
 ax.set(xlabel="learning rate η", ylabel="distance left after 10 steps")
-ax.set_title("Shortest at 1/λ, larger than at the start past 2/λ")
+ax.set_title("Distance left after ten steps at each learning rate")
 ax.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
 # Two thousand steps just below the edge bring the walk a little closer, and just above it a little
 # further away, for all three curvatures. The figure has a logarithmic axis (and the exact zero at
-# $1/\lambda$ is drawn at the bottom). Half and one and a half times the best rate do equally well, since
-# only the size of the factor counts. In practice nobody knows $\lambda$, so one tries rates, and a loss
-# that grows from step to step is the sign of a rate past the edge.
+# $1/\lambda$ is drawn at the bottom). Half the best rate and one and a half times the best rate do
+# equally well: their factors are $\frac12$ and $-\frac12$, and only the size of the factor counts for the
+# distance. In practice nobody knows $\lambda$, so one tries rates, and a loss that grows from step to
+# step is the sign of a rate past the edge.
 #
 # ## More than one valley
 #
@@ -205,12 +207,12 @@ ax.legend(loc="upper center")
 plt.show()
 
 # %% [markdown]
-# The walk sees only the slope under its feet, so it ends in the valley in which it starts: a *local
-# minimum*, which need not be the deepest one, the *global minimum*. Two starts close to the border
-# between the valleys (the watershed in the figure), on either side of it, end far apart. The table shows
-# that the factor is still at work. Near its bottom each valley looks like a parabola, and the measured
-# factor is $1 - \eta\lambda$ with the curvature $\lambda = f''$ at that bottom. So the narrower valley
-# allows only a smaller rate.
+# The walk knows only the slope where it stands. With steps as short as these it cannot leap over a hill,
+# so it ends in the valley in which it starts: a *local minimum*, which need not be the deepest one, the
+# *global minimum*. Two starts close to the border between the valleys (the watershed in the figure), on
+# either side of it, end far apart. The table shows that the factor is still at work. Near its bottom each
+# valley looks like a parabola, and the measured factor is $1 - \eta\lambda$ with the curvature
+# $\lambda = f''$ at that bottom. So the narrower valley allows only a smaller rate.
 #
 # ## A line through real penguins
 #
@@ -269,13 +271,13 @@ def fit(x, y, start, learning_rate, tolerance=1e-6, max_steps=100_000):
     path = [point]
     limit = 1000 * np.linalg.norm(mse_gradient(point, x, y))
     for _ in range(max_steps + 1):
-        gradient = mse_gradient(point, x, y)
-        length = np.linalg.norm(gradient)
+        slopes = mse_gradient(point, x, y)  # (2,)
+        length = np.linalg.norm(slopes)
         if length < tolerance:
             return np.array(path)
         if length > limit:
             raise ValueError(f"a rate of {learning_rate:.4g} diverges: stopped after {len(path) - 1} steps")
-        point = point - learning_rate * gradient
+        point = point - learning_rate * slopes
         path.append(point)
     raise ValueError(f"a rate of {learning_rate:.4g} has not arrived after {max_steps} steps")
 

@@ -294,9 +294,9 @@ print(f"the lowest point is at {angle_of(lowest - guess):.1f}°")
 
 # %% [markdown]
 # The loss falls fastest neither along an axis nor towards the lowest point. To the nearest degree the
-# steepest way up is the angle of the gradient, and the steepest way down is the opposite. Its slope is
-# the length of the gradient, with a minus sign. The reason is the dot product (2.1). With the angle
-# $\theta$ between $\nabla L$ and a direction $d$ of length one,
+# steepest way up is in the direction of the gradient, and the steepest way down is in the opposite
+# direction. The slope downhill is the length of the gradient with a minus sign. The reason is the dot
+# product (2.1). With the angle $\theta$ between $\nabla L$ and a direction $d$ of length one,
 #
 # $$D_d L = \nabla L \cdot d = \lVert \nabla L \rVert \cos\theta ,$$
 #
@@ -329,10 +329,11 @@ right.legend(loc="upper center", fontsize=8, ncols=2)
 plt.show()
 
 # %% [markdown]
-# The dots lie on the curve. It has its top where $\nabla L$ points and its bottom where $-\nabla L$
-# points, while the way to the lowest point lies aside of the bottom. At a right angle to the gradient the
-# slope is zero, so the loss stays the same. That is the direction of the contour, and this is why the
-# arrow on the left crosses the contours at right angles.
+# The dots lie on the curve. The curve has its top in the direction of $\nabla L$ and its bottom in that
+# of $-\nabla L$. The direction of the map's lowest point is another one: the dotted line stands more than
+# 30° beside the bottom of the curve. At a right angle to the gradient the slope is zero, so the loss
+# stays the same. That is the direction of the contour, and this is why the arrow on the left crosses the
+# contours at right angles.
 #
 # The gradient does not point at the lowest point of the valley, and it does not say how far to go: a few
 # steps on we have to measure again. It also depends on the units. Had we measured flippers in
@@ -372,7 +373,8 @@ ax.plot(*lowest, "*", color="C1", markersize=12, label="lowest point")
 ax.set_title("Downhill arrows lead into the valley")
 ax.legend(loc="upper right", fontsize=8)
 plt.show()
-print(f"gradient at the lowest point: {gradient(penguin_loss, lowest).round(6) + 0.0}")
+at_the_lowest = gradient(penguin_loss, lowest).round(6) + 0.0  # (2,); adding 0.0 turns −0 into 0
+print(f"gradient at the lowest point: {at_the_lowest}")
 
 # %% [markdown]
 # Every arrow crosses its contour at a right angle. The arrows are long on the steep sides, where the
@@ -450,11 +452,11 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Single birds point in very different directions, many of them opposite to others. In an average, errors
-# in different directions cancel, so the batches gather around the arrow of all birds. This is why a
-# network can be trained with one small batch after another. But we have looked at one point only, far
-# from the best line. At the lowest point the full gradient is zero, and there the direction of a batch
-# is chance.
+# The gradients of single birds point in very different directions, and some in opposite ones. In an
+# average, errors in different directions cancel, so the batches gather around the arrow of all birds.
+# This is why a network can be trained with one small batch after another. But we have looked at one point
+# only, far from the best line. At the lowest point the full gradient is zero, and there the direction of
+# a batch is chance.
 
 # %%
 assert 0.15 < wrong_way[1] < 0.35, "about a quarter of the single birds point the wrong way"

@@ -92,7 +92,7 @@ for dtype in (np.float64, np.float32):
     gap = np.finfo(dtype).eps
     n_bytes = np.dtype(dtype).itemsize
     print(f"{np.dtype(dtype).name:20s}{n_bytes:8d}{gap:12.1e}   {dtype(1) / dtype(3):.20f}")
-    assert dtype(1) + gap > 1 and dtype(1) + gap / 4 == 1
+    assert dtype(1) + gap > 1 and dtype(1) + gap / 4 == 1  # a quarter of the gap is rounded away
 
 # %% [markdown]
 # One third is right to sixteen digits in `float64` and to seven in `float32`. Networks are trained in
@@ -129,9 +129,9 @@ copy[1] = -2
 print(f"original {original}   view {view}   copy {copy}")
 
 # %% [markdown]
-# The few birds over six kilograms are all gentoos. The last line shows what one forgets, namely that a
-# slice is a view of the same memory (2.2), so writing into it changed the original, while a list of
-# places (and a mask, too) gives a copy.
+# The few birds over six kilograms are all gentoos. The last line shows what is easily forgotten. A slice
+# is a view of the same memory (2.2), so writing into it changed the original. A list of places gives a
+# copy, and so does a mask.
 #
 # ## Random numbers that can be repeated
 #
@@ -158,6 +158,7 @@ for name, seed in (("seed 0", 0), ("seed 0, again", 0), ("seed 1", 1)):
 # %%
 a = np.random.default_rng(0).normal(size=(3, 4))  # (3, 4)
 t = torch.tensor(a)  # (3, 4), a copy, float64 like the array
+# (the line in NumPy, the line in PyTorch): (what the first gives, what the second gives)
 table = {
     ("a.shape", "t.shape"): (a.shape, tuple(t.shape)),
     ("a.ndim, a.size", "t.ndim, t.numel()"): ((a.ndim, a.size), (t.ndim, t.numel())),
@@ -234,7 +235,8 @@ print(f"6. array {array.tolist()}, from_numpy {shared.tolist()}, torch.tensor {c
 # %% [markdown]
 # 1. Python's floats become `float32` in PyTorch, unless a dtype is given.
 # 2. A method whose name ends in `_` works *in place*: it changes the tensor itself and makes no new one.
-# 3. PyTorch refuses to multiply matrices of different dtypes, where NumPy converts.
+# 3. PyTorch refuses a matrix product of two dtypes, while NumPy converts. (For `+` and `*` PyTorch
+#    converts, too.)
 # 4. `std`, the standard deviation (a typical distance from the mean), divides by $n$ in NumPy and by
 #    $n - 1$ in PyTorch. Lesson 2.8 explains which is right when.
 # 5. `max` along an axis returns the places, too.
@@ -249,11 +251,11 @@ print(f"6. array {array.tolist()}, from_numpy {shared.tolist()}, torch.tensor {c
 # $3$ it should be $6$.
 
 # %%
-x = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
-height = x * x
+place = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+height = place * place
 height.backward()
-print(f"f(3) = {height.item()}, derivative {x.grad.item()}")
-assert x.grad == 6
+print(f"f(3) = {height.item()}, derivative {place.grad.item()}")
+assert place.grad == 6
 
 # %% [markdown]
 # No rule was written down and no small step was taken; chapter 6 builds the mechanism that makes this
@@ -295,7 +297,9 @@ parabola_path_torch = descend_torch(lambda x: curvature * x * x / 2, 1.0, 0.1, n
 print(f"last points: {parabola_path[-1].item()!r} and {parabola_path_torch[-1].item()!r}")
 
 # %% [markdown]
-# On the parabola the two walks agree in every bit, because both do the same operations in the same order.
+# On the parabola the two walks agree in every bit. PyTorch does not do the same operations: it adds two
+# products, one for each factor $x$, and each is half of $\lambda x$. But halving a number and adding two
+# equal halves are exact in binary, so nothing is rounded differently.
 #
 # Now we fit the line from flipper to mass. The flippers are scaled (2.6), and the gradient is written by
 # hand for NumPy and left to `backward` in PyTorch. Here a sum runs over hundreds of birds. Will the walks
@@ -345,9 +349,9 @@ plt.show()
 
 # %% [markdown]
 # On the left the dotted lines lie on the solid ones. On the right (where a difference of zero is drawn at
-# the bottom) the `float64` walks differ by no more than the last digit or two, because the two libraries
-# add up the birds in different orders and round differently. In `float32` about seven digits agree, which
-# is all that this dtype has.
+# the bottom) the `float64` walks differ by no more than the last digit or two, presumably because the two
+# libraries add up the birds in different orders, so that they round differently. In `float32` about seven
+# digits agree, which is all that this dtype has.
 #
 # ## A tensor lives on a device
 #

@@ -14,6 +14,7 @@
 import csv
 import itertools
 import time
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -104,10 +105,10 @@ def broadcast_shape(a, b):
     return tuple(out)
 
 
-def outcome(rule, *shapes):
-    """What `rule` answers for these shapes, or "refused" if it raises ValueError."""
+def outcome(function, *arguments):
+    """What function(*arguments) returns, or "refused" if it raises ValueError."""
     try:
-        return rule(*shapes)
+        return function(*arguments)
     except ValueError:
         return "refused"
 
@@ -363,8 +364,8 @@ plt.show()
 # In each panel the dark parts of $A$ and $B$ give the dark part of $AB$: one entry, one column, or a
 # table that covers all of $AB$ and is one of the $m$ tables to be added.
 #
-# In a fourth way, a matrix is a machine that moves vectors (2.1), and $AB$ is two machines in a row,
-# first $B$, then $A$. Does the order matter?
+# There is a fourth way to see the product. A matrix is a machine that moves vectors (2.1), so $AB$ is two
+# machines in a row, first $B$ and then $A$. Does the order matter?
 
 # %%
 turn = np.array([[0, -1], [1, 0]])  # a quarter of a turn, counterclockwise
@@ -381,10 +382,10 @@ assert np.array_equal((shear @ turn) @ vector, shear @ (turn @ vector))  # (2, 2
 # ## Many products at once
 #
 # `@` works on the last two axes. All axes before them only number the products, and they broadcast by the
-# rule above. `einsum` writes any such sum with letters: each axis gets a letter, equal letters walk
-# together, and a letter that is missing on the right is summed over. The matrix product
-# $\sum_k A_{ik} B_{kj}$ is `ik,kj->ij`, and a layer of neurons with inputs (b, i) and weights (o, i) is
-# `bi,oi->bo`.
+# rule above. `einsum` writes any such sum with letters. Each axis gets a letter. Axes with the same
+# letter have the same length and are run through together, with one index, and a letter that is missing
+# on the right of the arrow is summed over. The matrix product $\sum_k A_{ik} B_{kj}$ is `ik,kj->ij`, and
+# a layer of neurons with inputs (b, i) and weights (o, i) is `bi,oi->bo`.
 
 # %%
 a = rng.normal(size=(32, 5, 3))  # (B, n, m)
@@ -414,6 +415,10 @@ for letters, (arrays, expected) in sums.items():
     np.testing.assert_allclose(np.einsum(letters, *arrays), expected, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
+# In each line of the table the letters on the left of the arrow stand for the axes of the inputs and those
+# on its right for the axes of the result. `ij->i` has lost the `j`, so it is a sum along each row, and
+# `hwc->c` adds up all the pixels of each channel. All of them agree with the plain NumPy expression.
+#
 # ## The claims, checked
 #
 # These asserts hold for the lesson as it stands. If you change something, the one that fails names the
@@ -462,14 +467,14 @@ print(f"{'way':20s}{'size':>12s}{'ms':>12s}{'GFLOP/s':>12s}")
 for size in (64, 256):
     a, b = rng.normal(size=(2, size, size))
     tasks = {
-        "dot_products": lambda a=a, b=b: dot_products(a, b),
-        "outer_sum": lambda a=a, b=b: outer_sum(a, b),
-        "column_mix": lambda a=a, b=b: column_mix(a, b),
-        "@": lambda a=a, b=b: a @ b,
+        "dot_products": partial(dot_products, a, b),  # a function that calls dot_products(a, b)
+        "outer_sum": partial(outer_sum, a, b),
+        "column_mix": partial(column_mix, a, b),
+        "@": partial(np.matmul, a, b),
     }
     if size == 64:
         rows_a, rows_b = a.tolist(), b.tolist()
-        tasks = {"three_loops": lambda a=rows_a, b=rows_b: three_loops(a, b)} | tasks
+        tasks = {"three_loops": partial(three_loops, rows_a, rows_b)} | tasks
     seconds = median_seconds(tasks)
     speeds[size] = {name: 2 * size**3 / spent / 1e9 for name, spent in seconds.items()}
     for name, spent in seconds.items():
@@ -490,10 +495,11 @@ plt.show()
 
 # %% [markdown]
 # Between the three loops and `@` there are usually two to four powers of ten, although both do the same
-# arithmetic. The first of four reasons is that Python handles each number as an object of its own, while
-# compiled code runs through memory. Second, a processor can work on two to sixteen neighbouring numbers
-# in one instruction. Third, a library may spread a large product over all cores of the processor, and
-# fourth, it uses each number several times while that number is in the fast memory near the processor.
+# arithmetic. There are four reasons, which we do not measure one by one. First, Python handles each
+# number as an object of its own, while compiled code runs through memory. Second, a processor can work on
+# two to sixteen neighbouring numbers in one instruction. Third, a library may spread a large product over
+# all cores of the processor, and fourth, it uses each number several times while that number is in the
+# fast memory near the processor.
 #
 # ### Memory order
 #
