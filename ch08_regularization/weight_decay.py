@@ -318,11 +318,7 @@ def train_noisy(strength, seed, library=torch.optim.AdamW, n_train=400, n_steps=
         raise ValueError(f"needs n_train <= 1396 and n_steps >= 1, got {n_train} and {n_steps}")
     torch.manual_seed(seed)
     order = torch.randperm(len(labels))
-    parts = {
-        "train": order[:n_train],
-        "valid": order[n_train : n_train + 400],
-        "test": order[n_train + 400 :],
-    }
+    parts = dict(zip(("train", "valid", "test"), order.tensor_split((n_train, n_train + 400))))
     given = y[parts["train"]].clone()
     tired = torch.rand(n_train) < SHARE_WRONG
     given[tired] = torch.randint(10, (int(tired.sum()),))
@@ -369,8 +365,7 @@ places = np.arange(len(STRENGTHS["AdamW"]))
 for ax, columns in ((left, ("train loss", "valid loss")), (right, ("valid acc.",))):
     for column, style in zip(columns, ("o--", "s-")):
         ax.plot(places, [means["AdamW", s][column] for s in STRENGTHS["AdamW"]], style, label=column)
-    ax.set(xlabel="strength λ of AdamW")
-    ax.set_xticks(places, STRENGTHS["AdamW"])
+    ax.set(xlabel="strength λ of AdamW", xticks=places, xticklabels=STRENGTHS["AdamW"])
     ax.legend()
 left.set(ylabel="loss (nats)", title="Losses, mean of four seeds")
 right.set(ylabel="accuracy", title="Validation accuracy, mean of four seeds")
