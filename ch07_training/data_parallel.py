@@ -575,6 +575,12 @@ proportional = np.array(batch_losses["128, 8 x rate"])
 assert np.mean(proportional) < 1.2 * np.mean(small_batch), (
     "with the rate in proportion a batch of 128 does as well"
 )
+assert abs(np.mean(batch_losses["128, and warm-up"]) - np.mean(proportional)) < 0.1 * np.mean(proportional), (
+    "the warm-up makes hardly any difference here"
+)
+assert max(batch_losses["640, 40 x rate"]) < 0.5 * min(batch_losses["640, same rate"]), (
+    "forty times the rate does far better than the same rate"
+)
 assert np.all(np.array(batch_losses["640, 40 x rate"]) > small_batch), (
     "forty times the rate is worse than a batch of 16"
 )

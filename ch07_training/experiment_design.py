@@ -157,7 +157,10 @@ def run(configs, seeds):
     """Train S networks, configs[i] with seeds[i].
 
     Returns accuracy on validation rows, on the pool's other unseen rows, and on the test rows, each (S,).
+    Raises ValueError if there are not as many configs as seeds, or none.
     """
+    if len(configs) != len(seeds) or len(seeds) == 0:
+        raise ValueError(f"{len(configs)} configs for {len(seeds)} seeds")
     distinct, which = np.unique(seeds, return_inverse=True)  # numbers are drawn once for each seed
     which = torch.from_numpy(which)  # (S,): which of them a network uses
     generators = [torch.Generator().manual_seed(int(seed)) for seed in distinct]
@@ -506,7 +509,7 @@ print(report)
 
 # %%
 assert abs(paper_gains.std(ddof=1) - math.sqrt(1 / 3)) < 1e-12, "on paper the gains scatter by 0.58"
-assert pilot_gains.min() < -0.005 and pilot_gains.max() > 0.005, (
+assert pilot_gains.min() < -0.005 and pilot_gains.max() > 0.02, (
     "single seeds of the pilot contradict each other"
 )
 assert 20 < n_seeds < 150, "the pilot asks for dozens of seeds"
@@ -514,9 +517,9 @@ assert paired[0] > HALF_WIDTH, "the hypothesis stands: the whole interval lies a
 assert np.ptp(paired) < 0.8 * np.ptp(unpaired), "pairing makes the interval clearly narrower"
 assert 0.05 < opposite < 0.4, "more than one seed in twenty says the opposite"
 assert main_spread < pilot_spread, "the pilot overestimated the spread"
-assert 0.02 < single_rate < 0.1, "a single idea without effect is a discovery about once in twenty times"
-assert 0.25 < any_found[0.95] < 0.6, "among ten such ideas there is one in about four cases of ten"
-assert min(any_found.values()) < 0.1, "Bonferroni's intervals keep all ten together at about one in twenty"
+assert 0.03 < single_rate < 0.08, "a single idea without effect is a discovery about once in twenty times"
+assert 0.3 < any_found[0.95] < 0.5, "among ten such ideas there is one in about four cases of ten"
+assert min(any_found.values()) < 0.08, "Bonferroni's intervals keep all ten together at about one in twenty"
 assert abs(bests["random"].mean() - bests["grid"].mean()) < 0.01, (
     "random trials and grids are equally good here"
 )
@@ -552,7 +555,12 @@ assert test_interval[0] > 0, "on test rows the recipe is better than the plain c
 
 # %%
 def expected_best(values, k):
-    """Expected maximum of k draws, with replacement, from values (N,); Dodge et al. 2019."""
+    """Expected maximum of k draws, with replacement, from values (N,); Dodge et al. 2019.
+
+    Raises ValueError if there are no values or no draws.
+    """
+    if k < 1 or len(values) == 0:
+        raise ValueError(f"no best of {k} draws from {len(values)} values")
     n = len(values)
     weights = np.diff((np.arange(n + 1) / n) ** k)  # (N,): the chance that the best is the i-th
     return float(np.sort(values) @ weights)

@@ -1485,7 +1485,132 @@ def test_schedules_stay_within_zero_and_the_rate(lr_schedules):
             rates = [m.step_decay(step, 0.1, 3), m.exponential(step, 0.1, 0.9), m.cosine(step, 0.1, n)]
             rates += [m.warm_restarts(step, 0.1, n), m.linear_warmup(step, 0.1, n // 2)]
             rates += [m.one_cycle(step, 0.1, n)] if n >= 2 and step < n else []
+            rates += [m.one_cycle(step, 0.1, n, rise=1 / n)] if step < n else []  # the peak at the first step
+            rates += [m.linear_warmup(step, 0.1, -1), m.cosine(step, 0.1, 0)]
             assert min(rates) >= 0 and max(rates) <= 0.1 * (1 + 1e-12), (n, step, rates)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+@pytest.mark.parametrize("lr", [0.0, 100.0])
+@pytest.mark.parametrize(
+    "rule, library",
+    [("sgd", "SGD"), ("adagrad", "Adagrad"), ("rmsprop", "RMSprop"), ("adam", "Adam"), ("adamw", "AdamW")],
+)
+def test_rules_take_rates_and_decays_at_the_edge(momentum_and_adam, rule, library, lr, weight_decay):
+    """With a rate of zero nothing moves, decay or not; with a hundred it goes as far as PyTorch's."""
+    w, state = np.array([1.0, -2.0, 3.0]), {}
+    parameter = torch.tensor(w, requires_grad=True)
+    optimizer = getattr(torch.optim, library)([parameter], lr=lr, weight_decay=weight_decay)
+    for g in np.random.default_rng(0).normal(size=(5, 3)):
+        getattr(momentum_and_adam, rule)(w, g, state, lr, weight_decay=weight_decay)
+        parameter.grad = torch.from_numpy(g)
+        optimizer.step()
+    np.testing.assert_allclose(w, parameter.detach(), rtol=1e-10)
+    assert (w.tolist() == [1, -2, 3]) == (lr == 0)
+
+
+def race_result(m, batch_size, learning_rate, most_steps):
+    found = m.race(batch_size, learning_rate, 0, most_steps=most_steps)
+    return found["steps"], int(found["curve"][-1, 0]), bool(np.isfinite(found["curve"]).all())
+
+
+def schedules_train(m, peak, n_steps=2, seeds=(0,), **options):
+    """Shape of the losses, and whether the networks are where they began."""
+    start, _ = m.new_networks(seeds, (196, 3, 10))
+    params, losses = m.train(lambda step: 1.0, [peak], seeds, n_steps, sizes=(196, 3, 10), **options)
+    return losses.shape, all(torch.equal(p, q) for p, q in zip(params, start, strict=True))
+
+
+def loop_train(m, n_rows, n_epochs, learning_rate):
+    """Numbers of batch losses and of validation losses, and whether the last of these is the first."""
+    loop = m.Loop(
+        x=m.x_train[:n_rows], y=m.y_train[:n_rows], make_model=m.plain_model, learning_rate=learning_rate
+    )
+    _, losses, validation, _ = m.train(loop, n_epochs)
+    return len(losses), len(validation), validation[0] == validation[-1]
+
+
+def clipped(m, **options):
+    return [len(part) for part in m.clipped_training(1.0, 0, **options)]
+
+
+def laboratory(m, **changes):
+    return [part.shape for part in m.run([{**m.plain, **changes}], [0])]
+
+
+THREE = [(1,)] * 3
+
+
+@pytest.mark.parametrize(
+    "stem, call, expected",
+    [
+        ("loss_surface_and_sgd", lambda m: m.descend(lambda p: p, [1.0], 0.1, 0).tolist(), [[1]]),
+        ("loss_surface_and_sgd", lambda m: m.descend(lambda p: p, [1.0], 0.0, 2)[-1].tolist(), [1]),
+        ("loss_surface_and_sgd", lambda m: m.descend(lambda p: p, [1.0], 100.0, 1)[-1].tolist(), [-99]),
+        ("loss_surface_and_sgd", lambda m: m.count_steps(0), "never arrives with the ratio 0"),
+        ("loss_surface_and_sgd", lambda m: m.count_steps(10, 0.0), "and the share 0.0"),
+        ("loss_surface_and_sgd", lambda m: race_result(m, 37, 0.0, 2), (np.inf, 2, True)),
+        ("loss_surface_and_sgd", lambda m: race_result(m, 5000, 100.0, 2), (np.inf, 2, True)),
+        ("loss_surface_and_sgd", lambda m: race_result(m, 4, 0.1, 0), (np.inf, 0, True)),
+        ("loss_surface_and_sgd", lambda m: race_result(m, 0, 0.1, 2), "batch_size must be at least 1, got 0"),
+        ("momentum_and_adam", lambda m: m.walk(0.1, n_steps=0).shape, (1, 2)),
+        ("momentum_and_adam", lambda m: len(np.unique(m.walk(0.0, 0.9), axis=0)), 1),
+        ("momentum_and_adam", lambda m: m.count_steps(1, 1.0, 0.0), 1),
+        ("momentum_and_adam", lambda m: m.train(m.sgd, {}, [0.1], [0], n_steps=0)[2].shape, (0, 1)),
+        ("momentum_and_adam", lambda m: m.train(m.adamw, {}, [100.0], [0], n_steps=1)[2].shape, (1, 1)),
+        ("momentum_and_adam", lambda m: np.ptp(m.train(m.adam, {}, [0.0] * 2, [0] * 2, n_steps=3)[0]), 0),
+        ("momentum_and_adam", lambda m: m.train(m.sgd, {}, [0.1, 0.2], [0]), "2 learning rates, but 1 seeds"),
+        ("lr_schedules", lambda m: m.step_decay(3, 0.1, 0), "every must be at least 1 step, got 0"),
+        ("lr_schedules", lambda m: m.warm_restarts(3, 0.1, 0), "the period 0 and the growth 1"),
+        ("lr_schedules", lambda m: m.warm_restarts(3, 0.1, 2, 0.5), "the period 2 and the growth 0.5"),
+        ("lr_schedules", lambda m: m.one_cycle(0, 0.1, 10, rise=2), "the share 2 goes up"),
+        ("lr_schedules", lambda m: m.one_cycle(0, 0.1, 10, rise=0.1), 0.1),
+        ("lr_schedules", lambda m: [m.cosine(0, 0.1, 0), m.linear_warmup(5, 0.1, 0)], [0, 0.1]),
+        ("lr_schedules", lambda m: schedules_train(m, 0.1, n_steps=0), ((0, 1), True)),
+        ("lr_schedules", lambda m: schedules_train(m, 0.0, batch_size=37), ((2, 1), True)),
+        ("lr_schedules", lambda m: schedules_train(m, 100.0, batch_size=5000), ((2, 1), False)),
+        ("lr_schedules", lambda m: schedules_train(m, 0.1, batch_size=0), "batch_size must be at least 1"),
+        ("lr_schedules", lambda m: schedules_train(m, 0.1, seeds=(0, 1)), "1 peaks, but 2 seeds"),
+        ("diagnostics", lambda m: loop_train(m, 70, 0, 0.1), (0, 1, True)),
+        ("diagnostics", lambda m: loop_train(m, 70, 2, 0.0), (6, 3, True)),
+        ("diagnostics", lambda m: loop_train(m, 33, 1, 100.0), (2, 2, False)),
+        ("gradient_health", lambda m: m.train(m.new_model(1, torch.nn.Tanh, 1.0), 0.1, 0), []),
+        ("gradient_health", lambda m: len(m.train(m.new_model(1, torch.nn.Tanh, 1.0), 100.0, 3)), 3),
+        ("gradient_health", lambda m: clipped(m, n_steps=0), [0, 0]),
+        ("gradient_health", lambda m: clipped(m, n_steps=6, learning_rate=0.0), [1, 6]),
+        ("gradient_health", lambda m: clipped(m, n_steps=6, learning_rate=100.0), [1, 6]),
+        ("bias_variance", lambda m: m.train(3, 1, 0, n_steps=0)[1].shape, (0,)),
+        ("bias_variance", lambda m: m.train(3, 1200, 0, weight_decay=100.0, n_steps=11)[1].shape, (2, 2)),
+        ("bias_variance", lambda m: m.train(3, 1201, 0), "n_rows must be from 1 to 1200, got 1201"),
+        ("bias_variance", lambda m: m.train(3, 0, 0), "n_rows must be from 1 to 1200, got 0"),
+        ("bias_variance", lambda m: m.decompose(np.ones((1, 3)), np.ones(3)), "two predictions, got 1"),
+        ("experiment_design", lambda m: laboratory(m, lr=0.0), THREE),
+        ("experiment_design", lambda m: laboratory(m, lr=100.0, decay=0.5), THREE),
+        ("experiment_design", lambda m: m.run([m.plain], [0, 1]), "1 configs for 2 seeds"),
+        ("experiment_design", lambda m: m.run([], []), "0 configs for 0 seeds"),
+        ("experiment_design", lambda m: m.expected_best([1.0, 2.0], 0), "no best of 0 draws from 2 values"),
+        ("data_parallel", lambda m: m.loss_after_epochs(5000, 0.0, 0, 0, 1) > 2, True),
+        ("data_parallel", lambda m: m.loss_after_epochs(37, 100.0, 3, 0, 1) > 3, True),
+        ("data_parallel", lambda m: m.loss_after_epochs(16, 0.1, 0, 0, 0) > 2, True),
+        ("data_parallel", lambda m: m.ring_all_reduce([]), "floating-point vectors of one shape"),
+        ("data_parallel", lambda m: m.averaged_gradient(m.new_model(), [[0]], [1, 1]), "zip"),
+    ],
+)
+def test_any_settings_work_or_are_named(lesson, stem, call, expected):
+    """No steps, batches that do not divide or hold everything, rates of 0 and 100."""
+    m = lesson(stem)
+    if isinstance(expected, str):
+        with pytest.raises(ValueError, match=expected):
+            call(m)
+    else:
+        assert call(m) == expected
+
+
+@pytest.mark.parametrize("learning_rate, momentum", [(0.0, 0.0), (100.0, 0.0), (0.1, 1.5)])
+def test_a_walk_that_never_arrives_says_so(momentum_and_adam, monkeypatch, learning_rate, momentum):
+    monkeypatch.setattr(momentum_and_adam, "range", lambda n: range(min(n, 99)), raising=False)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=f"learning rate {learning_rate}"):
+        momentum_and_adam.count_steps(10, learning_rate, momentum)
 
 
 # benchmarks
