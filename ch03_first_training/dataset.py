@@ -71,6 +71,7 @@ for name in header:
 
 # %%
 texts = [row["flipper_length_mm"] for row in rows]
+# float("nan") is "not a number", which NumPy can find again
 flippers = np.array([float("nan" if text == "NA" else text) for text in texts])  # (344,)
 is_missing = np.isnan(flippers)  # (344,)
 treated = {
@@ -83,11 +84,11 @@ for name, values in treated.items():
     print(f"{name:20s}{values.mean():12.2f}{values.std():12.2f}")
 
 # %% [markdown]
-# Two zeros among hundreds of birds have made the spread larger by about a third, because each of them is
+# Two zeros among hundreds of birds have made the spread larger by nearly a half, because each of them is
 # two hundred millimetres from everybody else. The mean in place of a gap does little harm here, but it
 # invents birds that belong to no species, and it makes the spread a little too small. We leave out the
-# rows that lack a feature which we use. If a tenth of the rows had gaps, or if the gaps were all of one
-# species, that would have to be thought about longer.
+# rows that lack a feature which we use. If a tenth of the rows had gaps, or if all gaps were in one
+# species, we would have to think longer, because the birds that are left could differ from all birds.
 #
 # ## From text to numbers
 #
@@ -163,8 +164,9 @@ for broken_row in broken_rows:
 
 # %% [markdown]
 # All five are refused, each with its reason. Now that we know the file to be sound, a short form is
-# enough. The next lines stand in every later lesson that uses the penguins. They keep the species in
-# `SPECIES` and drop all others, misspelt ones too, so they are only for a file that has been checked.
+# enough. The next lines stand in every lesson of this course that uses the penguins. They keep the
+# species in `SPECIES` and drop all others, misspelt ones too, so they are only for a file that has been
+# checked.
 
 # %%
 with open(HERE / "data" / "penguins.csv", encoding="utf-8") as file:
@@ -223,8 +225,8 @@ plt.show()
 #
 # The examples are divided into three sets. The *training set* (1.1) is for learning, the *validation set*
 # (1.4) for choosing between several models, and the *test set* (1.1) for one grade at the very end. Why
-# three? Because a grade flatters whatever was chosen by it, as we shall see in the next lessons. To undo
-# the order of the file, we shuffle before we cut.
+# three? Because a model that was chosen by its grade looks better by this grade than it is, as lesson 3.4
+# shows. To undo the order of the file, we shuffle before we cut.
 
 
 # %%
@@ -278,11 +280,12 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A shuffled split is fair on average only: some validation sets get half as many chinstraps as they
-# should, others half as many again. Stratifying takes this part of the luck out, so that is what we use
-# when a class is small. With thousands of examples of every class, shuffling is good enough and common. (A
-# third kind of split is needed when examples belong together, such as neighbouring days or several photos
-# of one patient. Then the whole group has to go into one set.)
+# A shuffled split is fair on average only. Among a thousand of them some validation sets get fewer than
+# half as many chinstraps as they should, and others nearly twice as many. Stratifying takes this part of
+# the luck out, so that is what we use when a class is small. With thousands of examples of every class,
+# shuffling is good enough and common. (A third kind of split is needed when examples belong together,
+# such as neighbouring days or several photos of one patient. Then the whole group has to go into one
+# set.)
 
 # %%
 train, validation, test = stratified_split(labels, shares, rng)
@@ -321,8 +324,10 @@ def fit_scale(x):
         raise ValueError("there are no rows to measure")
     if not np.issubdtype(x.dtype, np.floating):
         x = x.astype(np.float64)
-    center = x.mean(axis=0)
-    spread = np.sqrt(((x - center) ** 2).mean(axis=0))
+    # these two lines are the scale
+    center = x.mean(axis=0)  # (n, D) -> (D,)
+    spread = np.sqrt(((x - center) ** 2).mean(axis=0))  # (n, D) - (D,) -> (n, D) -> (D,)
+    # and this refuses a column whose spread is only rounding (eps is the gap between 1 and the next float)
     rounding = 100 * np.finfo(x.dtype).eps * np.abs(x).max(axis=0)  # (D,)
     if np.any(spread <= rounding):
         raise ValueError(f"columns {np.flatnonzero(spread <= rounding).tolist()} are constant")
@@ -409,8 +414,9 @@ for name, fit_on in (("the training set", train), ("all birds", everyone)):
 
 # %% [markdown]
 # Fitted on the training set, the scale does not change by a bit, and the misread bird stands out. Fitted
-# on all birds, the one bad number has moved the training inputs by more than half a spread, and it hides
-# itself in part. In practice leakage is quieter than this, and it makes a grade better than it should be.
+# on all birds, the one bad number has moved the training inputs by up to nearly two spreads, and it hides
+# itself in part, because it has made the spread larger. In practice leakage is quieter than this, and it
+# makes a grade better than it should be.
 #
 # The other way to cheat looks tidy: give every set its own mean and spread. An expedition comes home with
 # gentoos only, those of our test set. How many does the nearest mean recognise, if we scale them by the
@@ -451,17 +457,20 @@ plt.show()
 
 # %%
 spread_left_out = treated["row left out"].std()
-assert treated["a zero instead"].std() > 1.25 * spread_left_out, "two zeros stretch the spread"
+stretched = treated["a zero instead"].std() / spread_left_out
+assert 1.4 < stretched < 1.55, "two zeros make the spread larger by nearly a half"
 assert treated["the mean instead"].std() < spread_left_out, "the mean instead makes the spread too small"
 assert len(refusals) == len(broken_rows), "each of the broken rows is refused"
 assert all(message.startswith("line 3: ") for message in refusals), "each refusal names the line"
 assert set(labels[round(0.8 * len(labels)) :]) == {1}, "the last fifth of the file is chinstraps only"
-assert min(shuffled_counts) < 9 and max(shuffled_counts) > 18, "a shuffled split depends on luck"
+fair = 0.2 * counts[1]
+assert min(shuffled_counts) < fair / 2, "some shuffled validation sets get fewer than half the chinstraps"
+assert max(shuffled_counts) > 1.7 * fair, "and others nearly twice as many as they should"
 assert min(stratified_counts) == max(stratified_counts), "a stratified split does not"
 assert accuracy["raw units"] < 0.8, "in raw units the nearest mean is wrong on every fifth bird or more"
 assert accuracy["standardised"] > 0.9, "standardised, it is right on nine birds of ten"
 assert training_moves["the training set"] == 0, "a scale of the training set sees no test bird"
-assert training_moves["all birds"] > 0.5, "a scale of all birds lets one test bird move the training set"
+assert training_moves["all birds"] > 1.5, "a scale of all birds lets one test bird move the training set"
 assert recognised["by the training set"] > 0.9, "gentoos on the training set's scale are recognised"
 assert recognised["by their own"] < 0.5, "gentoos on a scale of their own are not"
 

@@ -41,8 +41,9 @@ rng = np.random.default_rng(0)
 # \end{aligned}$$
 #
 # A certain event has no surprise, since $\ln 1 = 0$, and each halving of $p$ adds $\ln 2$. The mean
-# surprise of a model at what really happened is called cross-entropy (2.8). Going back through the
-# exponential gives the probability that would have been as bad on every day: $e^{-2 \ln 2} = \frac14$.
+# surprise of a model at what really happened is called cross-entropy (2.8). Which probability, given on
+# every day, would have been just as bad? The one whose surprise is the mean: from $-\ln p = 2 \ln 2$
+# follows $p = e^{-2 \ln 2} = \frac14$.
 
 # %%
 day_probabilities = np.array([1 / 2, 1 / 4, 1 / 8])
@@ -68,7 +69,7 @@ birds = [row for row in birds if "NA" not in [row[name] for name in COLUMNS]]
 measurements = np.array([[float(row[name]) for name in COLUMNS] for row in birds])  # (n, len(COLUMNS))
 labels = np.array([SPECIES.index(row["species"]) for row in birds])  # (n,)
 x = ((measurements - measurements.mean(axis=0)) / measurements.std(axis=0))[:, 0]  # (n, 1) -> (n,)
-y = labels
+y = labels  # (n,): 0 for Adélie, 1 for chinstrap; x and y as in the formulas
 print(f"{len(y)} birds, of which {y.sum()} are chinstraps")
 
 # %% [markdown]
@@ -85,8 +86,9 @@ print(f"{len(y)} birds, of which {y.sum()} are chinstraps")
 # %%
 def sigmoid(scores):
     """1 / (1 + exp(-scores)) for scores of any size and shape, without overflow."""
-    small = np.exp(-np.abs(scores))  # never above one
-    return np.where(np.asarray(scores) >= 0, 1, small) / (1 + small)
+    small = np.exp(-np.abs(scores))  # e^(-z) for a positive z, e^z for a negative one: never above one
+    above = np.where(np.asarray(scores) >= 0, 1, small)  # the numerator: 1, or e^z if z < 0
+    return above / (1 + small)
 
 
 print(sigmoid(np.array([-1e4, -2.0, 0.0, 2.0, 1e4])))
@@ -208,7 +210,7 @@ def logistic_loss(scores, labels):
     Raises ValueError as `check_labels`.
     """
     check_labels(scores, labels)
-    return np.logaddexp(0, scores) - np.where(labels, scores, 0)  # y · z, which keeps float32
+    return np.logaddexp(0, scores) - np.where(labels, scores, 0)  # ln(1 + e^z) - y z; y z is z or 0
 
 
 hopeless = logistic_loss(np.array([-1e4, 1e4]), np.array([1, 0]))
@@ -381,11 +383,14 @@ for name, loss in LOSSES.items():
 
 # %% [markdown]
 # Cross-entropy comes down to its lowest value from every start, with the same rates, 1 to 16. For squared
-# error the rates that work become fewer with each row, and in the last row there is none. The small rates
-# stay where they began, at nine times the lowest value, because there is hardly a slope to follow. A rate
-# that is large enough to get away is too large at the end, where the slopes are normal, so the walk jumps
-# about above the lowest point. It becomes worse the farther away we start, because the slope at the start
-# shrinks exponentially. This is why we shall use cross-entropy.
+# error the rates that work become fewer with each row, and in the last row there is none. With the small
+# rates the model soon calls every bird an Adélie, and there it stays, at nine times the lowest value. It is
+# sure and wrong about all the chinstraps, so there is hardly a slope to follow. In the last row only the
+# two largest rates get away, but their steps are so long that they carry the model past the lowest point,
+# to weights at which it is too sure of everything. There the slopes are small again, so it creeps back,
+# and is far from done after the last step. From an ordinary start, such as $w = b = 0$, squared error does
+# as well here. But with cross-entropy a model that is sure and wrong finds its way back from every one of
+# these starts, and this is why we shall use it.
 #
 # ## The same in PyTorch
 #
@@ -425,8 +430,16 @@ assert works["cross-entropy"][:, :3].all(), "cross-entropy arrives from every st
 n_rates = works["squared error"].sum(axis=1).tolist()  # for each start
 assert n_rates == sorted(n_rates, reverse=True) and n_rates[0] >= 3, "squared error has ever fewer"
 assert n_rates[-1] == 0, "and from the last start none"
-assert ratios["squared error"][-1, :4].min() > 8, "with small rates it stays where it began"
-assert 1.05 < ratios["squared error"][-1, 5:].min() < 2, "with large ones it gets away and jumps about"
+stuck = (
+    lowest * ratios["squared error"][-1, :5]
+)  # (5,); `lowest` is that of squared error, the last in LOSSES
+assert np.abs(stuck - shares[1]).max() < 0.01, "with small rates every bird is called an Adélie in the end"
+assert 1.05 < ratios["squared error"][-1, 5:].min() < 2, "with the largest it gets away, but is not done"
+zero_path, zero_losses = descend(squared_error, 0.0, 0.0, 16.0, n_steps)
+assert zero_losses[-1] < 1.01 * lowest, "from w = b = 0 squared error reaches its lowest value, too"
+far_path, far_losses = descend(squared_error, -8.0, -8.0, 256.0, n_steps)
+assert far_path[-1, 0] > 2 * zero_path[-1, 0], "from far out a large rate ends at a weight that is too large"
+assert np.all(np.diff(far_losses) < 0), "and creeps back from there"
 
 # %% [markdown]
 # ## Going further
@@ -463,8 +476,9 @@ n_above = {}
 for name, loss in LOSSES.items():
     n_above[name] = 0
     for one, other in ends_of_chords:
+        middle = (one + other) / 2  # (2,): w and b
         chord = (mean_loss(*one, loss) + mean_loss(*other, loss)) / 2
-        n_above[name] += mean_loss(*(one + other) / 2, loss) > chord + 1e-12
+        n_above[name] += mean_loss(*middle, loss) > chord + 1e-12
     print(f"{name:20s}{n_above[name]:12d} of 1000 middles lie above their chord")
 
 # %% [markdown]

@@ -13,6 +13,7 @@
 
 # %%
 import csv
+import math
 import time
 from pathlib import Path
 
@@ -87,8 +88,9 @@ def split_and_scale(measurements, labels, rng):
         n_train = round(0.7 * len(members))
         train.extend(members[:n_train])
         validation.extend(members[n_train:])
-    center, spread = measurements[train].mean(axis=0), measurements[train].std(axis=0)  # (2,) each
-    x = (measurements - center) / spread
+    center = measurements[train].mean(axis=0)  # (2,)
+    spread = measurements[train].std(axis=0)  # (2,)
+    x = (measurements - center) / spread  # (n, 2)
     return x[train], labels[train], x[validation], labels[validation], center, spread
 
 
@@ -133,8 +135,9 @@ def logistic_loops(w, b, x, y):
 
 # %% [markdown]
 # All birds can take each step together. The scores are a matrix product, $Xw + b$, with one row of $X$ for
-# each bird. Call the vector of the numbers $(p_i - y_i)/n$ the gradient along the scores. The sum over the
-# birds multiplies each of them by the bird's row of $X$, and that is the product $X^\top$ with this vector.
+# each bird. The numbers $(p_i - y_i)/n$ form a vector with one entry for each bird, the gradient along
+# the scores (`grad_z` in the code). The formula multiplies each of these numbers by the row of $X$ of its
+# bird and adds up the rows, and that is the matrix product of $X^\top$ with the vector.
 
 
 # %%
@@ -158,7 +161,7 @@ def logistic(w, b, x, y):
     if y.shape != x.shape[:1] or len(y) == 0:
         raise ValueError(f"x has shape {x.shape} but y has shape {y.shape}")
     z = x @ w + b  # forward: (n, D) @ (D,) -> (n,)
-    y = y.astype(z.dtype)  # or whole-number labels would turn float32 into float64
+    y = y.astype(z.dtype)  # labels as floats of the same kind as the scores
     loss = np.mean(np.logaddexp(0, z) - y * z)  # loss
     grad_z = (sigmoid(z) - y) / len(y)  # gradient: (n,)
     return loss, x.T @ grad_z, grad_z.sum()  # (D, n) @ (n,) -> (D,)
@@ -297,8 +300,9 @@ plt.show()
 
 # %% [markdown]
 # After a single step the boundary stands among the birds, but it leans the wrong way, as if a longer
-# flipper were the mark of a chinstrap. (On their own, longer flippers are. Once the bill is known, they
-# are not.) The following steps turn it, and few birds remain on the wrong side. The loss still falls at
+# flipper were the mark of a chinstrap. (Taken alone, a longer flipper does speak for a chinstrap, because
+# chinstraps have longer flippers on average. But among birds whose bills are equally long it speaks for
+# an Adélie.) The following steps turn it, and few birds remain on the wrong side. The loss still falls at
 # the end, although hardly any bird changes sides, because birds on the right side get probabilities
 # nearer to 0 or 1.
 #
@@ -348,10 +352,11 @@ for size in batch_sizes:
 
 # %% [markdown]
 # At one and the same learning rate the answer seems clear: the smaller the batch, the lower the loss. But
-# the race is not fair, because with single birds an epoch has 154 steps, with all birds it has one, and
-# each step is as long as the common rate allows. So let each batch size have the rate that suits it best.
-# We try eight rates for each, and compare the mean validation loss after the same number of epochs. What
-# will be left of the difference?
+# the race is not fair. With single birds an epoch has 154 steps and with all birds it has one, and at a
+# common rate a step on all birds is on average no longer than a step on one bird, so the large batch
+# cannot get as far. Now let each batch size have the rate that suits it best. We try eight rates for
+# each, and compare the mean validation loss after the same number of epochs. What will be left of the
+# difference?
 
 # %%
 final_losses = {}  # batch size -> mean validation loss for each rate (8,)
@@ -369,7 +374,7 @@ for size in batch_sizes:
 best_rate = {size: rates[final_losses[size].argmin()] for size in batch_sizes}
 print(f"{'batch size':20s}{'best rate':>12s}{'valid. loss':>12s}{'steps':>12s}{'time (ms)':>12s}")
 for size in batch_sizes:
-    total_steps = n_epochs * -(-len(y_train) // size)  # -(-a // b) is a / b, rounded up
+    total_steps = n_epochs * math.ceil(len(y_train) / size)
     row = f"{size:<20d}{best_rate[size]:12g}{final_losses[size].min():12.4f}"
     print(row + f"{total_steps:12d}{1000 * seconds[size]:12.1f}")
 
@@ -443,6 +448,8 @@ assert 0 < train_losses[-1] - optimum < 0.05, "after the last step it is near th
 assert steepest <= 1e-8, "at the lowest loss the gradient is zero"
 assert validation_losses[-1] < validation_losses[0] / 3, "the validation loss falls, too"
 assert models[1][0][1] > 0 > models[-1][0][1], "the weight of the flipper changes its sign"
+mean_flippers = [x_train[y_train == label, 1].mean() for label in (0, 1)]
+assert mean_flippers[0] < mean_flippers[1], "chinstraps have longer flippers on average"
 assert wrong[-1] < 0.07 * len(y_train), "few birds remain on the wrong side"
 assert validation_losses[-1] < train_losses[-1], (
     "on this split, by luck, the validation birds are the easier ones"
@@ -534,6 +541,7 @@ for epoch in range(n_epochs + 1):
     held_out_loss = softmax_regression(weight, bias, x_held_out, y_held_out)[0]
     three_losses.append((train_loss, held_out_loss))
     if epoch < n_epochs:
+        # len(y) // 16 nearly equal pieces, so batches of 16 or 17
         for batch in np.array_split(batch_rng.permutation(len(y_three)), len(y_three) // 16):
             training_step(weight, bias, x_three[batch], y_three[batch], 0.3)
 guesses = (x_held_out @ weight.T + bias).argmax(axis=1)  # (m, 2) @ (2, 3) -> (m, 3) -> (m,)
@@ -562,8 +570,9 @@ plt.show()
 
 # %% [markdown]
 # The loss starts at $\ln 3$, as a guesser's among three classes must. Where two of the scores are equal,
-# there is a boundary, and all boundaries are straight. With two classes softmax is nothing new: it is the
-# sigmoid of the difference of the two scores, which the tests of this chapter check.
+# there is a boundary, and all boundaries are straight. With two classes softmax is nothing new: dividing
+# by $e^{z_1}$ gives $e^{z_1} / (e^{z_1} + e^{z_2}) = 1 / (1 + e^{-(z_1 - z_2)})$, the sigmoid of the
+# difference of the two scores.
 #
 # ### What a batch costs
 #

@@ -71,7 +71,8 @@ def numpy_gradients(parameters, x, y):
     hidden = np.tanh(x @ weight1.T + bias1)  # forward: (n, 2) @ (2, H) -> (n, H)
     scores = (hidden @ weight2.T + bias2)[:, 0]  # (n, H) @ (H, 1) -> (n, 1) -> (n,)
     loss = np.mean(np.logaddexp(0, scores) - y * scores)  # loss
-    p = np.exp(-np.logaddexp(0, -scores))  # gradient: the sigmoid, without overflow
+    # gradient: p is the sigmoid of the scores, written as e to the power -ln(1 + e^(-z)), without overflow
+    p = np.exp(-np.logaddexp(0, -scores))
     grad_scores = ((p - y) / len(y))[:, None]  # (n, 1)
     grad_z = grad_scores @ weight2 * (1 - hidden * hidden)  # (n, 1) @ (1, H) -> (n, H)
     gradients = [
@@ -149,8 +150,8 @@ print(f"largest difference between the two curves {largest:.1e}")
 # - `class XorNetwork(nn.Module)` says that our class *inherits* from `nn.Module`. Whatever an `nn.Module`
 #   can do, such as collecting its parameters or being saved, our class can do, too. We only add what is
 #   ours.
-# - `super().__init__()` runs the set-up of `nn.Module` first. It prepares the lists into which the layers
-#   below it enter themselves.
+# - `super().__init__()` runs the set-up of `nn.Module` first. It prepares the lists in which the layers
+#   that are assigned in the lines after it are entered.
 # - `forward` says what is computed. But we call `model(x)`, and not `model.forward(x)`: `nn.Module` makes
 #   its objects callable, does some bookkeeping, and calls our `forward`.
 #
@@ -190,7 +191,8 @@ except AttributeError as error:
 
 # %% [markdown]
 # The four parameters have found their way into `named_parameters()`, under the names that we gave the
-# layers.
+# layers. The class `Forgetful` was made to fail: without `super().__init__()` there is no list yet into
+# which its layer could be entered, and the last line is PyTorch's message.
 #
 # ## The loop as everybody writes it
 #
@@ -343,7 +345,7 @@ def fit(n_hidden, seed, n_epochs=150, batch_size=16, learning_rate=0.5):
         if curves[-1][1] < lowest:
             lowest = curves[-1][1]
             best_state = {name: value.clone() for name, value in model.state_dict().items()}
-    return model, np.array(curves).reshape(-1, 2), best_state
+    return model, np.array(curves).reshape(-1, 2), best_state  # (n_epochs, 2), also without any epoch
 
 
 sizes = (1, 4, 64)
@@ -381,11 +383,12 @@ plt.show()
 #
 # How far they part depends on the split. On eight others the validation loss of both networks turned,
 # too, and over the last twenty epochs it was from a sixth higher than at its lowest up to twice as high.
-# But the turn came anywhere between epoch 5 and epoch 144. On three splits the curves of at least one
-# network stayed close together or even changed places, presumably because the harder birds were in the
-# training set.
+# But the turn came anywhere between epoch 5 and epoch 144. On three of the eight splits the two curves of
+# at least one network stayed close together, or the validation curve even lay below the training curve,
+# presumably because the harder birds were in the training set.
 #
-# (The spikes come from steps that are too long for a moment, as in lesson 3.3.)
+# (The spikes probably come from steps that are too long for a moment, as in lesson 3.3. The learning rate
+# was not tuned.)
 #
 # So the training loss does not tell which network to take and when to stop: by it, the last epochs of the
 # two larger networks would be the best. The validation loss tells both. At the dot is the best epoch,
