@@ -148,12 +148,15 @@ plt.show()
 # small changes of $x$ through $u = x^2$ and $y = \sin u$ (right figure).
 
 # %%
-u, v = 3.0, 2.0
-growth_u, growth_v = 0.30, 0.25
+u = 3.0
+v = 2.0
+growth_u = 0.30
+growth_v = 0.25
 x = 1.1
 changes = np.linspace(-0.05, 0.05, 9)  # (9,): of x
 levels = [changes, (x + changes) ** 2 - x**2, np.sin((x + changes) ** 2) - math.sin(x**2)]  # 3 times (9,)
-first_rate, second_rate = 2 * x, math.cos(x**2)
+first_rate = 2 * x
+second_rate = math.cos(x**2)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 corners = [(0, 0), (u, 0), (0, v), (u, v)]

@@ -365,7 +365,8 @@ assert len(gaps) == 50 and max(gaps) <= 0.51
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 contours = draw_map(ax)
 fig.colorbar(contours, ax=ax, label="loss (kg²)")
-coarse_ws, coarse_bs = np.linspace(-0.85, 1.85, 10), np.linspace(2.65, 5.35, 10)  # (10,) each
+coarse_ws = np.linspace(-0.85, 1.85, 10)  # (10,)
+coarse_bs = np.linspace(2.65, 5.35, 10)  # (10,)
 points = np.array([(w, b) for w in coarse_ws for b in coarse_bs])  # (100, 2)
 steps = np.array([-gradient(penguin_loss, point) for point in points])  # (100, 2)
 ax.quiver(points[:, 0], points[:, 1], steps[:, 0], steps[:, 1], angles="xy", scale_units="xy", scale=40)

@@ -67,7 +67,8 @@ def projection(a, b):
     return [amount * x for x in b]
 
 
-a, b = [3, 4], [2, 0]
+a = [3, 4]
+b = [2, 0]
 print(f"length {norm(a)}   dot product {dot(a, b)}   projection {projection(a, b)}")
 assert (norm(a), dot(a, b), projection(a, b)) == (5, 6, [3, 0])
 
@@ -120,13 +121,13 @@ plt.show()
 # ## Adding and stretching vectors
 #
 # Two vectors are added entry by entry, and a number times a vector stretches it (or turns it round, if
-# the number is negative). Both together make a *linear combination*, so much of one vector plus so much
-# of another:
+# the number is negative). Both together make a *linear combination*, a number times one vector plus a
+# number times another:
 #
 # $$2\,(1, 1) + 1\,(2, -1) = (2 + 2,\; 2 - 1) = (4, 1) .$$
 #
 # What does this look like with arrows? And which points of the plane can be reached by combinations of
-# $u = (1, 1)$ and $v = (2, -1)$, which by those of $u$ and $(2, 2)$?
+# $u = (1, 1)$ and $v = (2, -1)$, and which by combinations of $u$ and $(2, 2)$?
 
 
 # %%
@@ -138,7 +139,8 @@ def linear_combination(amounts, vectors):
     return [dot(amounts, entries) for entries in zip(*vectors, strict=True)]
 
 
-u, v = [1, 1], [2, -1]
+u = [1, 1]
+v = [2, -1]
 print(f"2u + v = {linear_combination([2, 1], [u, v])}")
 assert linear_combination([2, 1], [u, v]) == [4, 1]
 amounts = range(-4, 5)
@@ -179,7 +181,8 @@ plt.show()
 # Why the cosine? Turn the page until $b$ lies along the first axis. Then
 # $a = \lVert a \rVert\,(\cos\theta, \sin\theta)$, and in the dot product only
 # $\lVert a \rVert \cos\theta \cdot \lVert b \rVert$ is left. For this argument a dot product must not
-# change if the page is turned. We let an arrow go all the way round $b$, and check both.
+# change if the page is turned. We let an arrow go all the way round $b$, and check both: that the dot
+# product is the two lengths times the cosine, and that turning the page does not change it.
 
 
 # %%
@@ -198,11 +201,14 @@ def angle(a, b):
 
 def turned(a, degrees):
     """The vector a (two numbers), turned counterclockwise."""
-    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    return [c * a[0] - s * a[1], s * a[0] + c * a[1]]
+    radians = math.radians(degrees)
+    cos_angle = math.cos(radians)  # turning takes (1, 0) to (cos, sin) and (0, 1) to (-sin, cos)
+    sin_angle = math.sin(radians)
+    return [cos_angle * a[0] - sin_angle * a[1], sin_angle * a[0] + cos_angle * a[1]]
 
 
-fixed, moving = [2.0, 1.0], [1.6, 0.8]  # the same direction, two lengths
+fixed = [2.0, 1.0]
+moving = [1.6, 0.8]  # the same direction, another length
 stops = np.arange(0, 361, 5)  # (73,): degrees
 products = np.array([dot(turned(moving, stop), fixed) for stop in stops])  # (73,)
 by_cosine = norm(fixed) * norm(moving) * np.cos(np.radians(stops))  # (73,)
@@ -407,7 +413,8 @@ plt.show()
 
 # %% [markdown]
 # The table is brown, so its red channel is the brightest and its blue channel the darkest. The gray
-# picture is a linear combination of the three, and lies between them.
+# picture is a linear combination of the three with weights that add up to one, so each of its numbers
+# lies between the smallest and the largest of the three channels.
 #
 # ## The claims, checked
 #
@@ -417,7 +424,8 @@ plt.show()
 # %%
 assert len(np.unique(reached, axis=0)) == 81, "each pair of amounts of u and v has its own point"
 assert np.all(on_a_line[:, 0] == on_a_line[:, 1]), "two vectors on one line never leave it"
-distance_shares, cosine_shares = likeness_shares["distance"], likeness_shares["cosine"]
+distance_shares = likeness_shares["distance"]
+cosine_shares = likeness_shares["cosine"]
 assert min(*distance_shares, *cosine_shares) > 2 * by_chance, "all measures are far better than chance"
 assert distance_shares[1] > distance_shares[0] + 0.05, "without scaling the distance is worse"
 assert cosine_shares[0] > distance_shares[0] + 0.05, "the cosine suffers less"
@@ -479,7 +487,7 @@ assert ranks["penguins, 6 columns"] == 4, "two columns made from others add no d
 #   are.
 # - The dot product is positive if two vectors agree in direction, zero at a right angle, and negative if
 #   they are opposed. Divided by both lengths it is the cosine of the angle.
-# - A linear combination is so much of one vector plus so much of another.
+# - A linear combination is a number times one vector plus a number times another.
 # - The columns of a matrix say what becomes of the axes. The product with a vector is a linear
 #   combination of the columns, or a dot product for each row.
 #

@@ -27,9 +27,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## On paper first
 #
-# Three birds weigh $2$, $4$ and $9$. Their *mean* $\bar x$ (or average) is the sum over the number. The
-# *variance* $\sigma^2$ is the mean squared distance from it, and its root, the *standard deviation*
-# $\sigma$, is a typical distance from the mean in the unit of the data.
+# Three birds weigh $2$, $4$ and $9$. Their *mean* $\bar x$ (or average) is the sum of the values divided
+# by how many there are. The *variance* $\sigma^2$ is the mean squared distance from it, and its root, the
+# *standard deviation* $\sigma$, is a typical distance from the mean in the unit of the data.
 #
 # $$\begin{aligned}
 #   \bar x &= \tfrac13 (2 + 4 + 9) = 5 \\
@@ -146,9 +146,8 @@ plt.show()
 # A *histogram* counts the birds in bins. With ever more birds and finer bins its steps would smooth into
 # a curve, the *density* $p(x)$. The area under it over a stretch is the probability of a value there, so
 # the whole area is one. The mean in the long run is called the *expectation* $E[x]$: each value times its
-# probability, added up. The expectation of a sum is the sum of the expectations. The density that is met
-# most often is the *normal distribution*, which needs only a mean $\mu$ and a standard deviation
-# $\sigma$:
+# probability, added up. The expectation of a sum is the sum of the expectations. The best-known density
+# is that of the *normal distribution*, which needs only a mean $\mu$ and a standard deviation $\sigma$:
 #
 # $$p(x) = \frac{1}{\sigma \sqrt{2\pi}}\; e^{-(x - \mu)^2 / 2\sigma^2} .$$
 #
@@ -204,10 +203,12 @@ plt.show()
 #
 # Why is the normal distribution so common? We look at dice, because two dice are *independent*: knowing
 # what one shows does not change the probabilities of the other, so the probability of a pair is the
-# product of the two. For independent quantities covariances are zero, and then variances add. One die is
-# flat, since every face has the same probability. What becomes of the distribution of the sum with more
-# dice? As a control we also count one and the same die sixteen times, which is a sum of parts that are
-# not independent.
+# product of the two. For independent quantities the covariance is zero, because whatever the one shows,
+# the other is as far above its mean as below, on average. Then variances add: if $a$ and $b$ are the two
+# distances from the means, $(a + b)^2 = a^2 + 2ab + b^2$, and the expectation of $ab$ is the covariance,
+# which is zero. One die is flat, since every face has the same probability. What becomes of the
+# distribution of the sum with more dice? As a control we also count one and the same die sixteen times,
+# which is a sum of parts that are not independent.
 
 
 # %%
@@ -249,11 +250,12 @@ plt.show()
 
 # %% [markdown]
 # With sixteen dice the bars follow the curve to within about a percent, and the variance is sixteen
-# times that of one die. The control stays flat, and its variance is $16^2$ times as large, so it is the
-# independence that does it. The *central limit theorem* says that the sum of many independent
-# quantities, with finite variances and none of them dominating the rest, has nearly a normal
-# distribution, whatever the single ones look like. That may be why flippers of one species look normal,
-# since many genes and meals each add a little; it is a guess, as these are not all independent.
+# times that of one die. The control stays flat, and its variance is $16^2$ times that of one die. So the
+# bell shape comes from adding independent parts, and not from the number sixteen. The *central limit
+# theorem* says that the sum of many independent quantities, with finite variances and none of them
+# dominating the rest, has nearly a normal distribution, whatever the single ones look like. That may be
+# why flippers of one species look normal, since many genes and meals each add a little; it is a guess, as
+# these are not all independent.
 #
 # ## How far off is an average?
 #
@@ -277,7 +279,7 @@ p = is_gentoo.mean()
 errors = []  # measured standard errors of the mean mass
 share_errors = []  # and of the share of gentoos
 ratios = {0: [], 1: []}  # correction -> mean of estimated over true variance
-print(f"{'n':>4s}{'mean (g)':>10s}{'σ / √n':>10s}{'share':>8s}{'√p(1−p)/n':>12s}", end="")
+print(f"{'n':>4s}{'mean (g)':>10s}{'σ / √n':>10s}{'share':>8s}{'√(p(1−p)/n)':>12s}", end="")
 print(f"{'variance, n':>14s}{'variance, n−1':>16s}{'(n−1) / n':>12s}")
 for n in sizes:
     draws = rng.integers(len(mass), size=(n_trials, n))  # with repeats, so that draws are independent
@@ -360,7 +362,8 @@ np.testing.assert_allclose(posterior(prior, biscoe_given), given_biscoe, rtol=1e
 
 # %%
 order = rng.permutation(len(birds))
-fitted, held_out = order[:228], order[228:]
+fitted = order[:228]  # two thirds of the 342 birds
+held_out = order[228:]
 centers = np.array([flipper[fitted][labels[fitted] == k].mean() for k in range(3)])  # (3,)
 spreads = np.array([flipper[fitted][labels[fitted] == k].std() for k in range(3)])  # (3,)
 flipper_prior = np.bincount(labels[fitted]) / len(fitted)  # (3,)
@@ -475,7 +478,7 @@ def entropy(p):
 
 
 for name, distribution in (("certain", [1, 0]), ("fair coin", [0.5, 0.5]), ("die", [1 / 6] * 6)):
-    print(f"entropy of {name:12s}{entropy(distribution) + 0.0:8.3f} nats")
+    print(f"entropy of {name:12s}{entropy(distribution) + 0.0:8.3f} nats")  # + 0.0 turns −0 into 0
 given_island = table / table.sum(axis=0)  # (3, 3): P(species | island), a column for each island
 island_shares = table.sum(axis=0) / table.sum()  # (3,)
 species_entropy = entropy(prior)
@@ -500,8 +503,9 @@ plt.show()
 # The dashed curve has its lowest point at the truth, where it touches the entropy. A classifier gives
 # probabilities $q$ for the right answer. If it is trained to make the cross-entropy small, its
 # probabilities are drawn towards the true ones, and this is why nearly every classifier of this course
-# has it as its loss (from lesson 3.2 on). The table of islands shows the other use: to know the island
-# removes about half of what is unknown about the species.
+# has it as its loss (from lesson 3.2 on). The last line that was printed shows another use: the entropy of
+# the species falls by about half if the island is known, so the island tells about half of what is unknown
+# about the species.
 #
 # ## The claims, checked
 #

@@ -473,7 +473,8 @@ for size in (64, 256):
         "@": partial(np.matmul, a, b),
     }
     if size == 64:
-        rows_a, rows_b = a.tolist(), b.tolist()
+        rows_a = a.tolist()
+        rows_b = b.tolist()
         tasks = {"three_loops": partial(three_loops, rows_a, rows_b)} | tasks
     seconds = median_seconds(tasks)
     speeds[size] = {name: 2 * size**3 / spent / 1e9 for name, spent in seconds.items()}
