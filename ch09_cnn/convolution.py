@@ -73,10 +73,22 @@ assert edges.tolist() == [[0, 0, 9, 0]]
 # - Weights that rise along a diagonal make edges look like relief under a lamp (_emboss_).
 #
 # What should Sobel's filter answer on an area of one grey? Its weights sum to zero, so the answer
-# should be zero.
+# should be zero. (To see your own photo, put it into `data/` and its name in place of `coffee.jpg`, as
+# 2.1 says.)
+
 
 # %%
-photo = plt.imread(HERE / "data" / "coffee.jpg")[::2, ::2] / 255  # (H, W, 3): every other pixel
+def load_photo(path):
+    """A photo at half its size: (H, W, 3), 0 to 1. Raises ValueError if it is not an 8-bit RGB picture."""
+    photo = plt.imread(path)
+    if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+        raise ValueError(
+            f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+        )
+    return photo[::2, ::2] / 255  # every other pixel
+
+
+photo = load_photo(HERE / "data" / "coffee.jpg")  # (H, W, 3)
 gray = photo.mean(axis=2)  # (H, W)
 sobel = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 kernels = {
@@ -249,8 +261,6 @@ plt.show()
 # The pointwise filter answers most strongly on the red and brown parts. The depthwise blur has kept the
 # colours, because no channel has seen another one; its border is dark, because there the window
 # contains zeros of the padding.
-#
-# ## All places at once
 #
 # The loops do the same thing everywhere: cut a window, multiply, add. `sliding_window_view` offers all
 # windows as one array with two more axes, without a copy. A stride skips windows, a dilation skips
@@ -490,12 +500,39 @@ plt.show()
 # The coloured square has the width that the formula says. Its corners hardly count, because from a
 # corner there is a single path to the output, while from a pixel in the middle there are many.
 #
-# ## Who chooses the nine numbers?
+# ## The claims, checked
 #
-# So far we did. But a filter can be found from examples, here a picture before and after. Each window of
-# the first is a row of nine numbers, each pixel of the second a target, and the best filter is a
-# least-squares fit (4.6). We take the coffee photo, embossed and with noise added, fit a filter, and see
-# whether it embosses a photo of a rocket as well.
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert np.abs(flat).max() < 1e-12, "Sobel's filter is silent on a flat area"
+assert maps["brighter to the right"].max() > 1, "and answers at edges"
+assert same_size.shape == small.shape, "padding by one keeps the size with a 3 × 3 filter"
+assert all(weights == list(range(1, 10)) for weights in weights_in_rows), "each row has the same nine weights"
+assert counts["linear layer"] > 50_000 * counts["convolution"], "sharing saves nearly all parameters"
+for name in ("stride 1, by 2 pixels", "stride 2, by 2 pixels"):
+    assert inside[name] < 1e-12, f"the map moves with the image: {name}"
+assert border["stride 1, by 2 pixels"] > 0.1, "but not at the border, where the padding looks like an edge"
+assert border["stride 2, by 2 pixels"] < 1e-12, "with a stride of two it moves exactly at the border, too"
+assert inside["stride 2, by 1 pixel"] > 0.1, "a shift that the stride does not divide changes the map"
+assert field == 1 + 2 + 2 + 2 + 2 + 4, "the five layers see 13 pixels in each direction"
+assert seen[:field, :field].all(), "one output depends on every pixel of its receptive field"
+assert seen.sum() == field**2, "and on no other"
+assert corner_share < 1 / 50, "the corners of the field hardly count"
+
+# %% [markdown]
+# ## Going further
+#
+# This part can be skipped. It shows that a filter can be found from examples, as all networks from here on
+# do it, and describes the flip, which lesson 9.6 needs and reminds you of.
+#
+# ### Who chooses the nine numbers?
+#
+# So far we did, but examples can do it, here a picture before and after. Each window of the first is a row
+# of nine numbers, each pixel of the second a target, and the best filter is a least-squares fit (4.6). We
+# take the coffee photo, embossed and with noise added, fit a filter, and see whether it embosses a photo
+# of a rocket as well.
 
 # %%
 target = maps["emboss"] + rng.normal(scale=0.1, size=maps["emboss"].shape)
@@ -503,7 +540,7 @@ windows = np.lib.stride_tricks.sliding_window_view(gray, (3, 3))  # (H', W', 3, 
 windows = windows.reshape(-1, 9)  # -> (H' * W', 9)
 solution, *_ = np.linalg.lstsq(windows, target.ravel(), rcond=None)
 learned = solution.reshape(3, 3)  # (9,) -> (3, 3)
-rocket = plt.imread(HERE / "data" / "rocket.jpg")[::2, ::2].mean(axis=2) / 255  # (H, W)
+rocket = load_photo(HERE / "data" / "rocket.jpg").mean(axis=2)  # (H, W)
 rocket_wanted = filter_image(rocket, kernels["emboss"])
 rocket_learned = filter_image(rocket, learned)
 error = np.abs(rocket_learned - rocket_wanted).mean()
@@ -525,34 +562,6 @@ plt.show()
 # The fit has found the nine weights in spite of the noise, and on the rocket it is as good as the
 # filter that we wrote down. A network does the same without being shown the picture after: it finds the
 # filters whose maps help to lower its loss.
-#
-# ## The claims, checked
-#
-# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
-# claim that no longer holds.
-
-# %%
-assert np.abs(flat).max() < 1e-12, "Sobel's filter is silent on a flat area"
-assert maps["brighter to the right"].max() > 1, "and answers at edges"
-assert same_size.shape == small.shape, "padding by one keeps the size with a 3 × 3 filter"
-assert all(weights == list(range(1, 10)) for weights in weights_in_rows), "each row has the same nine weights"
-assert counts["linear layer"] > 50_000 * counts["convolution"], "sharing saves nearly all parameters"
-for name in ("stride 1, by 2 pixels", "stride 2, by 2 pixels"):
-    assert inside[name] < 1e-12, f"the map moves with the image: {name}"
-assert border["stride 1, by 2 pixels"] > 0.1, "but not at the border, where the padding looks like an edge"
-assert border["stride 2, by 2 pixels"] < 1e-12, "with a stride of two it moves exactly at the border, too"
-assert inside["stride 2, by 1 pixel"] > 0.1, "a shift that the stride does not divide changes the map"
-assert field == 1 + 2 + 2 + 2 + 2 + 4, "the five layers see 13 pixels in each direction"
-assert seen[:field, :field].all(), "one output depends on every pixel of its receptive field"
-assert seen.sum() == field**2, "and on no other"
-assert corner_share < 1 / 50, "the corners of the field hardly count"
-assert np.abs(learned - kernels["emboss"]).max() < 0.1, "a filter is found from one photo"
-assert error < 0.01, "and works on another"
-
-# %% [markdown]
-# ## Going further
-#
-# This part can be skipped. Lesson 9.6 needs the flip that it describes, and reminds you of it.
 #
 # ### A word that means two things
 #
@@ -596,6 +605,8 @@ plt.show()
 # The light comes from the other side, and what stood out on the left is sunk in on the right.
 
 # %%
+assert np.abs(learned - kernels["emboss"]).max() < 0.1, "a filter is found from one photo"
+assert error < 0.01, "and works on another"
 assert product.tolist() == [4, 13, 22, 15], "convolution multiplies polynomials"
 assert agreement < -0.99, "with the flip the light comes from the other side"
 

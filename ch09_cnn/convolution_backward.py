@@ -86,11 +86,13 @@ def as_floats(array):
 def columns(x, kernel_size, stride=1, padding=0):
     """All patches of x (N, C, H, W) for a filter of kernel_size: (N, H_out, W_out, C * kh * kw).
 
-    Raises ValueError if no patch fits into the padded image.
+    Raises ValueError if no patch fits into the padded image, or a setting is too small.
     """
     kh, kw = pair(kernel_size)
     row_stride, column_stride = pair(stride)
     rows, cols = pair(padding)
+    if min(row_stride, column_stride) < 1 or min(rows, cols) < 0:
+        raise ValueError(f"the stride {stride} must be at least 1, the padding {padding} not negative")
     padded = np.pad(as_floats(x), ((0, 0), (0, 0), (rows, rows), (cols, cols)))
     if padded.shape[2] < kh or padded.shape[3] < kw:
         raise ValueError(f"a filter of {kh, kw} does not fit x of shape {x.shape} with padding {rows, cols}")
@@ -226,12 +228,15 @@ def transposed_conv2d(grad_out, weight, stride=1, padding=0):
     """What F.conv_transpose2d(grad_out, weight, None, stride, padding) computes, by an ordinary `conv2d`.
 
     grad_out: (N, C_out, H', W'), weight: (C_out, C, kh, kw); returns (N, C, s (H' - 1) + kh - 2 p, ...).
-    Raises ValueError if the channels do not match or nothing is left inside the padding.
+    Raises ValueError if the channels do not match, nothing is left inside the padding, or a setting is too
+    small.
     """
     n, c_out, height, width = grad_out.shape
     kh, kw = weight.shape[2:]
     row_stride, column_stride = pair(stride)
     rows, cols = pair(padding)
+    if min(row_stride, column_stride) < 1 or min(rows, cols) < 0:
+        raise ValueError(f"the stride {stride} must be at least 1, the padding {padding} not negative")
     spread_shape = (n, c_out, row_stride * (height - 1) + 1, column_stride * (width - 1) + 1)
     spread = np.zeros(spread_shape, grad_out.dtype)
     spread[:, :, ::row_stride, ::column_stride] = grad_out  # zeros between the entries
@@ -348,7 +353,10 @@ class ReLU:
 
 # %%
 class MaxPool2:
-    """The maximum of each 2×2 window: (N, C, H, W) to (N, C, H // 2, W // 2)."""
+    """The maximum of each 2×2 window: (N, C, H, W) to (N, C, H // 2, W // 2).
+
+    A window with a NaN in it gives NaN, and the first NaN gets the gradient (in PyTorch the last).
+    """
 
     def forward(self, x):
         n, c, height, width = x.shape
@@ -625,6 +633,8 @@ def conv2d_last(x, weight, padding=0):
     if x.ndim != 4 or weight.ndim != 4 or x.shape[3] != weight.shape[1]:
         raise ValueError(f"x has shape {x.shape} (channels last), but the weight {weight.shape}")
     padding = pair(padding)
+    if min(padding) < 0:
+        raise ValueError(f"the padding {padding} must not be negative")
     n, height, width, c = x.shape
     c_out, _, kh, kw = weight.shape
     full_width = width + 2 * padding[1]

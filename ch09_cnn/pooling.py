@@ -76,11 +76,15 @@ def as_floats(array):
 def pool_windows(x, kernel_size, stride=None, padding=0, fill=0.0):
     """The windows of x (N, C, H, W), each as one row: (N, C, H_out, W_out, kh * kw).
 
-    Raises ValueError if the padding exceeds half the kernel size, or no window fits.
+    Raises ValueError if the padding exceeds half the kernel size, no window fits, or a setting is too small.
     """
     kh, kw = pair(kernel_size)
     row_stride, column_stride = pair(kernel_size if stride is None else stride)
     rows, cols = pair(padding)
+    if min(kh, kw, row_stride, column_stride) < 1 or min(rows, cols) < 0:
+        raise ValueError(
+            f"kernel {kernel_size} and stride {stride} must be at least 1, padding {padding} not negative"
+        )
     if 2 * rows > kh or 2 * cols > kw:
         raise ValueError(f"padding {padding} is more than half of the kernel size {kernel_size}")
     padded = np.pad(as_floats(x), ((0, 0), (0, 0), (rows, rows), (cols, cols)), constant_values=fill)
@@ -94,7 +98,8 @@ def pool_windows(x, kernel_size, stride=None, padding=0, fill=0.0):
 def max_pool2d(x, kernel_size, stride=None, padding=0):
     """Maxima of the windows of x (N, C, H, W), and each winner's place in its window (0 to kh · kw - 1).
 
-    Both (N, C, H_out, W_out). Raises ValueError as `pool_windows`.
+    Both (N, C, H_out, W_out). A window with a NaN in it gives NaN, and 0 for the place, because nothing
+    equals NaN. Raises ValueError as `pool_windows`.
     """
     windows = pool_windows(x, kernel_size, stride, padding, fill=-np.inf)
     inside = pool_windows(np.ones((1, 1, *x.shape[2:])), kernel_size, stride, padding) > 0  # not padding
@@ -417,6 +422,8 @@ def standardised(images):
 
 def train(model, inputs, labels, seed, learning_rate, n_epochs=3, batch_size=50):
     """Train in place with Adam, the order drawn by `seed`; returns the last epoch's mean loss (nats)."""
+    if n_epochs < 1:
+        raise ValueError(f"n_epochs must be at least 1, got {n_epochs}")
     generator = torch.Generator().manual_seed(seed)
     loader = DataLoader(TensorDataset(inputs, labels), batch_size, shuffle=True, generator=generator)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
@@ -555,7 +562,7 @@ for name, rows in accuracies.items():
 
 # %%
 def max_pool_2x2(x):
-    """The maxima of `max_pool2d(x, 2)`; x: (N, C, H, W). Raises ValueError for an odd H or W."""
+    """The maxima of `max_pool2d(x, 2)`, NaN for NaN; x: (N, C, H, W). Raises ValueError for an odd H or W."""
     if x.shape[2] % 2 or x.shape[3] % 2:
         raise ValueError(f"height and width must be even, got shape {x.shape}")
     x = as_floats(x)
@@ -565,7 +572,7 @@ def max_pool_2x2(x):
 
 
 def max_pool_2x2_backward(grad_out, x, out):
-    """Gradient of x from that of out = max_pool_2x2(x); the first of equal corners gets it."""
+    """Gradient of x from that of out = max_pool_2x2(x); the first of equal corners gets it, for NaN none."""
     grad_x = np.empty(x.shape, as_floats(grad_out).dtype)
     free = np.ones(out.shape, dtype=bool)  # windows whose winner has not come yet
     for i in range(2):

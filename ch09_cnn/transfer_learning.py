@@ -3,15 +3,15 @@
 #
 # You have a thousand labelled photos, and a large network of your own would need a hundred times as many.
 # But somebody has trained one on a million other photos, and its weights can be had for nothing.
-# *Transfer learning* starts from them. Much of the image recognition outside research is done in this
-# way: in medicine, in factories, on phones. How much of the old network should stay as it is, and when is
-# it better to train some of it again, or to start from nothing?
+# *Transfer learning* starts from them, as most image recognition does in medicine, in factories and on
+# phones. How much of the old network should stay as it is, and when is it better to train some of it
+# again, or to start from nothing?
 #
 # **You will build** a classifier on top of a network trained on ImageNet, first with that network
 # unchanged, then with parts of it trained further, and compare both with a small network from scratch,
-# for few and many labels, and for images that resemble photos even less. **You need** softmax regression
+# for few and many labels, and on noisy images. **You need** softmax regression
 # (3.3), the training cycle (4.4), parameter groups (7.2), schedules (7.3), weight penalties (8.2) and the
-# convolutional networks of lesson 9.3. **It takes** about two minutes.
+# convolutional networks of lesson 9.3. **It takes** a little over a minute.
 
 # %%
 import copy
@@ -41,8 +41,8 @@ device = torch.accelerator.current_accelerator(check_available=True) or torch.de
 # \end{aligned}$$
 #
 # These features have very different sizes, and a linear layer learns faster if they are standardised
-# first (3.1), with mean $c$ and spread $s$. Standardising is linear, too, so it can be folded into the
-# layer afterwards, and the finished head takes the features as they are:
+# first (3.1), with mean $c$ and spread $s$. Because standardising is linear, too, it can be folded into
+# the layer afterwards, and the finished head takes the features as they are:
 #
 # $$w \cdot \frac{x - c}{s} + b = \underbrace{\frac{w}{s}}_{\text{new weight}} \cdot\, x +
 #   \underbrace{b - \frac{w}{s} \cdot c}_{\text{new bias}} .$$
@@ -87,12 +87,11 @@ assert n_in_head == 10_250
 # ## A network that has seen ImageNet
 #
 # *SqueezeNet* (Iandola et al. 2016) was trained on ImageNet (9.3), and it is small enough to lie beside
-# this lesson. It consists of _fire modules_: a $1\times1$ convolution squeezes the channels to few, and
-# then $1\times1$ and $3\times3$ convolutions, side by side, widen them again. Version 1.1 has 13 modules,
-# eight of them fire modules, and a last convolution that gives a score for each of the thousand classes.
-#
-# With a connection, `models.squeezenet1_1(weights=models.SqueezeNet1_1_Weights.IMAGENET1K_V1)` downloads
-# such weights. Ours come from a file in half precision.
+# this lesson. In its _fire modules_ a $1\times1$ convolution squeezes the channels to few, and then
+# $1\times1$ and $3\times3$ convolutions, side by side, widen them again. Version 1.1 has 13 modules, eight
+# of them fire modules, and a last convolution that gives a score for each of the thousand classes. Such
+# weights are downloaded by `models.squeezenet1_1(weights=models.SqueezeNet1_1_Weights.IMAGENET1K_V1)`, but
+# ours come from a file in half precision, so that the lesson needs no connection.
 
 # %%
 weights_info = models.SqueezeNet1_1_Weights.IMAGENET1K_V1  # names and preprocessing; this downloads nothing
@@ -117,13 +116,25 @@ print(preprocess)
 # Pretrained weights fit one kind of input only, so the preprocessing belongs to them: the shorter side is
 # resized to 256 pixels, the middle $224\times224$ are cut out, values lie between 0 and 1, and each
 # colour is shifted and scaled. What does the network say to a cup of coffee, the cat Chelsea, and a
-# rocket, for which ImageNet has no class?
+# rocket, for which ImageNet has no class? (A photo of your own goes into `data/` as a colour JPEG, with
+# its name in the loop below; 2.1 says how to make one from another file.)
+
 
 # %%
+def load_photo(path):
+    """The photo as a tensor (3, H, W) of bytes; raises ValueError if it is not an 8-bit RGB picture."""
+    photo = plt.imread(path)
+    if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+        raise ValueError(
+            f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+        )
+    return torch.from_numpy(photo.copy()).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
+
+
 photos = {}
 probabilities = {}
 for name in ("coffee", "chelsea", "rocket"):
-    photos[name] = torch.from_numpy(plt.imread(HERE / "data" / f"{name}.jpg").copy()).permute(2, 0, 1)
+    photos[name] = load_photo(HERE / "data" / f"{name}.jpg")
     x = preprocess(photos[name])[None].to(device)  # (3, H, W) -> (1, 3, 224, 224)
     with torch.no_grad():
         probabilities[name] = net(x)[0].softmax(dim=0).cpu()  # (1, 1000) -> (1000,)
@@ -147,15 +158,15 @@ plt.show()
 #
 # ## Frozen features
 #
-# Fashion-MNIST is unlike ImageNet: grey, tiny, ten classes. The first 4,000 images are for training,
-# where we pretend to have labels for only some of them, and the last 1,000 are for validation. Every
-# choice is made there, and the test images give the final numbers. We enlarge each image to 64 pixels and
-# repeat its one channel for the three colours.
+# Fashion-MNIST is unlike ImageNet, because its images are grey and tiny and show ten kinds of clothes. We
+# cut three training sets of 1,000 images out of it, and pretend to have labels for only the first 100,
+# 300 or all 1,000 of each. Every choice is made on 1,000 other images, the validation set, and the test
+# images give the final numbers. We enlarge each image to 64 pixels and repeat its one channel for the
+# three colours.
 #
 # Frozen layers give the same output every time, so each image passes through them once, and we keep what
-# comes out. This is called *feature extraction*. Where in the network should we take the features from?
-# We take them after 6, 8, 11 and 13 modules, written `[:6]` to `[:13]`, and average each map down to
-# $2\times2$.
+# comes out, which is called *feature extraction*. We take the features after 6, 8, 11 and 13 modules,
+# written `[:6]` to `[:13]`, and average each map down to $2\times2$.
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -163,8 +174,8 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
     all_labels = torch.from_numpy(archive["train_labels"]).long()  # (5000,)
     test_images = torch.from_numpy(archive["test_images"]).float() / 255  # (1000, 28, 28)
     test_labels = torch.from_numpy(archive["test_labels"]).long()  # (1000,)
-train_images, valid_images = all_images[:4000], all_images[4000:]
-train_labels, valid_labels = all_labels[:4000], all_labels[4000:]
+train_images, valid_images = all_images[:3000], all_images[4000:]
+train_labels, valid_labels = all_labels[:3000], all_labels[4000:]
 DEPTHS = (6, 8, 11, 13)
 PIXELS = 64
 mean = torch.tensor(preprocess.mean)[:, None, None]  # (3,) -> (3, 1, 1)
@@ -203,66 +214,76 @@ test_features = features_at(net, test_images)
 print("lengths of the features:", {depth: f.shape[1] for depth, f in test_features.items()})
 
 # %% [markdown]
-# The head on these features is softmax regression (3.3), fitted by our `fit_head`. We draw the labelled
-# images three times, and the smaller sets are parts of the larger ones. A sensible person might expect
-# that the last layers describe an image best, because the network's own head stands on them.
+# Which depth is the best one for a head? A sensible person might expect the last layers to describe an
+# image best, because the network's own head stands on them. As a _control_, the same network with random
+# weights shows what the architecture alone can do.
 
 # %%
 SIZES = (100, 300, 1000)
-SEEDS = (0, 1, 2)
-orders = {seed: torch.randperm(4000, generator=torch.Generator().manual_seed(seed)) for seed in SEEDS}
+SEEDS = (0, 1, 2)  # one for each training set
 
 
-def depth_table(train_features, valid_features):
-    """{(depth, n): mean validation accuracy over the draws} of heads on features from each depth."""
-    table = {}
-    for depth in DEPTHS:
-        for n in SIZES:
-            values = []
-            for order in orders.values():
-                head = fit_head(train_features[depth][order[:n]], train_labels[order[:n]])
-                values.append(share_right(head(valid_features[depth]), valid_labels))
-            table[depth, n] = np.mean(values)
-    return table
+def labelled(seed, n):
+    """Where the first n images of a training set are."""
+    return slice(1000 * seed, 1000 * seed + n)
 
+
+def mean_accuracy(train, valid, n):
+    """Mean validation accuracy over the training sets, n labels each, of heads on features (., D)."""
+    values = []
+    for seed in SEEDS:
+        chosen = labelled(seed, n)
+        head = fit_head(train[chosen], train_labels[chosen])
+        values.append(share_right(head(valid), valid_labels))
+    return np.mean(values)
+
+
+depth_accuracy = {}
+for depth in DEPTHS:
+    for n in SIZES:
+        depth_accuracy[depth, n] = mean_accuracy(train_features[depth], valid_features[depth], n)
+best_depth = max(DEPTHS, key=lambda depth: depth_accuracy[depth, 1000])
 
 torch.manual_seed(0)
 random_net = models.squeezenet1_1().eval().requires_grad_(False).to(device)
-depth_accuracy = depth_table(train_features, valid_features)
-random_accuracy = depth_table(features_at(random_net, train_images), features_at(random_net, valid_images))
+random_train = features_at(random_net, train_images, [best_depth])[best_depth]
+random_valid = features_at(random_net, valid_images, [best_depth])[best_depth]
+random_accuracy = {n: mean_accuracy(random_train, random_valid, n) for n in SIZES}
 
 print(f"{'validation accuracy':20s}" + "".join(f"{f'{n} labels':>12s}" for n in SIZES))
-for name, table in (("ImageNet", depth_accuracy), ("random", random_accuracy)):
-    for depth in DEPTHS:
-        row = "".join(f"{table[depth, n]:12.1%}" for n in SIZES)
-        print(f"{f'{name} [:{depth}]':20s}{row}")
-best_depth = max(DEPTHS, key=lambda depth: depth_accuracy[depth, 1000])
+for depth in DEPTHS:
+    print(f"{f'ImageNet [:{depth}]':20s}" + "".join(f"{depth_accuracy[depth, n]:12.1%}" for n in SIZES))
+print(f"{f'random [:{best_depth}]':20s}" + "".join(f"{random_accuracy[n]:12.1%}" for n in SIZES))
 
 # %% [markdown]
-# Read the first four rows downwards: in each column accuracy rises to eight modules and falls after that,
-# and the last layers are the worst by far. Edges and textures are common to photos and clothes, while the
-# end of the network has specialised in the thousand classes of ImageNet (that this is the reason is the
-# usual explanation; we have not measured it). The lower four rows are a _control_, the same network with
-# random weights. It does much worse, so what helps is what the weights have learned and not the
-# architecture. We take the depth with the highest validation accuracy.
+# From row to row, accuracy rises to eight modules and falls after that in each column, and the last layers
+# are the worst by far. The usual explanation, which we have not measured, is that
+# edges and textures are common to photos and clothes, while the end of the network has specialised in the
+# classes of ImageNet. The control does much worse, so what helps is what the weights have learned and not
+# the architecture. From here on we use the depth with the highest validation accuracy.
 #
 # ## The same in PyTorch
 #
-# A team does not keep features in dictionaries. It takes the network, replaces its end, freezes the rest,
+# A team does not keep features in dictionaries, but takes the network, replaces its end, freezes the rest,
 # and trains what is left with the usual loop. In most networks the end is a linear layer, as `fc` in a
-# ResNet; here it is called `classifier`, and we cut the modules after the chosen depth away as well. Do
+# ResNet. Here it is called `classifier`, and we cut the modules after the chosen depth away as well. Do
 # our two steps, features and head, give the same scores and the same gradients as this network?
 
 # %%
-head = fit_head(train_features[best_depth][:300], train_labels[:300])
+heads = {}  # for each training set and number of labels
+for seed in SEEDS:
+    for n in SIZES:
+        chosen = labelled(seed, n)
+        heads[seed, n] = fit_head(train_features[best_depth][chosen], train_labels[chosen])
+
 adapted = pretrained()
 adapted.features = adapted.features[:best_depth]
-adapted.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), copy.deepcopy(head))
+adapted.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), copy.deepcopy(heads[0, 300]))
 trainable = [name for name, parameter in adapted.named_parameters() if parameter.requires_grad]
 print("trainable:", trainable)
 
 adapted = adapted.double()
-double_head = copy.deepcopy(head).double()
+double_head = copy.deepcopy(heads[0, 300]).double()
 x = prepare(train_images[:50]).double()  # (50, 3, 64, 64)
 with torch.no_grad():
     extracted = F.adaptive_avg_pool2d(adapted.features(x), 2).flatten(1)  # (50, C, 2, 2) -> (50, 4 C)
@@ -281,10 +302,10 @@ assert all(parameter.grad is None for parameter in adapted.features.parameters()
 #
 # ## Fine-tuning
 #
-# *Fine-tuning* trains pretrained layers further. The head is fitted first, because a random head would
-# send large and meaningless gradients into layers that are already good (Kumar et al. 2022). The parts of
-# the model form parameter groups (7.2), so each can have a rate of its own. The rate rises over the first
-# tenth of the steps and then falls to zero (7.3), and it is stepped in the loop.
+# *Fine-tuning* trains pretrained layers further, after the head has been fitted, because a random head
+# would send large and meaningless gradients into layers that are already good (Kumar et al. 2022). The
+# parts of the model form parameter groups (7.2), so each can have a rate of its own. The rate rises over
+# the first tenth of the steps and then falls to zero (7.3).
 
 
 # %%
@@ -300,12 +321,13 @@ def with_head(blocks, head):
 
 def ramp(step, n_steps):
     """The share of the rate at a step: it rises over the first tenth of the steps, then falls to zero."""
-    return min((step + 1) / (0.1 * n_steps), 1.0) * (1 - step / n_steps)
+    n_rising = max(n_steps // 10, 1)
+    return min((step + 1) / n_rising, 1.0) * (1 - step / max(n_steps, 1))
 
 
 def tune(model, groups, inputs, labels, n_epochs, seed):
-    """Train in place by AdamW on inputs (n, ...) and labels (n,); groups: pairs (module, rate)."""
-    model.to(device).train()
+    """Train in place by AdamW on inputs (n, C, H, W) and labels (n,); groups: pairs (module, rate)."""
+    model.to(device, memory_format=torch.channels_last).train()  # the faster layout here (9.4)
     options = [{"params": list(module.parameters()), "lr": rate} for module, rate in groups]
     generator = torch.Generator().manual_seed(seed)
     batches = DataLoader(TensorDataset(inputs, labels), batch_size=32, shuffle=True, generator=generator)
@@ -314,7 +336,8 @@ def tune(model, groups, inputs, labels, n_epochs, seed):
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: ramp(step, n_steps))
     for _ in range(n_epochs):
         for x, y in batches:
-            loss = F.cross_entropy(model(x.to(device)), y.to(device))
+            x = x.to(device, memory_format=torch.channels_last)
+            loss = F.cross_entropy(model(x), y.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -331,20 +354,18 @@ def accuracy(model, inputs, labels):
 
 
 # %% [markdown]
-# We tune the last two blocks that we use, and leave those before them frozen. That has a practical
-# advantage: the maps that enter the tuned blocks never change, so they are computed once.
-#
-# Which rate is right? Large steps may destroy what the blocks know, and tiny ones change nothing. For
-# each number of labels we try four rates on the first draw and look at the validation images. The head
-# always gets a rate of $10^{-3}$.
+# We tune the last two blocks that we use, and leave those before them frozen, so the maps that enter the
+# tuned blocks never change and are computed once. Large steps may destroy what the blocks know, and tiny
+# ones change nothing, so for each number of labels we try three rates on the first training set and look
+# at the validation images. The head, which is fitted already, gets a low rate of $10^{-4}$.
 
 # %%
 first_tuned = best_depth - 2
 frozen_part = net.features[:first_tuned]
 last_blocks = net.features[first_tuned:best_depth]
-N_EPOCHS = {100: 10, 300: 8, 1000: 6}
-RATES = (3e-4, 1e-3, 3e-3, 1e-2)
-HEAD_RATE = 1e-3
+N_EPOCHS = {100: 10, 300: 6, 1000: 4}
+RATES = (3e-4, 1e-3, 3e-3)
+HEAD_RATE = 1e-4
 
 
 @torch.no_grad()
@@ -354,50 +375,44 @@ def maps_of(images):
     return torch.cat(maps).contiguous(memory_format=torch.channels_last)
 
 
+train_maps = maps_of(train_images)
 valid_maps = maps_of(valid_images)
 test_maps = maps_of(test_images)
-draw_maps = {seed: maps_of(train_images[order[: max(SIZES)]]) for seed, order in orders.items()}
 
 
 # %%
-def tuned_last_blocks(n, rate, seed):
-    """The last blocks and a head, tuned on the first n labelled images of a draw."""
-    chosen = orders[seed][:n]
-    head = fit_head(train_features[best_depth][chosen], train_labels[chosen])
-    model = with_head(last_blocks, head)
-    groups = [(model.blocks, rate), (model.head, HEAD_RATE)]
-    return tune(model, groups, draw_maps[seed][:n], train_labels[chosen], N_EPOCHS[n], seed)
+def tuned_last_blocks(n, rate, seed, head_rate=HEAD_RATE):
+    """The last blocks and a head, tuned on the first n images of a training set."""
+    chosen = labelled(seed, n)
+    model = with_head(last_blocks, heads[seed, n])
+    groups = [(model.blocks, rate), (model.head, head_rate)]
+    return tune(model, groups, train_maps[chosen], train_labels[chosen], N_EPOCHS[n], seed)
 
 
 rate_accuracy = {}
 best_rate = {}
-first_draw = {}
+first_set = {}  # the models tuned here, for later
 print(f"{'validation accuracy':20s}{'frozen':>12s}" + "".join(f"{f'rate {rate:g}':>12s}" for rate in RATES))
 for n in SIZES:
-    chosen = orders[0][:n]
-    head = fit_head(train_features[best_depth][chosen], train_labels[chosen])
-    rate_accuracy[n, 0.0] = share_right(head(valid_features[best_depth]), valid_labels)
+    rate_accuracy[n, 0.0] = share_right(heads[0, n](valid_features[best_depth]), valid_labels)
     for rate in RATES:
-        first_draw[n, rate] = tuned_last_blocks(n, rate, seed=0)
-        rate_accuracy[n, rate] = accuracy(first_draw[n, rate], valid_maps, valid_labels)
-    tried = {rate: rate_accuracy[n, rate] for rate in RATES}
-    best_rate[n] = max(tried, key=tried.get)
-    row = "".join(f"{rate_accuracy[n, rate]:12.1%}" for rate in (0.0, *RATES))
-    print(f"{f'{n} labels':20s}{row}")
+        first_set[n, rate] = tuned_last_blocks(n, rate, seed=0)
+        rate_accuracy[n, rate] = accuracy(first_set[n, rate], valid_maps, valid_labels)
+    best_rate[n] = max(RATES, key=lambda rate: rate_accuracy[n, rate])
+    print(f"{f'{n} labels':20s}" + "".join(f"{rate_accuracy[n, rate]:12.1%}" for rate in (0.0, *RATES)))
 print("chosen rates:", best_rate)
 
 # %% [markdown]
-# With a hundred labels the frozen network is ahead of every rate, and at the highest rate much of what the
-# blocks knew is lost: nearly a hundred thousand weights can fit a hundred images in many ways, and most of
-# these ways are worse than what ImageNet has taught. With a thousand labels the third rate is
-# ahead of the frozen network by about a point. One draw is not enough to be sure of such differences, so
-# the chosen rates now go to all three draws, and to the test images.
+# The first column is the frozen network, whose rate is zero, and no rate is ahead of it by as much as a
+# point. The highest one is behind, with a hundred labels by several points, because nearly a hundred
+# thousand weights can fit a hundred images in many ways, and most of these ways are worse than what
+# ImageNet has taught. Small differences can be chance on one training set, so the chosen rates now go to
+# all three, and to the test images.
 #
 # ## How many labels?
 #
-# The third competitor is a network of our own with two convolutions, which sees the images at their own
-# size and starts from random weights. Which of the three will be best for a hundred labels, and which for
-# a thousand?
+# The third competitor is a small network of our own that sees the images at their own size and starts
+# from random weights. Which of the three will be best for a hundred labels, and which for a thousand?
 
 
 # %%
@@ -414,7 +429,7 @@ def from_scratch(images, labels, n_steps, seed):
         nn.Flatten(),
         nn.Dropout(0.3),
         nn.Linear(24 * 7 * 7, 10),
-    ).to(device)
+    ).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=n_steps)
     model.train()
@@ -430,48 +445,59 @@ def from_scratch(images, labels, n_steps, seed):
 
 # %%
 METHODS = ("frozen", "tuned", "from scratch")
-N_STEPS = {100: 200, 300: 300, 1000: 600}
+N_STEPS = {100: 150, 300: 250, 1000: 450}
 by_labels = {(method, n): [] for method in METHODS for n in SIZES}
 for n in SIZES:
     for seed in SEEDS:
-        chosen = orders[seed][:n]
-        head = fit_head(train_features[best_depth][chosen], train_labels[chosen])
-        by_labels["frozen", n].append(share_right(head(test_features[best_depth]), test_labels))
+        chosen = labelled(seed, n)
+        by_labels["frozen", n].append(share_right(heads[seed, n](test_features[best_depth]), test_labels))
         tuned_already = seed == 0  # when the rates were tried
-        model = first_draw[n, best_rate[n]] if tuned_already else tuned_last_blocks(n, best_rate[n], seed)
+        model = first_set[n, best_rate[n]] if tuned_already else tuned_last_blocks(n, best_rate[n], seed)
         by_labels["tuned", n].append(accuracy(model, test_maps, test_labels))
         model = from_scratch(train_images[chosen], train_labels[chosen], N_STEPS[n], seed)
         by_labels["from scratch", n].append(accuracy(model, test_images[:, None], test_labels))
+
+hasty = []  # with a hundred labels, and the head at ten times its rate
+for seed in SEEDS:
+    model = tuned_last_blocks(100, best_rate[100], seed, head_rate=10 * HEAD_RATE)
+    hasty.append(accuracy(model, test_maps, test_labels))
 
 print(f"{'test accuracy':20s}" + "".join(f"{f'{n} labels':>24s}" for n in SIZES))
 for method in METHODS:
     cells = [" ".join(f"{value:.3f}" for value in by_labels[method, n]) for n in SIZES]
     print(f"{method:20s}" + "".join(f"{cell:>24s}" for cell in cells))
+print(f"{'tuned, hasty head':20s}" + f"{' '.join(f'{value:.3f}' for value in hasty):>24s}")
 standard_error = np.sqrt(0.87 * 0.13 / len(test_labels))
 print(f"standard error of an accuracy of 0.87 on these test images: {standard_error:.3f}")
 
 # %% [markdown]
-# Compare the columns draw by draw. With a hundred labels the frozen network is first in every draw, by
-# several points, and with three hundred the draws disagree. With a thousand labels the tuned network is
-# ahead, by about a point on average. A single difference of a point is only about one standard error
-# (3.4) and could be chance, but no draw speaks against it, and the validation images did not either. The
-# network from scratch stays behind both.
+# Compare frozen and tuned set by set: now the one is ahead and now the other. On average tuning is ahead by
+# a point at most, which is no more than the standard error of an accuracy (3.4), so on these images it
+# hardly pays. But it costs if it is done without care: the last row repeats it with a hundred labels and
+# ten times the rate for the head, and ends below the frozen network on every set, by several points on
+# average. AdamW takes steps of about the length of the rate, however well the head was fitted before, and
+# the penalty that held its weights is gone. The network from scratch stays behind the other two.
 #
-# Has each method had its best setting? The rate of the tuned one was chosen above. For the frozen one we
-# tried penalties from $0.01$ to $3$ on the validation images: $0.1$ was the best with 300 and with 1,000
-# labels, and with 100 nothing up to 1 mattered. The rate and the steps of the network from scratch were
-# not searched, so it may come a little nearer than it does here.
+# Has each method had its best setting? Of five penalties from $0.01$ to $3$ for the frozen head, the
+# validation images prefer $0.1$ with 1,000 labels, and with fewer labels $0.01$ by less than half a point.
+# The rate and the steps of the network from scratch were not searched, so it may come a little nearer than
+# it does here. And more labels help tuning: in a trial with 4,000 of them, in which all of `[:8]` was
+# tuned, two seeds ended 0.7 and 2.3 points above the frozen network.
 #
 # ## How much like photos?
 #
 # Now the images are made less like anything in ImageNet: to every pixel we add noise with a standard
 # deviation of one half, and cut off what leaves the range from 0 to 1. Each of the three methods gets a
-# thousand labels again. SqueezeNet's filters have never seen such noise, so this time the whole part
-# `[:8]` is tuned, from the first convolution on. What do you expect of the frozen features?
+# thousand labels again. Because SqueezeNet's filters have never seen such noise, this time the whole part
+# `[:8]` is tuned, from the first convolution on, and the head has to follow, at $10^{-3}$. The rate of the
+# rest is chosen on noisy validation images. What do you expect of the frozen features?
 
 # %%
 NOISE = 0.5
 N_NOISY = 1000
+NOISY_EPOCHS = 5
+NOISY_RATES = (1e-3, 3e-3)
+NOISY_HEAD_RATE = 1e-3
 
 
 def add_noise(images, seed):
@@ -480,10 +506,19 @@ def add_noise(images, seed):
     return (images + NOISE * torch.randn(images.shape, generator=generator)).clamp(0, 1)
 
 
+def tuned_on_noise(start, noisy, labels, rate, seed):
+    """A copy of `start`, all of it tuned on noisy images (n, H, W)."""
+    model = copy.deepcopy(start)
+    groups = [(model.blocks, rate), (model.head, NOISY_HEAD_RATE)]
+    return tune(model, groups, prepare(noisy), labels, NOISY_EPOCHS, seed)
+
+
+# %%
+noisy_rate = None  # chosen with the first set
 by_noise = {method: [] for method in METHODS}
-movement = {}
+movement = {}  # for each weight and seed: how far it has gone, as a share of its own length
 for seed in SEEDS:
-    chosen = orders[seed][:N_NOISY]
+    chosen = labelled(seed, N_NOISY)
     y = train_labels[chosen]
     noisy = add_noise(train_images[chosen], 100 + seed)
     noisy_test = add_noise(test_images, 200 + seed)
@@ -491,8 +526,14 @@ for seed in SEEDS:
     head = fit_head(features_at(net, noisy, [best_depth])[best_depth], y)
     start = with_head(net.features[:best_depth], head)
     by_noise["frozen"].append(accuracy(start, prepared_test, test_labels))
-    model = copy.deepcopy(start)
-    tune(model, [(model.blocks, best_rate[1000]), (model.head, HEAD_RATE)], prepare(noisy), y, 5, seed)
+    rates = NOISY_RATES if noisy_rate is None else (noisy_rate,)
+    tuned = {rate: tuned_on_noise(start, noisy, y, rate, seed) for rate in rates}
+    if noisy_rate is None:
+        prepared_valid = prepare(add_noise(valid_images, 300))
+        noisy_accuracy = {rate: accuracy(tuned[rate], prepared_valid, valid_labels) for rate in rates}
+        noisy_rate = max(rates, key=noisy_accuracy.get)
+        print("validation accuracy, noise:", noisy_accuracy)
+    model = tuned[noisy_rate]
     by_noise["tuned"].append(accuracy(model, prepared_test, test_labels))
     small = from_scratch(noisy, y, N_STEPS[1000], seed)
     by_noise["from scratch"].append(accuracy(small, noisy_test[:, None], test_labels))
@@ -502,6 +543,10 @@ for seed in SEEDS:
 print(f"{'test accuracy, noise':20s}")
 for method in METHODS:
     print(f"{method:20s}" + "".join(f"{value:12.3f}" for value in by_noise[method]))
+weights = [name for name, parameter in start.named_parameters() if parameter.dim() > 1]
+average_movement = {name: np.mean([movement[name, seed] for seed in SEEDS]) for name in weights}
+of_modules = [average_movement[name] for name in weights[1:-1]]  # without the first convolution and the head
+print(f"the fire modules' weights moved by {min(of_modules):.1%} to {max(of_modules):.1%} of their length")
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 for i, (method, style) in enumerate(zip(METHODS, ("o-", "s--", "^:"))):
@@ -516,50 +561,31 @@ right.set(xticks=range(3), xticklabels=METHODS, xlim=(-0.5, 2.5), title="Noisy i
 plt.show()
 
 # %% [markdown]
-# In the left panel the lines for frozen and tuned cross between a hundred and a thousand labels. In the
-# right panel tuning is ahead of the frozen network on every draw, by several points, but the network from
-# scratch is ahead of both. So "tuning helps" and "start from ImageNet" are two questions, and on images
-# that fit little of what was learned a small network that never learned anything else can be the better
-# one. (Tuning had five epochs at the rate that was chosen on clean images. On noisy validation images of
-# the first draw a three times higher rate destroyed the network, and twelve epochs still left it six
-# points behind the one from scratch.)
+# In the left panel the lines for frozen and tuned can hardly be told apart, and both are above the
+# network from scratch. In the right panel tuning is ahead of the frozen network on every set, by several
+# points on average, but the network from scratch is ahead of both. So "tuning helps" and "start from
+# ImageNet" are two questions, and on images that fit little of what was learned a small network that
+# never learned anything else can be the better one. (In trials on other noisy images a rate of $10^{-2}$
+# destroyed the network, and twelve epochs left it behind the one from scratch, too.)
 #
-# ## What has moved?
-#
-# A tuning that changes nothing would also "keep what ImageNet taught". So we look inside, and divide the
-# distance that each weight array has gone by its own length.
-
-# %%
-names = [name for name, parameter in start.named_parameters() if parameter.dim() > 1]
-average_movement = {name: np.mean([movement[name, seed] for seed in SEEDS]) for name in names}
-fig, ax = plt.subplots(figsize=(10, 4), layout="constrained")
-ax.bar(range(len(names)), [average_movement[name] for name in names], color="C1")
-ax.set_xticks(range(len(names)), [name.removesuffix(".weight") for name in names], rotation=60, ha="right")
-ax.set(ylabel="distance / length of weights", title="How far tuning on noisy images moved each layer")
-plt.show()
-
-# %% [markdown]
-# From left to right, input to head: the fire modules have moved by several hundredths of their length up
-# to a sixth, so this is a real change and not a cosmetic one. Only the first convolution seems to stand
-# still. Its weights are nearly a hundred times longer than those of the other layers, because the
-# preprocessing of the project that trained them has been folded into them, and AdamW takes steps of the
-# same length everywhere.
+# The tuning is a real change and not a cosmetic one: each weight array of the fire modules has gone
+# several hundredths of its own length or more.
 #
 # ## A rule of thumb
 #
-# Two questions decide where to begin: how many labels are there, and how much do the images look like
-# those that the network has seen?
+# Where to begin depends on how many labels there are, and on how much the images look like those that the
+# network has seen:
 #
-# - **Few labels** (tens for each class or fewer): freeze, extract features from several depths, fit a
-#   head.
-# - **More labels, images not too unlike:** fit the head, then tune the last blocks with a low rate, then
-#   perhaps more of them. Keep it only if the validation images say that it is better.
-# - **Images of another kind and a thousand labels or more:** train a network from scratch beside it,
-#   because it may be the better one.
+# - **Few labels** (a hundred for each class or fewer): freeze, extract features from several depths, and
+#   fit a head.
+# - **More labels, images not too unlike:** fit the head, tune the last blocks with a low rate, then perhaps
+#   more of them, and keep it only if the validation images say that it is better.
+# - **Images of another kind and a thousand labels or more:** tune everything, and train a network from
+#   scratch beside it, because it may be the better one.
 # - **In each case:** keep the frozen network and the small network as controls, which cost minutes.
 #
-# These lines rest on one network, one task and up to a thousand labels here; with a larger pretrained
-# network and colour photos the borders lie elsewhere.
+# These lines rest on one network, one task and few labels, and with a larger pretrained network and colour
+# photos the borders lie elsewhere.
 #
 # ## The claims, checked
 #
@@ -579,39 +605,28 @@ for n in SIZES:
     assert depth_accuracy[13, n] == min(depth_accuracy[depth, n] for depth in DEPTHS), (
         "the end transfers worst"
     )
-    best_random = max(random_accuracy[depth, n] for depth in DEPTHS)
-    assert depth_accuracy[8, n] > best_random + 0.05, "what helps is the learned weights"
-assert max(rate_accuracy[100, rate] for rate in RATES) < rate_accuracy[100, 0.0], (
-    "with a hundred labels frozen is ahead of every rate"
-)
-assert rate_accuracy[1000, best_rate[1000]] > rate_accuracy[1000, 0.0], (
-    "with a thousand labels the right rate is ahead of frozen"
-)
-assert RATES[0] < best_rate[1000] < RATES[-1], "for a thousand labels the best rate lies inside the grid"
-for n, loss in ((100, 0.15), (300, 0.05)):
-    assert rate_accuracy[n, RATES[-1]] < rate_accuracy[n, 0.0] - loss, "at the highest rate much is destroyed"
-gain_100 = np.subtract(by_labels["tuned", 100], by_labels["frozen", 100])
-gain_1000 = np.subtract(by_labels["tuned", 1000], by_labels["frozen", 1000])
-assert gain_100.max() < -0.01, "with 100 labels tuning loses on every draw"
-assert gain_1000.mean() > 0.002, "with 1,000 labels tuning gains a little on average"
-assert gain_1000.min() > -0.01, "and loses on no draw by more than chance"
+    assert depth_accuracy[8, n] > random_accuracy[n] + 0.05, "what helps is the learned weights"
+assert rate_accuracy[100, RATES[-1]] < rate_accuracy[100, 0.0] - 0.03, "at the highest rate much is destroyed"
 for n in SIZES:
+    best = max(rate_accuracy[n, rate] for rate in RATES)
+    assert best < rate_accuracy[n, 0.0] + 0.01, "no rate is ahead of the frozen network by as much as a point"
+    assert rate_accuracy[n, RATES[-1]] < rate_accuracy[n, 0.0], "and the highest one is behind it"
+    gain = np.subtract(by_labels["tuned", n], by_labels["frozen", n])
+    assert abs(gain.mean()) < 0.02, "on clean images tuning neither pays nor costs"
     behind = np.subtract(by_labels["frozen", n], by_labels["from scratch", n])
     assert behind.min() > 0, "on clean images the network from scratch stays behind the frozen one"
     behind = np.subtract(by_labels["tuned", n], by_labels["from scratch", n])
     assert behind.mean() > 0, "and behind the tuned one on average"
-assert np.subtract(by_noise["tuned"], by_noise["frozen"]).min() > 0.01, "on noisy images tuning beats frozen"
+lost = np.subtract(by_labels["frozen", 100], hasty)
+assert lost.min() > 0, "with a hasty head tuning on 100 labels loses on every set"
+assert lost.mean() > 0.03, "by several points on average"
+gain = np.subtract(by_noise["tuned"], by_noise["frozen"])
+assert gain.min() > 0, "on noisy images tuning beats frozen on every set"
+assert gain.mean() > 0.02, "by several points on average"
 assert np.subtract(by_noise["from scratch"], by_noise["tuned"]).min() > 0, (
     "on noisy images the network from scratch beats both"
 )
-inner = [average_movement[name] for name in names if name not in ("blocks.0.weight", "head.weight")]
-assert min(inner) > 0.03 and max(inner) < 0.3, "tuning moves the fire modules by several hundredths and more"
-assert average_movement["blocks.0.weight"] < min(inner) / 5, (
-    "relative to its length the first layer hardly moves"
-)
-assert start.blocks[0].weight.norm() > 40 * start.blocks[3].squeeze.weight.norm(), (
-    "because its weights are long"
-)
+assert min(of_modules) > 0.03, "tuning moves every fire module by several hundredths of its length"
 assert all(torch.equal(a, b) for a, b in zip(net.cpu().parameters(), pretrained().parameters())), (
     "the frozen original has not changed"
 )
@@ -670,22 +685,45 @@ for mode in ("train", "eval"):
 # %% [markdown]
 # So frozen parts need `eval()` as well, and again after each `model.train()`.
 #
+# ### What has moved?
+#
+# A tuning that changes nothing would also "keep what ImageNet taught". So we look inside the networks
+# that were tuned on noisy images, and divide the distance that each weight array has gone by its own
+# length.
+
+# %%
+fig, ax = plt.subplots(figsize=(10, 4), layout="constrained")
+ax.bar(range(len(weights)), [average_movement[name] for name in weights], color="C1")
+ax.set_xticks(
+    range(len(weights)), [name.removesuffix(".weight") for name in weights], rotation=60, ha="right"
+)
+ax.set(ylabel="distance / length of weights", title="How far tuning on noisy images moved each layer")
+plt.show()
+
+# %% [markdown]
+# From left to right, input to head: every fire module has moved. Only the first convolution seems to stand
+# still, because its weights are nearly a hundred times longer than those of the other layers (the
+# preprocessing of the project that trained them has been folded into them), and AdamW takes steps of the
+# same length everywhere.
+#
 # ### Gradual unfreezing
 #
 # *Gradual unfreezing* (Howard and Ruder 2018) sets the layers free from the end to the front: first the
 # last blocks, then everything, with *discriminative rates*, which means a lower rate for the layers near
-# the input. On the noisy images of the last draw, does it beat the tuning of everything at once, for
-# equally many epochs?
+# the input. On the noisy images of the last training set, does it beat the tuning of everything at once,
+# for equally many epochs?
 
 # %%
 gradual = copy.deepcopy(start)
 early, late = gradual.blocks[:first_tuned], gradual.blocks[first_tuned:]
+rate = noisy_rate
+half = NOISY_EPOCHS // 2
 early.requires_grad_(False)
-rate = best_rate[1000]
-tune(gradual, [(late, rate), (gradual.head, HEAD_RATE)], prepare(noisy), y, 2, seed)
+tune(gradual, [(late, rate), (gradual.head, NOISY_HEAD_RATE)], prepare(noisy), y, half, seed)
 unfreezing = {"frozen": by_noise["frozen"][-1], "last blocks": accuracy(gradual, prepared_test, test_labels)}
 early.requires_grad_(True)
-tune(gradual, [(early, rate / 3), (late, rate), (gradual.head, HEAD_RATE)], prepare(noisy), y, 3, seed)
+groups = [(early, rate / 3), (late, rate), (gradual.head, NOISY_HEAD_RATE)]
+tune(gradual, groups, prepare(noisy), y, NOISY_EPOCHS - half, seed)
 unfreezing["then everything"] = accuracy(gradual, prepared_test, test_labels)
 unfreezing["all at once"] = by_noise["tuned"][-1]
 for name, value in unfreezing.items():
@@ -694,8 +732,9 @@ for name, value in unfreezing.items():
 # %% [markdown]
 # It does not here. Tuning the last blocks alone leaves the network below the frozen one, perhaps because
 # the noise spoils what the first layers see (this reason is a guess). When everything is free, accuracy
-# rises above the frozen network, but not to what tuning all at once has reached. This is one draw, and
-# the method was made for tasks that resemble the pretraining, where the first layers need no change.
+# rises again, but not beyond what tuning all at once has reached by more than two standard errors. This
+# is one training set, and the method was made for tasks that resemble the pretraining, where the first
+# layers need no change.
 
 # %%
 for name, value in espresso_probability.items():
@@ -703,15 +742,17 @@ for name, value in espresso_probability.items():
         "the probability of a known image finds every wrong preparation"
     )
     assert value > 0.2, "the answer stays espresso, so a glance finds none of them"
+assert average_movement[weights[0]] < min(of_modules) / 5, "the first layer hardly moves for its length"
+assert start.blocks[0].weight.norm() > 40 * start.blocks[3].squeeze.weight.norm(), (
+    "because its weights are long"
+)
 assert statistics_moved["train"] > 0, "in training mode the running statistics of a frozen norm move"
 assert statistics_moved["eval"] == 0, "in evaluation mode they do not"
 assert unfreezing["last blocks"] < unfreezing["frozen"] + 0.01, (
     "tuning the last blocks alone is no cure for noise"
 )
-assert unfreezing["then everything"] > unfreezing["frozen"], (
-    "gradual unfreezing beats the frozen network, too"
-)
-assert unfreezing["all at once"] > unfreezing["then everything"], "but not the tuning of everything at once"
+assert unfreezing["then everything"] > unfreezing["last blocks"], "it rises when everything is free"
+assert unfreezing["then everything"] < unfreezing["all at once"] + 0.03, "but not beyond tuning all at once"
 
 # %% [markdown]
 # ## What to remember
@@ -720,8 +761,8 @@ assert unfreezing["all at once"] > unfreezing["then everything"], "but not the t
 #   image with a stored one.
 # - Frozen features with a new head are the first thing to try. They are computed once, and features from
 #   the middle of a network often transfer better than those from its end.
-# - With few labels, tuning loses what the network knew. With a thousand it gained a little here, if the
-#   head was fitted first and the rate was chosen on validation images.
+# - On images that the old features serve well, tuning with up to a thousand labels gained nothing sure
+#   here, and with a rate too high, for the blocks or for the head alone, it lost several points.
 # - On noisy images, which look like nothing in the pretraining, tuning repaired several points, and a
 #   small network from scratch was better still. So train one as a control.
 #
@@ -735,7 +776,7 @@ assert unfreezing["all at once"] > unfreezing["then everything"], "but not the t
 # 2. Set `penalty=1e-4` in place of `penalty=0.1` in `fit_head`. There are 1,024 weights for each class.
 #    For which number of labels do you expect the largest change in the row "ImageNet [:8]"?
 # 3. From a blank cell after the one that prints that table: put the features of all four depths side by
-#    side (with `torch.cat`), fit one head on the first thousand labels of each draw, and compare its mean
+#    side (with `torch.cat`), fit one head on all labels of each training set, and compare its mean
 #    validation accuracy with the best single depth. Is more better?
 #
 # ## Sources
