@@ -67,12 +67,15 @@ np.testing.assert_allclose(slopes, [-3 / 4, 1 / 2, 1 / 4], atol=1e-9)
 # ## The task: which letter comes next?
 #
 # The network sees three letters of a name and predicts the one that follows. Dots stand before the
-# beginning and after the end. So a name gives as many examples as it has letters, and one for its end.
+# beginning and after the end. So a name gives as many examples as it has letters, and one for its end. For
+# names of your own, put them into `data/names.txt`, in small letters from a to z.
 
 # %%
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
 letters = ".abcdefghijklmnopqrstuvwxyz"
 context = 3
+if len(names) < 10:
+    raise ValueError(f"{len(names)} names are too few to train and to test on")
 
 
 def examples(names, context):
@@ -468,8 +471,13 @@ def loss_and_gradients(p, x, y):
 def train(parameters, batches, learning_rate, n_total):
     """SGD on the training examples; the learning rate falls linearly, to zero at step n_total.
 
-    Returns the trained parameters, the running (mean, variance), and the loss before each step.
+    Returns the trained parameters, the running (mean, variance), and the loss before each step. Raises
+    ValueError for more than n_total steps, and for a batch of one, which has no variance.
     """
+    if len(batches) > n_total:
+        raise ValueError(f"{len(batches)} steps, but the rate is zero from step {n_total} on")
+    if any(len(batch) < 2 for batch in batches):
+        raise ValueError("batch norm needs at least two examples in each batch")
     trained = {name: p.copy() for name, p in parameters.items()}
     n_hidden = len(parameters["gamma"])
     running_mean = np.zeros(n_hidden)
@@ -490,7 +498,8 @@ def train(parameters, batches, learning_rate, n_total):
 def predict(p, statistics, x, eps=1e-5):
     """Logits (B, 27) of contexts x (B, context), with running (mean, variance) in place of the batch's."""
     mean, variance = statistics
-    z = linear(p["embedding"][x].reshape(len(x), -1), p["weight1"], p["bias1"])  # (B, H)
+    flat = p["embedding"][x].reshape(len(x), p["weight1"].shape[1])  # (B, context, E) -> (B, context * E)
+    z = linear(flat, p["weight1"], p["bias1"])  # (B, H)
     scaled = p["gamma"] * (z - mean) / np.sqrt(variance + eps) + p["beta"]
     return linear(np.tanh(scaled), p["weight2"], p["bias2"])  # (B, H) @ (H, 27) -> (B, 27)
 

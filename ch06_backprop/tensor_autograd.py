@@ -514,8 +514,9 @@ plt.show()
 #
 # A training step computes the loss, resets the gradients, goes backward and changes the parameters. We can
 # write it once for every network whose parameters are tensors. We train two: first the penguins' network,
-# then the network of lesson 6.4, which predicts the letter that follows three others. There we wrote each
-# line of the backward pass by hand. Here we only write the forward pass.
+# then the network of lesson 6.4, which predicts the letter that follows three others (for names of your
+# own, 6.4 says how). There we wrote each line of the backward pass by hand. Here we only write the forward
+# pass.
 
 
 # %%
@@ -546,6 +547,8 @@ def names_loss(p, x, y, eps=1e-5):
 
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
 letters = ".abcdefghijklmnopqrstuvwxyz"
+if not names:
+    raise ValueError("the file has no names")
 
 
 def name_windows(names):

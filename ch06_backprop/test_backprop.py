@@ -2,6 +2,7 @@
 
 import gc
 import math
+import re
 import time
 
 import matplotlib.pyplot as plt
@@ -1621,6 +1622,89 @@ def test_any_numbers_give_the_right_ones(lesson, any_numbers, stem, call, arrays
     """Also whole numbers and arrays that lie apart in memory."""
     m = lesson(stem)
     any_numbers(lambda *a: call(m, *a), *arrays, float32=stem != "tensor_autograd")
+
+
+def train_on_names(m, *batches, learning_rate=0.1, n_total=10):
+    """Whether training on these rows keeps the start, finite statistics, and the number of losses."""
+    start = m.initial_parameters(2, 3, np.random.default_rng(0))
+    trained, statistics, losses = m.train(start, [np.array(b) for b in batches], learning_rate, n_total)
+    kept = all(np.array_equal(trained[name], p) for name, p in start.items())
+    return kept, bool(np.isfinite(statistics).all()), len(losses)
+
+
+def sampled(m, n):
+    p = m.initial_parameters(2, 3, np.random.default_rng(0))
+    return len(m.sample_names(n, p, (np.zeros(3), np.ones(3)), np.random.default_rng(0)))
+
+
+def train_values(m, n_steps, learning_rate):
+    """Whether training keeps the weights of a network of values, and the number of losses."""
+    model = m.MLP(2, [3, 1])
+    start = [p.data for p in model.parameters()]
+    losses = m.train(model, [[1.0, 2.0], [0.5, -1.0]], [1, -1], n_steps, learning_rate)
+    return start == [p.data for p in model.parameters()], len(losses)
+
+
+def train_tensors(m, learning_rate):
+    """The product of two tensors after a step, and the loss before it."""
+    a, b = m.Tensor(3.0), m.Tensor(5.0)
+    return m.training_step([a, b], learning_rate, lambda x, y: x * y, a, b), a.data.item() * b.data.item()
+
+
+def train_digits(m, n_steps, learning_rate, batch_size=128):
+    """Whether training keeps the weights, and the number of losses."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(64, 10).double()
+    start = model.weight.detach().clone()
+    losses = m.train(model, m.inputs, m.targets, n_steps, learning_rate, batch_size)
+    return torch.equal(model.weight, start), len(losses)
+
+
+@pytest.mark.parametrize(
+    "stem, call, expected",
+    [
+        ("backprop_ninja", lambda m: train_on_names(m), (True, True, 0)),
+        ("backprop_ninja", lambda m: train_on_names(m, n_total=0), (True, True, 0)),
+        ("backprop_ninja", lambda m: train_on_names(m, [0, 1], learning_rate=0.0), (True, True, 1)),
+        ("backprop_ninja", lambda m: train_on_names(m, [0, 1], learning_rate=100.0), (False, True, 1)),
+        ("backprop_ninja", lambda m: train_on_names(m, [0, 1], [2, 3, 4], n_total=2), (False, True, 2)),
+        ("backprop_ninja", lambda m: train_on_names(m, [0, 1], [2, 3], n_total=1), "2 steps, but the rate"),
+        ("backprop_ninja", lambda m: train_on_names(m, [0, 1], [2]), "at least two examples"),
+        ("backprop_ninja", lambda m: train_on_names(m, []), "at least two examples"),
+        ("backprop_ninja", lambda m: [sampled(m, n) for n in (0, 2)], [0, 2]),
+        ("micrograd", lambda m: train_values(m, 0, 0.1), (True, 0)),
+        ("micrograd", lambda m: train_values(m, 2, 0.0), (True, 2)),
+        ("micrograd", lambda m: train_values(m, 2, 100.0), (False, 2)),
+        ("micrograd", lambda m: m.train(m.MLP(2, [1]), [], [], 1), "0 scores for 0 targets"),
+        ("tensor_autograd", lambda m: train_tensors(m, 0.0), (15, 15)),
+        ("tensor_autograd", lambda m: train_tensors(m, 100.0), (15, -497 * -295)),
+        ("weight_init", lambda m: train_digits(m, 0, 0.1), (True, 0)),
+        ("weight_init", lambda m: train_digits(m, 2, 0.0, 5000), (True, 2)),
+        ("weight_init", lambda m: train_digits(m, 2, 100.0, 7), (False, 2)),
+        ("weight_init", lambda m: train_digits(m, 2, 0.1, 0), "batch_size must be at least 1, got 0"),
+    ],
+)
+def test_any_settings_work_or_are_named(lesson, stem, call, expected):
+    """No steps, batches of one or larger than the data, learning rates of 0 and 100."""
+    m = lesson(stem)
+    if isinstance(expected, str):
+        with pytest.raises(ValueError, match=expected):
+            call(m)
+    else:
+        assert call(m) == expected
+
+
+@pytest.mark.parametrize(
+    "stem, letters_of", [("backprop_ninja", "examples"), ("tensor_autograd", "name_windows")]
+)
+@pytest.mark.parametrize(
+    "name, unknown", [("Ada", "'A'"), ("anne marie", "' '"), ("zoë", "'ë'"), ("a.b", "'.'")]
+)
+def test_names_of_another_alphabet_are_told(lesson, stem, letters_of, name, unknown):
+    m = lesson(stem)
+    more = (m.context,) if stem == "backprop_ninja" else ()
+    with pytest.raises(ValueError, match=rf"'{name}'.*\[{re.escape(unknown)}\]"):
+        getattr(m, letters_of)(["bo", name], *more)
 
 
 def gradients_of_tensors(m, x, w):

@@ -276,7 +276,12 @@ targets = torch.from_numpy(labels)  # (1797,)
 
 
 def train(model, inputs, targets, n_steps, learning_rate, batch_size=128, seed=0):
-    """Plain SGD on random batches of the training digits; returns the loss before every step."""
+    """Plain SGD on random batches of the training digits; returns the loss before every step.
+
+    Raises ValueError if batch_size is below one.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
     losses = []
