@@ -826,7 +826,7 @@ def test_training_takes_settings_at_the_edge(
     model = project_lifecycle.fit(images, odd, n_steps, learning_rate)
     assert np.isfinite(model[0]).all() and np.any(model[0] != 0) == (n_steps * learning_rate > 0)
     lesson = how_a_network_works
-    for batch_size in (7, 999):
+    for batch_size in (1, 7, 999):
         _, errors, active = lesson.train_network(
             lesson.untrained, lesson.train[:20], n_steps + 1, learning_rate, rng, batch_size
         )
@@ -871,6 +871,16 @@ def test_training_takes_settings_at_the_edge(
 def test_impossible_settings_are_named(lesson, stem, call, says):
     with pytest.raises(ValueError, match=says):
         call(lesson(stem))
+
+
+def test_the_smallest_settings_are_enough(learning_paradigms, project_lifecycle):
+    rng = np.random.default_rng(0)
+    assert project_lifecycle.yearly(np.ones(7), rng, 1) == pytest.approx((365, 365, 365))
+    m = learning_paradigms
+    nearest = [m.neighbours(bird, m.bills[m.train], 150)[0] for bird in m.bills[m.test[:3]]]
+    assert m.species_of(m.bills[m.test[:3]], 1).tolist() == m.labels[m.train][nearest].tolist()
+    for randomness, learning_rate in ((0, 0), (1, 1)):
+        assert len(m.walk(np.zeros((6, 8, 4)), {m.hut: 50}, randomness, learning_rate, rng)[0]) > 12
 
 
 # benchmarks

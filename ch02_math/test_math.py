@@ -1390,6 +1390,12 @@ def test_impossible_settings_are_named(lesson, stem, call, says):
         call(lesson(stem))
 
 
+def test_one_row_and_no_dice_are_enough(tensor_operations, statistics_and_probability):
+    row = np.array([[2.0, 3.0]])
+    assert tensor_operations.row_blocks(row, row.T, 1).tolist() == [[13]]
+    assert [part.tolist() for part in statistics_and_probability.dice_sums(0)] == [[0], [1]]
+
+
 # benchmarks
 
 

@@ -1248,6 +1248,10 @@ def test_descent_takes_settings_at_the_edge(measuring_loss, evaluation, xor_nump
             assert scores.shape == (2, 4) and np.isfinite(scores).all()
 
 
+def test_one_resample_is_enough(evaluation):
+    assert evaluation.bootstrap_interval(np.ones(3), 1, np.random.default_rng(0))[:2] == (1, 1)
+
+
 @pytest.mark.parametrize(
     "stem, call, says",
     [

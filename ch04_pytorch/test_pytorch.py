@@ -1448,6 +1448,14 @@ def test_labels_of_any_whole_type_are_counted_right(training_cycle, dtype):
             training_cycle.confusion_matrix(*pair, 20)
 
 
+def test_two_windows_and_one_draw_are_enough(regression_project):
+    model = regression_project.Forecaster(3, 2)
+    model.measure(torch.tensor([[1.0, 2, 0], [3, 8, 0]]), torch.tensor([1.0, 2.0]))
+    assert model.center.tolist() == [2, 5] and model.step_center.tolist() == [1.5]
+    one = regression_project.bootstrap_interval(np.ones(3), np.random.default_rng(0), 1)
+    assert one.tolist() == [1, 1]
+
+
 def test_small_whole_numbers_do_not_overflow(regression_project):
     a = np.array([100, -100], dtype=np.int8)
     assert regression_project.rmse(a, -a) == 200
