@@ -269,13 +269,13 @@ plt.show()
 # %% [markdown]
 # Compare the dashed curves first, then the distance between the two curves of a panel. Without a
 # regularizer the validation loss turns early and rises to the end. Augmentation stops that: the training
-# images are no longer learned by heart, the validation loss stays low, and the accuracy rises on each
-# seed. Batch norm learns the training images faster and better, nearly by heart again, and the accuracy
-# falls on each seed, so here it is no regularizer. Dropout and weight decay bring the two curves a little
-# closer together and lower the validation loss, but by our rule, which asks for accuracy, neither of them
-# passes. (If the probabilities mattered, the rule should have asked for the loss.) Label smoothing passes
-# narrowly, so with other seeds, or with the rounding of another machine, it might not. Twice the epochs
-# make the training accuracy higher and the validation accuracy not.
+# images are no longer learned by heart, the validation loss stays low, and the accuracy rises in the mean
+# of the seeds. Batch norm learns the training images faster and better, nearly by heart again, and the
+# accuracy falls on each seed, so here it is no regularizer. Dropout and weight decay bring the two curves
+# a little closer together and lower the validation loss, but by our rule, which asks for accuracy,
+# neither of them passes. (If the probabilities mattered, the rule should have asked for the loss.) Label
+# smoothing passes by less than a point, so with other seeds, or with the rounding of another machine, it
+# might not. Twice the epochs make the training accuracy higher and the validation accuracy not.
 #
 # So few of the six were kept. This says nothing against the others in general: each was tried with one
 # value and after those before it, for one small network on 1,000 images, and another order might have
@@ -334,7 +334,7 @@ assert plain_end[:, 2].min() > 0.99, "without regularizers the training images a
 assert np.all(plain_end[:, 1] > histories["nothing"][:, :, 1].min(axis=1) + 0.1), (
     "without regularizers the validation loss turns and rises"
 )
-assert np.all(augmented_end[:, 3] > plain_end[:, 3]), "augmentation raises the accuracy on each seed"
+assert (augmented_end[:, 3] - plain_end[:, 3]).mean() > 0, "augmentation raises the accuracy in the mean"
 assert augmented_end[:, 1].max() < plain_end[:, 1].min() - 0.1, "augmentation keeps the validation loss low"
 batch_norm_end = histories["batch norm"][:, -1]
 assert np.all(batch_norm_end[:, 3] < augmented_end[:, 3]), "with batch norm the accuracy falls on each seed"
@@ -362,8 +362,8 @@ assert test_scores["nothing"].mean() < plain_end[:, 3].mean() - 0.01, "the plain
 #   that.
 # - Fix beforehand what counts as a gain. Add one thing at a time, compare on the same seeds, and undo
 #   what does not pass.
-# - What helps depends on the task, and on what is there already. Here augmentation was worth more than
-#   all that came after it.
+# - What helps depends on the task, and on what is there already. Here augmentation was kept, and most of
+#   what came after it was not.
 # - Each decision uses up a little of the validation set. Save the networks, and test once, at the end.
 #
 # ## Try it
