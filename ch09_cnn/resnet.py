@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 9.7 A ResNet as it is: stages, projections, and the whole training cycle
 #
-# The parts are all known by now: convolutions, batch norm, residual blocks, a schedule, augmented images,
-# checkpoints, a choice on validation images. Does the result name a garment better than the network of
-# lesson 4.4, which reached 84 % on the same pictures? This lesson puts the parts together as one does at
-# work. Networks of this design, *ResNets*, are what many people train first on a new kind of image, and
+# Convolutions, batch norm, residual blocks, a schedule, augmented images, checkpoints and a choice on
+# validation images are all known by now, and this lesson puts them together as one does at work. Does the
+# result name a garment better than the network of lesson 4.4, which reached 84 % on the same pictures?
+# Networks of this design, *ResNets*, are what many people train first on a new kind of image, and
 # the backbone of many programs that find things in photos.
 #
 # **You will build** the whole family from one class, check it against torchvision's ResNet-18, and train
@@ -32,7 +32,7 @@ device = torch.accelerator.current_accelerator(check_available=True) or torch.de
 # %% [markdown]
 # ## On paper first
 #
-# A ResNet consists of *stages*. Within a stage all maps have one size, and at the border to the next one
+# A ResNet consists of *stages*: within a stage all maps have one size, and at the border to the next one
 # the sides are halved and the channels are doubled. What does one $3\times3$ convolution cost before and
 # after such a border, counted in multiply-adds (9.3)?
 #
@@ -55,9 +55,9 @@ assert before_border == after_border
 # %% [markdown]
 # ## The network
 #
-# The block is that of lesson 9.4: a branch of two convolutions, and a shortcut that is a projection if
-# the shape changes. The first block of a stage has the stride, the others keep the shape. We keep
-# torchvision's names, for the comparison below.
+# The block of lesson 9.4 has a branch of two convolutions, and a shortcut that is a projection if the
+# shape changes. The first block of a stage has the stride, and the others keep the shape. We use
+# torchvision's names, so that the two can be compared below.
 
 
 # %%
@@ -120,11 +120,11 @@ class ResNet(nn.Module):
 # %% [markdown]
 # ## The same in PyTorch
 #
-# Torchvision's ResNet-18 has the widths 64 to 512 with two blocks each. Its stem is made for photos: a
-# $7\times7$ convolution with a stride of two and a max pool, which would leave little of 28 pixels. The
-# usual change for small images replaces them by one $3\times3$ convolution and by nothing. With that, our
-# class with the same numbers takes the same weights. Are outputs, gradients and running statistics equal
-# in float64?
+# Torchvision's ResNet-18 has the widths 64 to 512 with two blocks each. Because it is made for photos,
+# its stem is a $7\times7$ convolution with a stride of two and a max pool, which would leave little of 28
+# pixels. The usual change for small images replaces them by one $3\times3$ convolution and by nothing.
+# With that, our class with the same numbers takes the same weights. Are outputs, gradients and running
+# statistics equal in float64?
 
 
 # %%
@@ -161,8 +161,8 @@ for name, tensor in ours.state_dict().items():
 print(f"the same scores, gradients and statistics, {sum(p.numel() for p in ours.parameters()):,} parameters")
 
 # %% [markdown]
-# They are equal. Eleven million parameters are too many for 4,000 pictures and one processor, so our own
-# member of the family has three stages of one block, with 24, 48 and 96 channels.
+# They are equal. But eleven million parameters are too many for 4,000 pictures and one processor, so our
+# own member of the family has three stages of one block, with 24, 48 and 96 channels.
 
 
 # %%
@@ -180,7 +180,7 @@ print(f"{n_parameters:,} parameters")
 #
 # The first 4,000 pictures are for training, the next 1,000 for validation, and the test pictures wait. In
 # training each picture is shifted by up to two pixels and flipped from left to right in half of all cases
-# (8.6), newly drawn each time it is asked for. Validation pictures come as they are.
+# (8.6), newly drawn each time it is asked for, while validation pictures come as they are.
 
 # %%
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -233,7 +233,7 @@ plt.show()
 #
 # ## Loops, schedule, checkpoint
 #
-# The loops are those of lesson 4.4. The schedule is the one-cycle of lesson 7.3, which rises for a fifth
+# The loops of lesson 4.4 serve again, with the one-cycle schedule of lesson 7.3, which rises for a fifth
 # of the steps and then falls, so it is stepped after every batch. Weight decay pulls on weights only, not
 # on biases and not on the two vectors of a batch norm (8.2), so there are two parameter groups. And the
 # checkpoint holds everything that the next step depends on, here two random generators: that of the order
@@ -252,6 +252,8 @@ class Run:
     """A model in training with all that its next step depends on."""
 
     def __init__(self, rate, n_epochs, seed, n_pictures=4000):
+        if n_epochs < 1 or n_pictures < 64:  # the batch size
+            raise ValueError(f"at least one epoch and 64 pictures, got {n_epochs} and {n_pictures}")
         self.n_epochs = n_epochs
         self.model = new_network(seed)
         self.order = torch.Generator().manual_seed(seed)
@@ -320,15 +322,15 @@ def share_right(scores, targets):
 
 
 # %% [markdown]
-# `fit` trains, validates and saves after each epoch. The proof of a checkpoint is a run that was
-# interrupted: we train for two epochs on a few pictures without a break, then for one, and go on with new
-# objects and another seed.
+# `fit` trains, validates and saves after each epoch. To prove the checkpoint, we train for two epochs on a
+# few pictures without a break, and then for one epoch only, after which new objects with another seed go
+# on from the file.
 
 
 # %%
 def fit(run, path, until=None):
     """Train to the last epoch, or to `until`; after each a checkpoint at `path`, the best model beside it."""
-    for epoch in range(len(run.history), until or run.n_epochs):
+    for epoch in range(len(run.history), run.n_epochs if until is None else until):
         train_loss = train_epoch(run)
         valid_loss, scores = evaluate(run.model, validation)
         valid_accuracy = share_right(scores, train_labels[4000:])
@@ -360,10 +362,10 @@ print(f"largest difference between the unbroken and the resumed run: {gap:.1e}")
 # %% [markdown]
 # On a CPU the resumed run equals the unbroken one in every bit (a GPU may add in another order).
 #
-# ## The choice of the rate
+# ## The rate, and the training
 #
-# Three rates train for one epoch each. A short run does not find the best rate of a long one exactly, but
-# it shows which are far too low or too high.
+# For the choice of the rate, three of them train for one epoch each. A short run does not find the best
+# rate of a long one exactly, but it shows which are far too low or too high.
 
 # %%
 RATES = (0.05, 0.2, 0.8)
@@ -376,10 +378,8 @@ for rate in RATES:
 best_rate = min(trials, key=trials.get)
 
 # %% [markdown]
-# ## The training
-#
-# Fourteen epochs at the chosen rate, because the lesson should not take longer. (In a trial on 5,000
-# pictures 24 epochs reached 91 %, two points more than 11.)
+# The network now trains for fourteen epochs at the chosen rate, because the lesson should not take
+# longer. (In a trial on 5,000 pictures 24 epochs reached 91 %, two points more than 11.)
 
 # %%
 N_EPOCHS = 14
@@ -407,8 +407,8 @@ plt.show()
 #
 # ## The test, once
 #
-# All choices are made: the rate, and with the lowest validation loss the epoch. Now the test pictures are
-# opened. Which garments are mistaken for each other?
+# Now that the rate is chosen, and with the lowest validation loss the epoch, the test pictures are opened.
+# Is the network better than that of lesson 4.4, and which garments are mistaken for each other?
 
 # %%
 test = DataLoader(TensorDataset((test_pixels - mean) / spread, test_labels), batch_size=250)
@@ -427,7 +427,7 @@ print("  ".join(f"{name} {recall:.2f}" for name, recall in zip(CLASSES, recalls.
 # The test accuracy is above that of the network of 4.4 by more than two standard errors. It is a little
 # below the validation accuracy, which has chosen the epoch, but by less than three standard errors of
 # their difference, so this can be chance. Shirts are still the hardest class, and a shoe is nearly always
-# taken for some shoe. This is one run; two other seeds ended within a point of it.
+# taken for some shoe. This is one run, but two other seeds ended within a point of it.
 #
 # ## What does each block add?
 #
@@ -461,8 +461,8 @@ fig.suptitle(f"The first sixteen maps of one picture ({CLASSES[train_labels[4000
 plt.show()
 
 # %% [markdown]
-# In this network each block stands at a border between two stages, so each shortcut is a projection, and
-# branch and shortcut are of the same order of size: neither of them does the work alone. The maps become
+# In this network each block stands at a border between two stages, so each shortcut is a projection.
+# Branch and shortcut are of the same order of size, so neither of them does the work alone. The maps become
 # smaller and more numerous from left to right. Behind the stem the garment can still be recognized,
 # behind the last stage there are only a few cells, each of which says how much of some pattern there is
 # at a place.
