@@ -2,10 +2,10 @@
 # # 12.3 Multi-head attention: several questions at once
 #
 # In "Ahab hunts the whale" the word _hunts_ raises two questions: who hunts, and who is hunted? An
-# attention layer answers a question with an average over the words (12.2), and one average cannot hold
-# two separate answers. So a Transformer asks several questions at once, each with an attention of its
-# own, called a *head*. Nearly every Transformer has such heads, whether it translates, answers questions,
-# or predicts how a protein folds.
+# attention layer returns one average of the words' values (12.2), and two separate answers cannot be
+# recovered from one average. So a Transformer computes several averages at once, each with weights of its
+# own. Each of these attentions is called a *head*. Nearly every Transformer has such heads, whether it
+# translates, answers questions, or predicts how a protein folds.
 #
 # **You will build** multi-head attention, first head by head, then with one array for all heads, then as
 # a PyTorch module. Then you will train it and see where the heads look. **You need** self-attention with
@@ -44,9 +44,9 @@ rng = np.random.default_rng(0)
 #   \text{sizes } 14 \text{ and } 12: \quad & \tfrac14 \cdot 14 + \tfrac34 \cdot 12 = 12.5
 # \end{aligned}$$
 #
-# Now other sentences are mixed up: whatever the weights, there is one equation for two unknowns. A second
-# head with different weights gives a second equation, and then both unknowns can be found. Most
-# convenient are the weights $(1, 0)$ and $(0, 1)$: each head returns one answer.
+# These two cannot be told apart, either. With any weights, one head gives one equation for two unknowns. A
+# second head with other weights gives a second equation, and then both unknowns can be found. The most
+# convenient weights are $(1, 0)$ and $(0, 1)$, because then each head returns one of the answers.
 #
 # A real word carries many numbers, so could one head put the hunter's numbers into the first half of its
 # output and the prey's into the second? It could if the hunter's vector went to another place than the
@@ -343,7 +343,10 @@ print(f"cross-attention from {n} words to {context.shape[1]}: output {crossed.sh
 # What can a model with one head achieve? If the head gives half its weight to each of the two, it returns
 # $(u + v) / 2$. The best guess of $u$ is then this mean itself, and it misses by $(u - v) / 2$. With
 # independent entries of variance $1$ the squared miss is on average $\frac14 (1 + 1) = \frac12$, and the
-# same holds for $v$. Uneven weights $a$ and $b$ make one answer better and the other one worse:
+# same holds for $v$. With uneven weights the head returns $m = a u + b v$. The best guess of $u$ is then a
+# multiple $c\, m$, which misses it by $(1 - c a)\, u - c b\, v$. On average the squared miss is $(1 -
+# ca)^2 + (cb)^2$, and that is smallest at $c = a / (a^2 + b^2)$. So uneven weights make one answer better
+# and the other one worse:
 #
 # $$\frac{b^2}{a^2 + b^2} \text{ for } u, \qquad \frac{a^2}{a^2 + b^2} \text{ for } v .$$
 #
@@ -438,11 +441,11 @@ for count in HEAD_COUNTS:
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for color, count, style in zip(("C0", "C1", "C2"), HEAD_COUNTS, ("-", "--", "-.")):
     for seed, losses in zip(SEEDS, look_up_curves[count]):
-        label = f"{count} head{'s' * (count > 1)}" if seed == SEEDS[0] else None
+        label = f"heads: {count}" if seed == SEEDS[0] else None  # one entry for all seeds
         ax.semilogy(losses, style, color=color, linewidth=0.8, label=label)
 ax.axhline(0.5, color="0.7", linewidth=0.8, zorder=0)
 ax.text(60, 0.75, "predicted for one head", color="0.4", va="bottom")
-ax.set(xlabel="step", ylabel="squared error", title="One head stays at the predicted half")
+ax.set(xlabel="step", ylabel="squared error", title="Training with 1, 2 and 4 heads, four starts each")
 ax.legend(loc="lower left")
 plt.show()
 
@@ -485,7 +488,7 @@ for ax, (name, asking) in zip(axes, panels.items()):
 axes[0].set_ylabel("test input")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside left upper", facecolor="0.6")
 fig.colorbar(image, ax=axes, label="weight")
-fig.suptitle("One head weighs both marks, two heads one mark each")
+fig.suptitle("Attention weights of the position that asks")
 plt.show()
 
 # %% [markdown]

@@ -7,10 +7,10 @@
 # encoding*, and nearly every Transformer that reads text, code or proteins has some form of it. The form
 # decides, among other things, how the model copes with texts longer than those it was trained on.
 #
-# **You will build** three encodings, with sines, with learned vectors and with rotations, train each on a
-# task in which positions count, and test them beyond the trained length, always beside a model without
-# any. **You need** multi-head attention (12.3), masks (12.2), the matrix of a linear map (2.2),
-# embeddings (11.6) and cross-entropy (5.5).
+# **You will build** three encodings, with sines, with learned vectors and with rotations. You will train
+# each on a task in which positions count, test it beyond the trained length, and compare it with a model
+# that has no encoding. **You need** multi-head attention (12.3), masks (12.2), the matrix of a linear map
+# (2.2), embeddings (11.6) and cross-entropy (5.5).
 
 # %%
 import math
@@ -175,7 +175,7 @@ left.set(xlabel="feature", ylabel="position", title="The encoding: each row is a
 fig.colorbar(image, ax=left, label="value")
 for position, style in ((20, "-"), (64, "--"), (100, "-.")):
     right.plot(np.arange(128) - position, similarity[position], style, label=f"position {position}")
-right.set(xlabel="distance", ylabel="dot product", title="Similarity depends on the distance alone")
+right.set(xlabel="distance", ylabel="dot product", title="Similarity of a position to all others")
 right.legend(loc="upper right")
 plt.show()
 
@@ -239,7 +239,8 @@ ALPHABET = " abcdefghijklmnopqrstuvwxyz"
 book = (HERE / "data" / "moby_dick.txt").read_text(encoding="utf-8").lower()
 letters = [ord(character) - 96 if "a" <= character <= "z" else 0 for character in book]
 ids = torch.tensor(letters)  # 1 to 26 for a to z, 0 for a gap: anything else
-ids = ids[(ids > 0) | (ids.roll(1) > 0)]  # one gap between words
+previous = ids.roll(1)  # at each place the code that stands one place before it
+ids = ids[(ids > 0) | (previous > 0)]  # all letters, and of several gaps in a row only the first
 
 
 def stretches(batch_size, n, generator):
@@ -377,8 +378,10 @@ plt.show()
 # Two other encodings are common, and the first, the *learned* encoding, is a table with one trainable
 # vector for each position, added like the sines. The *rotary* encoding adds nothing to the features. It
 # rotates each pair of features of the queries and keys by the angle $\omega_i t$, before they are
-# compared. If the query $q$ stands at $t$ and the key $k$ at $s$, and $R_t$ is now the rotation by
-# $\omega_i t$, then
+# compared. Let the query $q$ stand at $t$ and the key $k$ at $s$, and let $R_t$ from here on be the
+# ordinary rotation of each pair by the angle $\omega_i t$, counterclockwise. (Above it turned the other
+# way, because there the sine stood first.) If both vectors are rotated by the same angle, their dot
+# product does not change, so only the difference of the two angles counts:
 #
 # $$(R_t\, q) \cdot (R_s\, k) = q \cdot R_{s - t}\, k .$$
 #
@@ -478,7 +481,7 @@ def accuracy_table(window):
         lines = np.array([accuracy_by_position(reader, test_letters, window) for reader in trained])
         by_position[name] = lines  # (4, T - LAG)
         shares = [lines[:, start - LAG : stop - LAG].mean(axis=1) for start, stop in SPANS.values()]
-        by_span[name] = np.array(shares)  # (3, 4)
+        by_span[name] = np.array(shares)  # (3, 4): a row for each of SPANS, a column for each start
         print(f"{name:20s}" + "".join(f"{row.min():8.2f} to {row.max():.2f}" for row in by_span[name]))
     return by_span, by_position
 
@@ -496,16 +499,16 @@ for k, ((name, lines), style) in enumerate(zip(accuracy.items(), (":", "--", "-"
     ax.plot(places, smooth.T, style, color=f"C{k}", linewidth=0.5, alpha=0.5)
     ax.plot(places, smooth.mean(axis=0), style, color=f"C{k}", linewidth=2, label=name)
 ax.set(xlabel="position", ylabel="share of right letters", ylim=(0, 1.12))
-ax.set_title("All three encodings fail beyond the trained length")
+ax.set_title(f"Right letters by position, trained on {TRAINED} letters")
 ax.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
 # Thick lines are means, thin lines the four starts. In the grey range all three encodings are right. One
 # step beyond it the learned table is worse than no positions at all (dotted), because its new vectors are
-# random numbers. The sines fail within a few positions, for the layer has not met those combinations of
-# values. (Their two bumps come from single starts.) Rotary holds for about eight letters more and then fails,
-# too: in the last span it is below the model without positions.
+# random numbers. The sines fail within a few positions, perhaps because the layer has not met those
+# combinations of values. (Their two bumps come from single starts.) Rotary holds for about eight letters
+# more and then fails, too: in the last span it is below the model without positions.
 #
 # Why does rotary fail, if it depends on distances alone? At position 100 a head also sees keys 32 to 100
 # letters back, and no training stretch had such distances. Perhaps those draw weight away, and this guess

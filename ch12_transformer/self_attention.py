@@ -4,8 +4,8 @@
 # "Ahab hunts the whale." What does _hunts_ mean here? To say it you look at who hunts and at what is
 # hunted, and hardly at _the_. *Self-attention* does this for every word of a text at once: each word
 # compares itself with all words, and takes an average of what they offer, in which the fitting words count
-# most. It is the layer that gave the Transformer its place in translation, chat assistants and the folding
-# of proteins, and it has no recurrence left.
+# most. It needs no recurrence. Self-attention is the main layer of the Transformer, the network behind
+# translators, chat assistants and programs that predict how proteins fold.
 #
 # **You will build** self-attention from one sentence, step by step, then with matrices, with its two masks
 # and its gradients. **You need** soft look-up (12.1), softmax (5.2), batches of matrix products (2.2) and
@@ -108,9 +108,9 @@ draw_matrix(axes[3], value, ["size", "action"], "values V = x Wvᵀ")
 plt.show()
 
 # %% [markdown]
-# Each row is one word, so the second row of $Q$ is the query from the paper, the columns of numbers in
-# $K$ are its keys, and the first column of $V$ has the sizes. The word _the_ has only zeros, so it looks
-# for nothing in particular.
+# Each row is one word. So the second row of $Q$ is the query from the paper, the rows of $K$ are the four
+# keys (which stood side by side there), and the first column of $V$ has the sizes. The word _the_ has only
+# zeros, so it looks for nothing in particular.
 #
 # ## Scores, weights, output
 #
@@ -244,7 +244,8 @@ for d in sizes_d:
     products = queries @ keys.swapaxes(-1, -2)  # (n, 1, d) @ (n, d, 32) -> (n, 1, 32)
     spread.append(products.std())
     for name, factor in (("raw", math.sqrt(d)), ("scaled", 1)):
-        _, w = attention(factor * queries, keys, keys)  # the factor undoes the division
+        # "raw": √d times the query, so that the division by √d inside `attention` cancels
+        _, w = attention(factor * queries, keys, keys)
         largest[name].append(w.max(axis=-1).mean())
         slope[name].append((w * (1 - w)).sum(axis=-1).mean())
     row = spread[-1], math.sqrt(d), largest["raw"][-1], largest["scaled"][-1], slope["raw"][-1]
@@ -254,13 +255,13 @@ for d in sizes_d:
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 left.loglog(sizes_d, spread, "o", color="C0", label="measured")
 left.loglog(sizes_d, np.sqrt(sizes_d), "--", color="C1", label="√d")
-left.set(xlabel="d", ylabel="spread of q · k", title="Raw scores spread like √d")
+left.set(xlabel="d", ylabel="spread of q · k", title="Spread of raw scores")
 left.set_yticks([2, 4, 8, 16, 32], [2, 4, 8, 16, 32])
 left.legend()
 for (name, line), style in zip(slope.items(), ("o-", "s--")):
     right.semilogx(sizes_d, line, style, label=name)
 right.set(xlabel="d", ylabel="slope left, sum of w (1 − w)", ylim=(0, 1.05))
-right.set_title("With raw scores softmax loses its slope")
+right.set_title("Slope of softmax with raw and scaled scores")
 right.legend(loc="lower left")
 for ax in (left, right):
     ax.set_xticks(sizes_d, sizes_d)
@@ -447,12 +448,12 @@ for name in ("causal", "padding", "both"):
 #
 # ### The same, faster
 #
-# `attention` walks several times over $B \cdot T \cdot S$ numbers, more than a processor keeps at hand.
-# One sentence's share is small enough, so we finish one before we begin the next, work in place, and
-# divide the $n$ columns of the output instead of the $S$ columns of the weights. The scores are stored
-# transposed, keys down and queries across: the largest score of every query is then found by comparing
-# whole rows, which a processor does for many numbers at a time. The price is code that no longer reads
-# like the formula.
+# `attention` walks several times over $B \cdot T \cdot S$ numbers, more than fit into the processor's
+# cache (the small, fast memory beside it). One sentence's share fits. So we finish one before we begin the
+# next, work in place, and divide the $n$ columns of the output instead of the $S$ columns of the weights.
+# The scores are stored transposed, keys down and queries across: the largest score of every query is then
+# found by comparing whole rows, which a processor does for many numbers at a time. The price is code that
+# no longer reads like the formula.
 
 
 # %%
@@ -534,13 +535,16 @@ print(f"plain {milliseconds(lambda: attention(*wide)):8.2f} ms")
 print(f"fast  {milliseconds(lambda: attention_fast(*wide)):8.2f} ms")
 
 # %% [markdown]
+# Outputs and gradients are equal, and the two times show what the tuning saves on arrays of this size.
+#
 # ### Without the matrix
 #
-# The weights of one head are $T^2$ numbers, and yet every row is used once and thrown away. Can we see
-# the keys in blocks and never hold a whole row? Softmax wants the largest score first, so the *online
-# softmax* takes the largest that it has seen so far, $m$, and keeps the total $\ell = \sum e^{z - m}$ and
-# the sum $a = \sum e^{z - m} v$. If a later block has a larger score $m'$, then what was summed is too
-# large by a known factor: multiply $\ell$ and $a$ by $e^{m - m'}$ and go on.
+# The weights of one head are $T^2$ numbers, and yet every row is used once and thrown away. Can we see the
+# keys in blocks and never hold a whole row? Our softmax begins with the largest score of the row, which is
+# not known until all blocks have been seen. So the *online softmax* takes the largest that it has seen so
+# far, $m$, and keeps the total $\ell = \sum e^{z - m}$ and the sum $a = \sum e^{z - m} v$. If a later
+# block has a larger score $m'$, then what was summed is too large by a known factor: multiply $\ell$ and
+# $a$ by $e^{m - m'}$ and go on.
 #
 # Take scores $1, 2$ in the first block, $3$ in the second, and values $10, 20, 30$. After the first block
 # $m = 2$, $\ell = e^{-1} + 1$ and $a = 10 e^{-1} + 20$. The second block has $m' = 3$, so it multiplies
