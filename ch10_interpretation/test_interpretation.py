@@ -130,8 +130,8 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
         {
             "add": "areas_smooth = []\n"
             "for model in networks:\n"
-            "    ranking = images * smooth_grad(model, images, labels)\n"
-            "    both = deletion_insertion(model, images, labels, ranking)\n"
+            "    ranking = images * smooth_grad(model, images, true_classes)\n"
+            "    both = deletion_insertion(model, images, true_classes, ranking)\n"
             "    areas_smooth.append([curve.mean() for curve in both])\n"
             "print('SmoothGrad × input', np.mean(areas_smooth, axis=0).round(2))\n"
             "print('gradient × input', areas['gradient × input'].mean(axis=0).round(2))",
