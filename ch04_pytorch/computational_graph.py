@@ -169,7 +169,8 @@ def draw_graph(tensor, names, ax):
         column[node] = 1 + max((column[parent] for parent in parents), default=-1)
         row[node] = float(np.mean([row[parent] for parent in parents])) if parents else -n_leaves
         n_leaves += not parents
-        leaf = [name for name, leaf in names.items() if getattr(node, "variable", None) is leaf]
+        # an AccumulateGrad node has its leaf in `variable`, the other nodes have no such attribute
+        leaf = [name for name, marked in names.items() if getattr(node, "variable", None) is marked]
         text = f"leaf {leaf[0]}" if leaf else node.name().removesuffix("0").removesuffix("Backward")
         look = {"boxstyle": "round", "facecolor": "0.9" if leaf else "white", "edgecolor": "0.4"}
         label = ax.text(column[node], row[node], text, ha="center", va="center", bbox=look)
@@ -284,7 +285,8 @@ def classifier_loss(chosen):
     return F.cross_entropy(scores, labels[chosen])
 
 
-(whole_grad,) = torch.autograd.grad(classifier_loss(slice(None)), classifier)  # returned, not stored
+# grad returns a tuple with one gradient for each tensor, here for one, and leaves .grad alone
+(whole_grad,) = torch.autograd.grad(classifier_loss(slice(None)), classifier)
 classifier.grad = None
 for piece in (slice(0, 200), slice(200, 500)):
     share = len(labels[piece]) / len(labels)
@@ -304,11 +306,13 @@ torch.testing.assert_close(classifier.grad, whole_grad, rtol=1e-10, atol=1e-12)
 # soon as they have been used, because they can fill much of the memory in training (4.5). So a second
 # `backward` through the same graph fails, unless the first was called with `retain_graph=True`.
 #
-# Four more expressions look as if they did similar things, and they are often mixed up. We try each on a
-# small model with dropout, a layer that sets random entries to zero during training (8.1). The table
-# asks whether the result is recorded, whether `backward` can be called twice, whether dropout is active,
-# and whether the result may be used later, here as a factor in a product that is recorded. Fill in the
-# table before you run the cell.
+# Four more expressions look as if they did similar things, and they are often mixed up: `detach()`
+# returns a tensor without its history, `torch.no_grad()` (2.7) and `torch.inference_mode()` (3.6) are
+# blocks in which nothing is recorded, and `eval()` tells a model that it is in use and not in training.
+# We try each on a small model with dropout, a layer that sets random entries to zero during training
+# (8.1). The table asks whether the result is recorded, whether `backward` can be called twice, whether
+# dropout is active, and whether the result may be used later, here as a factor in a product that is
+# recorded. Fill in the table before you run the cell.
 
 
 # %%
@@ -478,10 +482,11 @@ for name, switches in mistakes.items():
 # The forgotten `zero_grad` has the lowest loss of all! A sum of all former gradients is a kind of
 # momentum, a method that lesson 7.2 introduces on purpose, but without the friction that belongs to it.
 # Here the network can learn all 500 pictures by heart (the last loss of that run is close to zero), so
-# the loss falls and falls, the speed helps, and the mistake is hard to notice. (With four other starts
-# it was the same.) Would it also help in a bowl, where one has to come to rest? We try it on
-# $f(p) = \frac12 p^\top A p$, whose lowest point is the origin and whose gradient, for a symmetric
-# matrix $A$, is $A p$.
+# longer and longer steps in much the same direction pay, and the mistake is hard to notice. (With four
+# other starts it was the same. At five times this rate it still was with four of the five starts, but
+# with ours the loss without `zero_grad` ended above 1.) Would it also help in a bowl, where one has to
+# come to rest? We try it on $f(p) = \frac12 p^\top A p$, whose lowest point is the origin and whose
+# gradient, for a symmetric matrix $A$, is $A p$.
 
 # %%
 A = torch.tensor([[3.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
@@ -516,9 +521,10 @@ right.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
-# On the left the dashed curve runs ahead of the right one. The dotted curve, with replaced weights, is
-# exactly level, and the detached network learns in its last layer only, so it stays behind. On the right
-# the point without `zero_grad` does not come to rest and swings around the lowest point.
+# On the left the dashed curve, without `zero_grad`, runs ahead of the solid one of the correct program.
+# The dotted curve, with replaced weights, is exactly level, and the detached network learns in its last
+# layer only, so it stays behind. On the right the point without `zero_grad` does not come to rest and
+# swings around the lowest point.
 #
 # How does one find such a mistake? Ask after the first step which parameters have `grad is None`, and
 # compare the weights before and after: the last column of the table shows it at once.

@@ -7,8 +7,8 @@
 # changes only the walk.
 #
 # If you know this, you can tell which lines of a program are free and which copy gigabytes, why a change
-# in one tensor shows up in another, and where a wrong shape goes unnoticed. In a real project these are
-# among the most frequent faults, before any network is involved.
+# in one tensor shows up in another, and where a wrong shape goes unnoticed. Faults of this kind are
+# common in real projects, and they happen before any network is involved.
 #
 # **You will build** `StridedTensor`, which slices, transposes, broadcasts and reshapes without moving a
 # number, and you will try the operations that every later lesson uses. **You need** arrays and
@@ -147,7 +147,7 @@ class StridedTensor:
                 strides.append(stride * step)
                 offset += start * stride
             elif -size <= index < size:
-                offset += index % size * stride
+                offset += index % size * stride  # index % size counts a negative index from the end
             else:
                 raise IndexError(f"index {index} for an axis of size {size}")
         return self.view(shape, strides, offset)
@@ -163,21 +163,16 @@ class StridedTensor:
     def broadcast_to(self, *shape):
         """The view of this shape in which axes of size one, and new ones in front, repeat.
 
-        As `torch.Tensor.expand`. Raises ValueError if an axis of another size would have to change.
+        As `torch.Tensor.expand`, up to the strides of new axes of size one, along which no step is taken.
+        Raises ValueError if an axis of another size would have to change.
         """
         missing = len(shape) - len(self.shape)
         if missing < 0 or any(old not in (1, new) for old, new in zip(self.shape, shape[missing:])):
             raise ValueError(f"shape {self.shape} does not broadcast to {shape}")
-        strides = []
-        for k in reversed(range(len(shape))):
-            if k >= missing:
-                old_size = self.shape[k - missing]
-                stride = self.strides[k - missing]
-            else:  # a new axis in front has size one; its stride is only seen if it stays so
-                old_size = 1
-                stride = shape[k + 1] * strides[-1] if strides else 0
-            strides.append(stride if old_size == shape[k] else 0)
-        return self.view(shape, reversed(strides), self.offset)
+        strides = [0] * missing  # a new axis in front repeats what is there
+        for old, new, stride in zip(self.shape, shape[missing:], self.strides):
+            strides.append(stride if old == new else 0)  # an axis of size one repeats its single place
+        return self.view(shape, strides, self.offset)
 
     def is_contiguous(self):
         """Whether the elements lie in the storage row by row without gaps."""
@@ -242,9 +237,9 @@ plt.show()
 
 # %% [markdown]
 # All four tensors read the same six numbers in memory. In the transpose, one step to the right skips
-# three addresses. In the last tensor a step down skips none, so three numbers in memory look like twelve.
-# A change in the storage must therefore show up in every view, and a reshape of the transpose cannot be a
-# view of ours:
+# three addresses. In the last tensor a step down has the stride zero and leads to the same address again,
+# so three numbers in memory look like twelve. A change in the storage must therefore show up in every
+# view, and a reshape of the transpose cannot be a view of ours:
 
 # %%
 turned = views["its transpose"]
@@ -390,7 +385,8 @@ print(f"where a score exceeds 1: {positive.tolist()}")
 print(f"stack {tuple(stacked.shape)}   cat {tuple(joined.shape)}   permute {tuple(channels_last.shape)}")
 
 # %% [markdown]
-# The operation that takes most practice is `gather`. Here `scores.gather(1, index)[i, j]` is
+# (The score 0.3 is printed as 0.30000001192092896, because float32 has only about seven digits.) The
+# operation that takes most practice is `gather`. Here `scores.gather(1, index)[i, j]` is
 # `scores[i, index[i, j]]`, so the index says for each row which columns to take. A score of $-\infty$ can
 # never be the largest, which is how a forbidden answer is ruled out (12.2). `stack` makes a new axis and
 # `cat` does not. The result of `permute` is a view, as with `transpose`, because only the strides change.
@@ -442,11 +438,11 @@ for name, result in mixtures.items():
     print(f"{name:28s}{str(result.dtype).removeprefix('torch.'):10s}{result[0].item():.10g}")
 
 # %% [markdown]
-# Eight bits hold the numbers up to 255, so $300$ becomes $44$ without a warning: turn pixels into floats
-# before you calculate with them. A float32 has about seven digits, so beyond $2^{24}$ it cannot count one
-# by one, and a small number that is added to a large one is lost. For the same reason a sum depends, in
-# its last digits, on the order of its terms. This is why two libraries or two machines agree only up to a
-# tolerance.
+# Dividing integers gives floats, as the fourth row shows. Eight bits hold the numbers up to 255, so $300$
+# becomes $44$ without a warning: turn pixels into floats before you calculate with them. A float32 has
+# about seven digits, so beyond $2^{24}$ it cannot count one by one, and a small number that is added to a
+# large one is lost. For the same reason a sum depends, in its last digits, on the order of its terms.
+# This is why two libraries or two machines agree only up to a tolerance.
 #
 # ## The claims, checked
 #
