@@ -58,7 +58,8 @@ assert sum(parameter.numel() for parameter in pair.parameters()) == (2 * 3 + 2) 
 # is put in front of the names there.
 #
 # Some tensors are not trained and yet belong to the model, such as an average that a layer keeps. Such a
-# tensor is called a *buffer*. It cannot be told from any other tensor, so it has to be registered.
+# tensor is called a *buffer*. Nothing distinguishes it from a tensor that does not belong to the model,
+# so it has to be registered.
 #
 # The dictionary from all these names to their tensors is the *state dict*. Loading copies values into the
 # tensors that are there, and refuses names that do not fit, because a wrong file should be noticed when
@@ -336,9 +337,8 @@ model = Classifier(n_hidden=32)
 optimizer = torch.optim.SGD([parameter for _, parameter in model.named_parameters()], lr=0.2)
 for epoch in range(3):
     for chosen in torch.randperm(n_train).split(50):
-        loss = F.cross_entropy(
-            model(train_images[chosen]), train_labels[chosen]
-        )  # (B, 28, 28) -> (B, 10) -> ()
+        scores = model(train_images[chosen])  # (B, 28, 28) -> (B, 10)
+        loss = F.cross_entropy(scores, train_labels[chosen])  # (B, 10) and (B,) -> ()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -390,8 +390,14 @@ trousers = all_kinds[train_labels[:n_train] == CLASSES.index("trouser")]
 batch_means = []
 running_means = []
 for step in range(90):
-    center.train(step < 70)
-    batch = all_kinds[20 * step : 20 * step + 20] if step < 70 else trousers[20 * (step - 70) :][:20]
+    if step < 70:
+        center.train()
+        first = 20 * step
+        batch = all_kinds[first : first + 20]  # (20, 784)
+    else:
+        center.eval()
+        first = 20 * (step - 70)
+        batch = trousers[first : first + 20]  # (20, 784)
     centered = center(batch)
     batch_means.append(batch[:, pixel].mean().item())
     running_means.append(center.running_mean[pixel].item())
@@ -457,9 +463,9 @@ for name, stack in stacks.items():
 # which is called frozen: its parameters get no gradient and are not given to the optimizer. Here the new
 # question is where a garment is worn (torso, legs, feet or hand), and we have only 200 labelled pictures
 # for it. Does it help that the body was trained on ten classes? As a control we freeze a body with random
-# weights. (The learning rate is as large as it is because the control needs that; with twice the rate it
-# gains about half a point.) There is one trap: what else must be stopped from changing in the frozen
-# part?
+# weights. (The learning rate is so large because the control, the random body, needs it. At twice this
+# rate the control gains about half a point, and at four times another half; the trained body hardly
+# changes.) There is one trap: what else must be stopped from changing in the frozen part?
 
 # %%
 WORN = ("torso", "legs", "feet", "hand")
@@ -491,7 +497,7 @@ for seed in range(4):
     torch.manual_seed(seed)
     random_body = TorchClassifier(n_hidden=32)
     for part in train_images[:n_train].split(50):  # in training mode, so that its running mean fits
-        random_scores = random_body(part)
+        _ = random_body(part)  # only the running mean is wanted
     random_body = with_new_head(random_body, keep_in_eval=True)
     trained_body = TorchClassifier(n_hidden=32)
     trained_body.load_state_dict(trained)  # the state dict of our own module fits
@@ -513,10 +519,11 @@ trainable = sum(parameter.numel() for parameter in trained_body.parameters() if 
 print(f"parameters that are trained: {trainable} of {sum(p.numel() for p in trained_body.parameters())}")
 
 # %% [markdown]
-# The trained body is better for each of the four heads (each with its own random start), with the same
-# few pictures and the same head. The last lines show the trap. `requires_grad_(False)` stops the
-# parameters only. A buffer is moved by `forward`, so in training mode the running mean of the "frozen"
-# body drifted away. A frozen part must be in `eval` mode, too, each time after `model.train()`.
+# The trained body is better with each of four random starts of the head, on the same few pictures. (It is
+# one trained body, from one training, against four random ones.) The last lines show the trap.
+# `requires_grad_(False)` stops the parameters only. A buffer is moved by `forward`, so in training mode
+# the running mean of the "frozen" body drifted away. A frozen part must be in `eval` mode, too, each time
+# after `model.train()`.
 #
 # ## To a file and back
 #
