@@ -5,8 +5,7 @@
 # times as large won a competition on photos of a thousand kinds of things, and within three years the
 # error of its successors fell to about a quarter of its own. All of them are stacks of convolutions and
 # pools. What did each of them change, what did it cost, and which of the changes made the difference?
-# Anyone who takes a finished network, to run it on a phone or to train it further, has to be able to
-# answer that.
+# Whoever takes a finished network, to run it on a phone or to train it further, has to answer that.
 #
 # **You will build** LeNet, AlexNet and VGG from their papers, a surveyor that counts the parameters, the
 # work and the memory of any network, and an experiment that takes out one ingredient at a time. **You
@@ -30,8 +29,8 @@ HERE = Path(globals().get("__file__", "")).parent
 # %% [markdown]
 # ## On paper first
 #
-# The first layer of LeNet-5 slides six filters of $5\times5$ over an image of $32\times32$ pixels. What
-# does it cost? We count the numbers that it stores, and its multiply-adds (9.2), one for each weight
+# The first layer of LeNet-5 slides six filters of $5\times5$ over an image of $32\times32$ pixels. To
+# see what it costs, we count the numbers that it stores, and its multiply-adds (9.2), one for each weight
 # times an input:
 #
 # $$\begin{aligned}
@@ -145,8 +144,8 @@ def total(bill, key):
 # ## 1998: LeNet-5
 #
 # LeNet-5 set the pattern that all later networks keep: small filters find strokes, pooling makes their
-# place coarse, further filters combine what was found, and linear layers decide. Here is its plan with
-# today's layers; the paper's own differs in details such as pools with weights.
+# place coarse, further filters combine what was found, and linear layers decide. This is its plan with
+# today's layers, while the paper's own differs in details such as pools with weights.
 
 # %%
 lenet = nn.Sequential(
@@ -172,18 +171,18 @@ for row in lenet_bill:
 print(f"{'':36s}{total(lenet_bill, 'parameters'):12,}{total(lenet_bill, 'multiply_adds'):12,}")
 
 # %% [markdown]
-# About sixty thousand parameters and four hundred thousand multiply-adds. The third convolution sees the
-# whole image, $32$ pixels wide, and it has most of the parameters, while most of the work is done in the
-# first two, where the maps are large.
+# It has about sixty thousand parameters and four hundred thousand multiply-adds. The third convolution
+# sees the whole image, $32$ pixels wide, and has most of the parameters, while most of the work is done
+# in the first two, where the maps are large.
 #
 # ## 2012: AlexNet
 #
 # Fourteen years later there were graphics processors that could multiply fast, and *ImageNet*, a
-# collection of more than a million photos with labels for a thousand categories. AlexNet kept LeNet's
-# pattern and changed the rest: ReLU in place of tanh, dropout, training images that are shifted and
-# mirrored at random (augmentation, 8.6), max pooling, and a thousand times the parameters. This is the
-# form that PyTorch ships, from a paper by Krizhevsky of 2014. The names `features` and `classifier` let
-# weights pass between ours and torchvision's.
+# collection of more than a million photos with labels for a thousand categories. AlexNet kept the pattern
+# of LeNet, but it took ReLU in place of tanh, max pools, dropout, training images that are shifted and
+# mirrored at random (augmentation, 8.6), and a thousand times the parameters. This is the form that
+# PyTorch ships, from a paper by Krizhevsky of 2014. The names `features` and `classifier` let weights pass
+# between ours and torchvision's.
 
 
 # %%
@@ -230,15 +229,16 @@ def alexnet(n_classes=1000):
 
 
 # %% [markdown]
-# ## 2014: VGG
+# ## 2014 and 2015: VGG and ResNet
 #
 # AlexNet's filters are $11$, $5$ and $3$ pixels wide, and somebody had to choose. VGG has only filters
 # of $3\times3$, and more layers. Two of them in a row see as far as one of $5\times5$, and three as far
-# as one of $7\times7$, for fewer parameters. For $C$ channels in and out:
+# as one of $7\times7$, and with $C$ channels in and out they have fewer weights:
 #
 # $$2 \cdot 9\, C^2 < 25\, C^2, \qquad 3 \cdot 9\, C^2 < 49\, C^2 .$$
 #
-# Do they really see as far? The gradient of the output in the middle tells which pixels it depends on.
+# That they really see as far can be read from the gradient of the output in the middle, because it is
+# zero at every pixel that the output does not depend on.
 
 # %%
 channels = 8
@@ -259,8 +259,7 @@ for n_layers, width in ((1, 5), (2, 3), (1, 7), (3, 3)):
 # after each layer, so they can compute more than one large filter.
 #
 # With one kind of layer a whole network fits in a line: channel counts, and `"M"` for a max pool that
-# halves the sides. When the sides are halved the channels are doubled, so that the work for each layer
-# stays about the same.
+# halves the sides. Then the channels are doubled, so that the work for each layer stays about the same.
 
 
 # %%
@@ -290,21 +289,20 @@ def vgg(layers, n_classes=1000):
 VGG16 = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
 
 # %% [markdown]
-# ## 2015: ResNet
-#
-# VGG stopped at nineteen layers, because more of them did not lower its error. ResNet has up to 152. It
-# changed three things: batch norm (8.3) stands after every convolution, each pair or triple of layers
-# adds its result to its own input (a shortcut, lesson 9.4), and in place of the large linear layers the
-# last maps are averaged over all places (9.2) and followed by one small linear layer. *Going further*
-# builds it from the paper's table. For the bills below we take torchvision's.
+# VGG stopped at nineteen layers, because more of them did not lower its error. ResNet, a year later, has
+# up to 152, because it changed three things: batch norm (8.3) stands after every convolution, each pair
+# or triple of layers adds its result to its own input (a shortcut, lesson 9.4), and in place of the large
+# linear layers the last maps are averaged over all places (9.2), so that one small linear layer is
+# enough. *Going further* builds it from the paper's table, and for the bills below we take torchvision's.
 #
 # ## The same in PyTorch
 #
-# Torchvision has all four networks. Do ours agree with them? The check has three parts: the number of
-# parameters, the multiply-adds that torchvision publishes (in thousand millions, with three decimals),
-# and the scores for a photo with the same weights. For the counts the networks are built on the `meta`
-# device (4.5), which has shapes but no numbers. The memory is that of the maps, which training keeps
-# for the backward pass: four bytes for each output of a layer that multiplies.
+# Torchvision has all four networks. Ours agree with them if three things do: the number of parameters,
+# the multiply-adds that torchvision publishes (in thousand millions, with three decimals), and the scores
+# for a photo with the same weights. For the counts the networks are built on the `meta` device (4.5),
+# which has shapes but no numbers. The memory is that of the maps, which training keeps for the backward
+# pass: four bytes for each output of a layer that multiplies. The last column is the published *top-1*
+# accuracy, the share of photos whose most likely category is right.
 
 # %%
 weights_of = {
@@ -342,9 +340,13 @@ for name, bill in bills.items():
     assert round(billions, 3) == published["_ops"], name
 
 # %% [markdown]
-# All counts are the published ones, to the last parameter. But layers with the right counts may still
-# stand in the wrong order, so torchvision's network now lends its weights to ours: `assign=True` takes
-# the tensors themselves, so nothing is copied.
+# All counts are the published ones, to the last parameter. VGG-16 has the most in every column of costs,
+# and the two ResNets, with far fewer parameters and less work, come close to its accuracy or exceed it
+# (though they were also trained by other recipes). So size is not what made the later networks better.
+#
+# Layers with the right counts may still stand in the wrong order, so torchvision's network now lends its
+# weights to ours for a photo (one of your own: 2.1 says how). `assign=True` takes the tensors themselves,
+# so nothing is copied.
 
 
 # %%
@@ -364,8 +366,13 @@ def largest_difference(ours, theirs, x):
         return ((ours(x) - expected).abs().max() / expected.abs().max()).item()
 
 
-photo = torch.from_numpy(plt.imread(HERE / "data" / "coffee.jpg") / np.float32(255))  # (400, 600, 3)
-cup = photo[100:196, 200:296].permute(2, 0, 1)[None]  # (96, 96, 3) -> (1, 3, 96, 96)
+photo = plt.imread(HERE / "data" / "coffee.jpg")  # (400, 600, 3)
+if photo.dtype != np.uint8 or photo.shape[2:] != (3,):
+    raise ValueError(
+        f"the photo must be an 8-bit RGB picture, got {photo.dtype} {photo.shape} (2.1 says how)"
+    )
+cup = torch.from_numpy(photo[100:196, 200:296] / np.float32(255))  # (96, 96, 3)
+cup = cup.permute(2, 0, 1)[None]  # -> (1, 3, 96, 96)
 differences = {}
 for name, build in our_builders.items():
     with torch.device("meta"):
@@ -378,8 +385,8 @@ for name, build in our_builders.items():
 # ## Reading the bills
 #
 # Where does a network store its parameters, and where does it work? The figure shows both and the
-# memory, layer by layer, with linear layers hatched. What a sensible person might expect: the layers
-# with the most parameters do most of the work.
+# memory, layer by layer, with linear layers hatched. A sensible person might expect that the layers with
+# the most parameters do most of the work.
 
 # %%
 multiplying = {}  # for each network its layers with weights, in order, without those on shortcuts
@@ -435,45 +442,25 @@ plt.show()
 # %% [markdown]
 # Compare the first two rows, whose scales are logarithmic. In AlexNet and VGG-16 nearly all parameters
 # are in the linear layers at the end, and nearly all the work is in the convolutions, because a weight
-# of a convolution is used at thousands of places and a weight of a linear layer once. ResNet has one
-# small linear layer left. Along the convolutions the parameters grow from left to right and the memory
-# falls: early maps are large with few channels, late ones small with many. The table adds that the last
-# convolution of AlexNet and VGG-16 sees a little less than the width of the image, $224$ pixels, and
-# that of the ResNets sees more.
-#
-# What does accuracy cost? *Top-1* is the share of photos whose most likely category is right. The
-# published values belong to torchvision's weights of the first generation, and the training recipes
-# differ too.
-
-# %%
-fig, axes = plt.subplots(1, 3, figsize=(14, 3.6), layout="constrained", sharey=True)
-for ax, label in zip(axes, costs["AlexNet"]):
-    for (name, cost), marker in zip(costs.items(), "o^sD"):
-        ax.plot(cost[label], top1[name], marker, markersize=9)
-        ax.annotate(name, (cost[label], top1[name]), xytext=(0, -18), textcoords="offset points", ha="center")
-    ax.set(xlabel=label, xscale="log", ylim=(50, 80))
-    ax.margins(x=0.2)
-axes[0].set_ylabel("published top-1 (%)")
-fig.suptitle("Published accuracy on ImageNet, and what one image costs")
-plt.show()
-
-# %% [markdown]
-# VGG-16 is on the far right of every panel. The two ResNets, with far fewer parameters and less work,
-# come close to it or are better, so size is not what made the later networks better. What was it?
+# of a convolution is used at thousands of places and a weight of a linear layer once. Of this end the
+# ResNets have kept one small layer. Along the convolutions the parameters grow from left to right and the
+# memory falls, because early maps are large with few channels and late ones small with many. The table
+# adds that the last convolution of AlexNet and VGG-16 sees a little less than the width of the image,
+# $224$ pixels, and that of the ResNets sees more.
 #
 # ## What each change bought
 #
-# On ImageNet AlexNet, VGG and ResNet differ in everything at once, and so does the way they were
-# trained. To see what a single ingredient does, we take a small network that has them all, and leave
-# out one at a time, which is called an ablation (7.7). The network begins like AlexNet, with a large
-# filter and a stride, goes on with three $3\times3$ convolutions like VGG, and ends in two linear
-# layers. It has ReLU, dropout, augmentation and batch norm. To be held fixed: the five hundred training
-# images, the twenty epochs, and the care: every variant gets its own best learning rate out of four,
-# by the accuracy on a thousand validation images.
+# If it was not size that made them better, what was it? On ImageNet these networks differ in everything
+# at once, and so does the way they were trained. To see what a single ingredient does, we take a small
+# network with ReLU, dropout, augmentation and batch norm, and leave out one at a time, which is called an
+# ablation (7.7). The network begins like AlexNet, with a large filter and a stride, goes on with three
+# $3\times3$ convolutions like VGG, and ends in two linear layers. We hold fixed the five hundred training
+# images, the twenty epochs, and the care: every variant gets its own best learning rate out of four, by
+# the accuracy on a thousand validation images.
 #
-# What to expect? With so few images the two that fight overfitting, dropout and augmentation, should
-# matter most. ReLU was one of AlexNet's great gains, and batch norm let ResNet train deep networks with
-# large rates.
+# With so few images one should expect that the two which fight overfitting, dropout and augmentation,
+# matter most. But ReLU was one of AlexNet's great gains, and batch norm let ResNet train deep networks
+# with large rates.
 
 
 # %%
@@ -601,20 +588,20 @@ plt.show()
 # In the left panel batch norm is the ingredient that helps. Without it every seed ends below its
 # counterpart with all four, by about three points on average, although it has its own best rate. Tanh
 # in place of ReLU changes the mean by less than the seeds differ among themselves, and so does leaving
-# out dropout. And without augmentation the test accuracy is even higher. Mirrored and shifted images
+# out dropout. Without augmentation the test accuracy is even higher, because mirrored and shifted images
 # make the task harder, and twenty epochs seem too few to make up for it: the last column says that the
 # network with all four is right on only about four fifths of the images that it was trained on.
 #
-# The right panel shows what augmentation did buy. If the test images are moved by two pixels, the network
+# What augmentation did buy is in the right panel. If the test images are moved by two pixels, the network
 # without it loses about thirteen points, and falls from the first place to about that of the network
 # without batch norm. The others, which saw shifted images in training, lose three points at most. Three
 # other seeds gave the same picture with other numbers: without batch norm five to six points fewer,
 # without augmentation two to three more, and a loss of nine on moved images.
 #
-# This does not contradict the papers. AlexNet had sixty million parameters and ninety epochs, and it
-# measured the gain of ReLU in a network without batch norm. It means that an ingredient has no value of
-# its own: it is worth something in a network, on data, with a budget for training. These numbers come
-# from one small network and a thousand test images, so differences of one point are noise.
+# The papers are not contradicted, because AlexNet had sixty million parameters and ninety epochs, and
+# measured the gain of ReLU without batch norm. An ingredient has no value of its own: it is worth
+# something in a network, on data, with a budget for training. These numbers come from one small network
+# and a thousand test images, so differences of one point are noise.
 #
 # ## The claims, checked
 #
