@@ -3,10 +3,9 @@
 #
 # Someone reads you a phone number and asks for it backwards. Four digits are no trouble, twelve are,
 # because all of them must be in your head at once. Now you may write the number down, and then you only
-# have to look at the right place. A recurrent network (11.2) has the head and not the paper: all that it
-# has read must fit into its state. *Attention* gives a network the paper, because it keeps every state
-# and learns where to look. It was invented for machine translation, where long sentences were lost in
-# this way.
+# have to look at the right place. A recurrent network (11.2) has nothing to write on: all that it has read
+# must fit into its state. With *attention* a network keeps every state and learns where to look. It was
+# invented for machine translation, because recurrent networks translated long sentences badly.
 #
 # **You will build** a network that reads and one that answers, first with a single state between them,
 # then with attention, and you will see what limits the first. **You need** recurrent networks (11.2),
@@ -109,6 +108,9 @@ for name, line in sizes.items():
     print(f"{name:20s}{line[1]:12.2g}{line[30]:12.2g}{line[63]:12.2g}")
 
 # %% [markdown]
+# In both recurrent networks hardly anything is left of the gradient at distance 30, and at 63 it is
+# smaller by many powers of ten. In the average by likeness it is about the same at every distance.
+#
 # ## Steps that must wait
 #
 # The second price of the loop is time, because a step cannot begin before the one before it has ended,
@@ -171,11 +173,11 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# On the left, the gradients of both recurrent networks fall by many powers of ten within a few dozen
-# words (the axis is logarithmic), and that of attention stays level. On the right, the loop's time grows
-# in proportion to the text. The two products of attention take less time at first and grow faster, so
-# with one processor and a long text the lead gets smaller. On a GPU, which can compute thousands of
-# products at once, the loop would leave nearly all of it idle.
+# On the left are the gradients of the table at every distance: those of both recurrent networks fall (the
+# axis is logarithmic), and that of attention stays level. On the right, the loop's time grows in
+# proportion to the text. The two products of attention take less time at first and grow faster, so with
+# one processor and a long text the lead gets smaller. A GPU can compute thousands of products at once, so
+# there the lead of attention should be larger. (We have not measured it.)
 #
 # ## Digits backwards
 #
@@ -402,12 +404,13 @@ plt.show()
 # %% [markdown]
 # After a quarter of the training (left) both bottlenecks lose digits as the strings get longer. If we
 # stopped here we would say that 32 numbers cannot hold six digits. At the end (right) they do hold nearly
-# all of them, so what was missing was training. The state of 4 numbers has learned more, too, but after
-# exactly the same training it loses about half of the six digits, so here the size of the state makes the
-# difference. With attention the network recalls its strings earlier. (From two other starts, too: after
-# the quarter it recalled 0.92 of six digits, and the bottleneck of 32 about 0.7. Beyond the trained
-# lengths all three lose digits, the attentive one too, because it must still find the right state and has
-# learned that on short strings.)
+# all of them, so what was missing was training. The network with 4 numbers has learned more, too, but
+# after exactly the same training it still loses about half of the six digits. (From four other starts it
+# lost between four and seven digits of ten.) So here the size makes the difference: that of the state, and
+# of the two networks that read and write it. With attention the network recalls its strings earlier. (From
+# three other starts, too: after the quarter it recalled about 0.9 of six digits, and the bottleneck of 32
+# about 0.7.) Beyond the trained lengths all three lose digits, the attentive one, too, perhaps because it
+# has learned to find the right state on short strings only.
 #
 # ## Where it looks
 #
@@ -442,12 +445,13 @@ plt.show()
 #
 # ## A dictionary that answers to anything
 #
-# Take the networks away, and a look-up remains. A Python dictionary compares a *query* with its *keys*,
-# finds the one that is equal, and returns the *value* of that key. Attention is the soft version, which
-# compares the query with all keys, and returns an average of all values, weighted by how well each key
-# fits. Unlike the dictionary it has a gradient, so a network can learn what to ask. In the example, the
-# pay of a ship's crew, the query is the direction of the mate, and the scores are multiplied by a
-# sharpness before softmax.
+# Attention can be understood without any network, as a way to look something up. A Python dictionary
+# compares a *query* with its *keys*, finds the one that is equal, and returns the *value* of that key.
+# Attention is the soft version, which compares the query with all keys, and returns an average of all
+# values, weighted by how well each key fits. Unlike the dictionary it has a gradient, so a network can
+# learn what to ask. In our example the keys are directions, one for each member of a ship's crew, and the
+# values are their pay. We ask with the direction of the mate. Before softmax the scores are multiplied by
+# a number, the sharpness.
 
 
 # %%
@@ -477,6 +481,7 @@ for sharpness in (0, 1, 10, 100):
 
 # %%
 for name in ("RNN", "GRU"):
+    assert sizes[name][30] < 1e-3 * sizes[name][1], "at distance 30 hardly anything is left of it"
     assert sizes[name][63] < 1e-6 * sizes[name][1], "a recurrent gradient falls by many powers of ten"
 assert 1 / 3 < sizes["attention"][63] / sizes["attention"][1] < 3, "the gradient of attention stays level"
 six = test_lengths.index(LONGEST)
@@ -486,7 +491,7 @@ for name in (narrow, wide):
 assert accuracy[wide][0, six] < 0.9, "after a quarter of the training 32 numbers lose some of six digits"
 assert accuracy[wide][1, six] > 0.93, "at the end 32 numbers hold nearly all of six digits"
 assert accuracy[narrow][1, six] > accuracy[narrow][0, six], "4 numbers learn more with more training, too"
-assert abs(accuracy[narrow][1, six] - 0.5) < 0.15, "after the same training 4 numbers lose about half"
+assert abs(accuracy[narrow][1, six] - 0.5) < 0.25, "after the same training 4 numbers lose about half"
 assert accuracy[attentive_name][0, six] > accuracy[wide][0, six], "attention recalls its strings earlier"
 assert on_average.max() <= 1, "on average the weights lie at most one place beside the right digit"
 assert abs(found_pay - 50) < 1e-6, "a sharp soft look-up gives the dictionary's answer"
