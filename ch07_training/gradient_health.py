@@ -34,11 +34,11 @@ rng = np.random.default_rng(0)
 # $$\begin{aligned}
 #   |g| &= \sqrt{3^2 + 4^2} = 5 \\
 #   \text{by norm:} \quad g \cdot \tfrac{1}{5} &= (0.6, 0.8) & & \text{length } 1, \text{ same direction} \\
-#   \text{by value:} \quad (\min(3, 1), \min(4, 1)) &= (1, 1) & & \text{length } 1.4, \text{ another one}
+#   \text{by value:} \quad (\min(3, 1), \min(4, 1)) &= (1, 1) & & \text{length } 1.4, \text{ turned}
 # \end{aligned}$$
 #
-# Both leave a gradient alone that is within the limit. The first keeps the direction of descent, and is
-# the usual one.
+# If a gradient is within the limit, neither of them changes it. Clipping by norm keeps the direction of
+# the step, and is the usual one.
 
 # %%
 paper_gradient = np.array([3.0, 4.0])
@@ -79,12 +79,17 @@ class Gauges:
         self.layers = layers
 
     def __enter__(self):
-        gauges = [Gauge() for _ in self.layers]
-        pairs = zip(self.layers, gauges)
-        self.handles = [layer.register_forward_hook(gauge.record) for layer, gauge in pairs]
+        """Called at the beginning of the `with` statement; what it returns stands after `as`."""
+        gauges = []
+        self.handles = []  # what PyTorch returns for a hook: it can remove that hook again
+        for layer in self.layers:
+            gauge = Gauge()
+            gauges.append(gauge)
+            self.handles.append(layer.register_forward_hook(gauge.record))
         return gauges
 
     def __exit__(self, *error):
+        """Called at its end, also after an error, which Python describes in three arguments."""
         for handle in self.handles:
             handle.remove()
 
@@ -117,9 +122,9 @@ print("the gauges read right and come off")
 #
 # Now a deep network: ten tanh layers on small pictures of clothes, its weights with the standard
 # deviation $\text{gain} / \sqrt{n_\text{in}}$. With a gain of one, layers of one width hand on signals of
-# about the same size (6.5). What do you expect of half of it, and of three times as much? We train with
-# all three, and look at the gauges after the backward pass. The training loop is a _generator_: it hands
-# each step to a `for` loop after its backward pass (`yield`), waits until the body of that loop has
+# about the same size (6.5). What do you expect if the gain is one half, and what if it is three? We train
+# with all three, and look at the gauges after the backward pass. The training loop is a _generator_: it
+# hands each step to a `for` loop after its backward pass (`yield`), waits until the body of that loop has
 # looked, and then takes the step.
 
 # %%
@@ -196,8 +201,7 @@ def snapshot(gauges, weights):
     }
 
 
-first_frames = {}
-films = {}
+films = {}  # gain: snapshots of every fifth step
 readings = {}
 header = ("saturated, last", "gradient, last", "gradient, first", "loss after")
 print(f"{'at the start':14s}" + "".join(f"{word:>17s}" for word in header))
@@ -256,7 +260,8 @@ plt.show()
 # large part of the activations sits at $\pm 1$, and the gradients _grow_ on their way back, because the
 # large weights multiply them by more than the flat slopes take away.
 #
-# How does it go on? One layer of each during the training, one column for every fifth step.
+# How does it go on? The next figure follows one layer of each network through the training, with one
+# column for every fifth step.
 
 # %%
 fig, axs = plt.subplots(2, 3, figsize=(10, 5.6), layout="constrained", sharex=True, sharey="row")
@@ -275,7 +280,7 @@ plt.show()
 # With the small gain hardly anything moves in 300 steps, and the loss is still that of knowing nothing.
 # With the right one the activations spread out as the network learns. With the large gain many units stay
 # at $\pm 1$, but not all of them, and this network learns as well, only less (the losses are in the table
-# above). So a histogram at the edges is a warning and no verdict.
+# above; with three other seeds it was the same). So a histogram at the edges is a warning and no verdict.
 #
 # ## Units that no longer work
 #
@@ -284,8 +289,13 @@ plt.show()
 # it is dead (5.2). (Deeper units may come back, since the layers below them still move.) A few steps that
 # are too long are enough. We shock networks with one hidden layer by thirty steps at a high rate, then
 # train on with a good one, and count two things: units that are silent for all images, and units that
-# fire for less than one image in a hundred. To judge what the silent ones cost, there is a control: a
-# fresh network that has as many units removed. Does it do as badly?
+# hardly fire, for less than one image in a hundred.
+#
+# If such a network reads badly, what is to blame? There are four controls, fresh networks to which only a
+# part of the damage is done. The first loses as many units as are silent, the second as many as hardly
+# fire. The third gets the first layer of the network just after its shock and keeps a fresh last layer,
+# and with the fourth it is the other way round. All of them train for the same 150 good steps. Which of
+# the four will read as badly as the shocked network?
 
 
 # %%
@@ -301,25 +311,39 @@ def accuracy(model):
     return (model(x_all).argmax(dim=1) == y_all).double().mean().item()
 
 
+def fate(shock, seed):
+    """One network after a shock at this rate and 150 good steps, and its four controls: {name: number}."""
+    fresh = [new_model(1, nn.ReLU, 2**0.5, seed) for _ in range(5)]  # five times the same network
+    shocked, lost_silent, lost_rare, first_shocked, last_shocked = fresh
+    length = shocked[0].weight.norm().item()
+    train(shocked, shock, 30, seed)
+    numbers = {"growth": shocked[0].weight.norm().item() / length}
+    first_shocked[0].load_state_dict(shocked[0].state_dict())
+    last_shocked[2].load_state_dict(shocked[2].state_dict())
+    train(shocked, 0.05, 150, seed + 100)
+    shares = firing_shares(shocked)
+    numbers |= {"silent": np.mean(shares == 0), "hardly fire": np.mean(shares < 0.01)}
+    numbers["shocked"] = accuracy(shocked)
+    with torch.no_grad():
+        lost_silent[0].bias[: np.sum(shares == 0)] = -1e6  # so many units never fire
+        lost_rare[0].bias[: np.sum(shares < 0.01)] = -1e6
+    controls = {"lost silent": lost_silent, "lost rare": lost_rare}
+    controls |= {"first layer": first_shocked, "last layer": last_shocked}
+    for name, control in controls.items():
+        train(control, 0.05, 150, seed + 100)
+        numbers[name] = accuracy(control)
+    return numbers
+
+
 SHOCKS = (0.1, 1.0, 2.0, 4.0)
 N_SHOCK_SEEDS = 4
+COLUMNS = ("silent", "hardly fire", "shocked", "lost silent", "lost rare", "first layer", "last layer")
 fates = {}
-print(f"{'shock':20s}{'silent':>12s}{'hardly fire':>12s}{'accuracy':>12s}{'control':>12s}   (means of seeds)")
+print(f"{'means of four seeds':20s}" + "".join(f"{name:>12s}" for name in COLUMNS))
 for shock in SHOCKS:
-    rows = []
-    for seed in range(N_SHOCK_SEEDS):
-        model = new_model(1, nn.ReLU, 2**0.5, seed)
-        train(model, shock, 30, seed)
-        train(model, 0.05, 150, seed + 100)
-        shares = firing_shares(model)
-        control = new_model(1, nn.ReLU, 2**0.5, seed)
-        with torch.no_grad():
-            control[0].bias[: np.sum(shares == 0)] = -1e6  # so many units never fire
-        train(control, 0.05, 150, seed + 100)
-        rows.append([np.mean(shares == 0), np.mean(shares < 0.01), accuracy(model), accuracy(control)])
-    fates[shock] = np.array(rows)  # (seeds, 4)
-    means = fates[shock].mean(axis=0)
-    print(f"ReLU, rate {shock:<9g}" + "".join(f"{value:12.1%}" for value in means))
+    rows = [fate(shock, seed) for seed in range(N_SHOCK_SEEDS)]
+    fates[shock] = {name: np.mean([row[name] for row in rows]) for name in rows[0]}
+    print(f"ReLU, rate {shock:<9g}" + "".join(f"{fates[shock][name]:12.1%}" for name in COLUMNS))
 
 # %% [markdown]
 # Now the same shocks for leaky ReLU (5.2), which lets a hundredth of the negative side through, so that
@@ -338,32 +362,49 @@ for shock in SHOCKS:
     print(f"leaky ReLU, rate {shock:<6g} accuracy {leaky[shock].mean():.1%}")
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharex=True)
-for column, (name, style) in enumerate((("silent for all images", "o-"), ("fire for under 1 %", "s--"))):
-    left.semilogx(SHOCKS, [fates[shock][:, column].mean() for shock in SHOCKS], style, label=name)
+left.semilogx(SHOCKS, [fates[shock]["silent"] for shock in SHOCKS], "o-", label="silent for all images")
+left.semilogx(SHOCKS, [fates[shock]["hardly fire"] for shock in SHOCKS], "s--", label="fire for under 1 %")
 left.set(xlabel="learning rate of the shock", ylabel="share of hidden units", ylim=(-0.03, 1.03))
 left.set_title("ReLU units after the shock and 150 good steps")
 left.legend()
-right.semilogx(SHOCKS, [fates[shock][:, 3].mean() for shock in SHOCKS], "^:", color="0.5", label="control")
-right.semilogx(SHOCKS, [fates[shock][:, 2].mean() for shock in SHOCKS], "o-", label="ReLU, shocked")
+names = {
+    "last layer": "control: last layer shocked",
+    "lost silent": "control: silent units lost",
+    "lost rare": "control: rare units lost",
+    "first layer": "control: first layer shocked",
+}
+for (name, label), style in zip(names.items(), ("v:", "^:", "d-.", "x-.")):
+    accuracies = [fates[shock][name] for shock in SHOCKS]
+    right.semilogx(SHOCKS, accuracies, style, color="0.4", linewidth=1, label=label)
+right.semilogx(SHOCKS, [fates[shock]["shocked"] for shock in SHOCKS], "o-", label="ReLU, shocked")
 right.semilogx(SHOCKS, [leaky[shock].mean() for shock in SHOCKS], "s--", label="leaky ReLU, shocked")
 right.set(
     xlabel="learning rate of the shock",
     ylabel="accuracy",
     ylim=(0, 1),
-    title="Accuracy (means of four seeds)",
+    title="Accuracy on the training images (means of four seeds)",
 )
-right.legend()
+right.legend(fontsize=8, loc="lower left")
 plt.show()
 
 # %% [markdown]
-# The dead units do not explain the damage. The control has lost as many units and reads nearly as well as
-# before, because a network of 64 units can do without some. What happened to the shocked networks is in
-# the dashed curve on the left: most units still fire, but for next to no image, so most of the layer says
-# nothing. Counting only the units that are silent for all images would have missed it. Leaky units
-# recover better after the two largest shocks here, but not fully.
+# The dead units do not explain the damage. The control that has lost as many units reads nearly as well
+# as an undamaged network, because 64 units are more than it needs. The dashed curve on the left is a
+# better suspect, since after the two largest shocks most units hardly fire. Counting only the units that
+# are silent for all images would have missed them. But they are not the whole damage either, because the
+# control that has lost as many of them still reads about twice as many images as the shocked network, or
+# more.
 #
-# So the gauge to watch is the share of images for which a unit fires, and the cure is not to take such
-# steps: a suitable start (6.5), a rate below the limit (7.1), a warm-up (7.3), or the following.
+# The two other controls tell where the rest is. With a shocked last layer alone the network recovers, and
+# with a shocked first layer alone it reads as badly as the shocked network. So the damage sits in the
+# weights of the first layer, and that includes the weights of the units that still fire. The long steps
+# have made these weights several times as long as they were. That is probably why 150 good steps do not
+# repair them, because steps of a usual length hardly turn such long weights. Leaky units recover better
+# after the two largest shocks here, but not fully.
+#
+# So the share of images for which a unit fires is a sign that something is wrong, which a gauge can
+# measure, but it is not the whole fault. The cure is not to take such steps: a suitable start (6.5), a
+# rate below the limit (7.1), a warm-up (7.3), or the following. (Four other seeds gave the same picture.)
 #
 # ## Clipping in a training loop
 #
@@ -466,9 +507,9 @@ plt.show()
 
 # %% [markdown]
 # The log shows what happened: every fiftieth norm is far above all others (note the axis). Without
-# clipping the first such step throws the network so far that it never recovers, on all four seeds, and on
-# some of them the numbers may end as NaN. With clipping that step is as long as a usual long one and does
-# next to no harm.
+# clipping the first such step throws the network so far that it does not recover in these 400 steps, on
+# all four seeds. (If nan is printed, numbers have overflowed.) With clipping that step is as long as a
+# usual long one and does next to no harm.
 #
 # The limit was chosen from the log of an undisturbed stretch, so that about one of its steps in ten would
 # be shortened; later the norms are smaller, and of all good steps only a few in a hundred are. If $c$ is
@@ -493,13 +534,15 @@ assert large["first"] > 5 * large["last"], "with a large gain the gradients grow
 assert large["saturated"] > 0.2, "and many units are saturated"
 assert right_gain["loss"] < large["loss"] < 1.5, "it learns, but less than with a gain of one"
 for shock in (2.0, 4.0):
-    silent, hardly, shocked, control = fates[shock].mean(axis=0)
-    assert silent < 0.5 < hardly, f"shock {shock}: fewer than half are silent, most hardly fire"
-    assert control > 0.7 > 0.6 > shocked, (
-        f"shock {shock}: the control reads well, the shocked networks do not"
-    )
-    assert leaky[shock].mean() > shocked + 0.1, f"shock {shock}: leaky units recover better"
-    assert leaky[shock].mean() < control - 0.1, f"shock {shock}: but not fully"
+    means = fates[shock]
+    assert means["silent"] < 0.5 < means["hardly fire"], "fewer than half are silent, most hardly fire"
+    assert means["lost silent"] > 0.7 > 0.45 > means["shocked"], "the silent units do not explain the damage"
+    assert means["lost rare"] > 1.5 * means["shocked"], "nor do the units that hardly fire, by themselves"
+    assert means["last layer"] > 0.65, "with a shocked last layer alone the network recovers"
+    assert means["first layer"] < 0.45, "with a shocked first layer alone it does not"
+    assert means["growth"] > 3, "the first layer's weights have become several times as long"
+    assert leaky[shock].mean() > means["shocked"] + 0.1, f"shock {shock}: leaky units recover better"
+    assert leaky[shock].mean() < means["lost silent"] - 0.1, f"shock {shock}: but not fully"
 for _, norms in clip_runs["plain"]:
     assert np.nanmax(norms) > 10 * LIMIT, "a broken batch has a gradient far above the limit"
 for _, norms in clip_runs["clipped"]:
@@ -601,8 +644,8 @@ assert walks["clipped"]["losses"][-1] < 0.01, "the clipped walk arrives"
 # - Hooks put a gauge on any layer; take them off when you are done.
 # - Look in both directions: activations on the way up, gradients on the way back, and the gradients of
 #   the weights, which are what the optimizer gets.
-# - Count for how many examples a unit fires. Silent for all is dead, but units that hardly fire do the
-#   damage.
+# - Count for how many examples a unit fires. Steps that are too long leave many units that never or hardly
+#   ever fire, and they spoil the weights of the others, too.
 # - Clip by the norm of all gradients together, between `backward()` and `step()`, choose the limit from
 #   the log, and log the returned norm.
 #

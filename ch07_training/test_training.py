@@ -979,11 +979,21 @@ def test_histograms_are_drawn_as_columns(gradient_health):
 
 def test_units_that_hardly_fire_outnumber_the_silent(gradient_health):
     silent, hardly = (
-        np.array([gradient_health.fates[shock][:, k].mean() for shock in gradient_health.SHOCKS])
-        for k in (0, 1)
+        np.array([gradient_health.fates[shock][name] for shock in gradient_health.SHOCKS])
+        for name in ("silent", "hardly fire")
     )
     assert silent[0] == 0 and np.all(np.diff(silent) > 0)
     assert np.all(hardly[1:] > 2 * silent[1:])
+
+
+def test_the_damage_of_a_shock_sits_in_the_first_layer(gradient_health):
+    numbers = gradient_health.fate(2.0, 21)  # a seed of its own
+    assert numbers["lost silent"] > numbers["lost rare"] > 1.5 * numbers["shocked"]
+    assert numbers["last layer"] > 1.5 * numbers["first layer"]
+    assert numbers["hardly fire"] > 0.5 and numbers["growth"] > 3
+    unharmed = gradient_health.fate(0.0, 21)  # a shock of length zero damages nothing
+    assert unharmed["growth"] == 1 and unharmed["silent"] == 0
+    assert unharmed["shocked"] == unharmed["first layer"] == unharmed["last layer"] > 0.7
 
 
 @pytest.mark.parametrize("seed", [11, 12])
