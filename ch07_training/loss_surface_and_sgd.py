@@ -7,9 +7,9 @@
 # of the loss?
 #
 # The loss as a function of all weights is called the *loss surface*. With two weights it is a landscape
-# over a map (2.4), with a million weights nobody can draw it, but it can still be measured: how steep it
-# is, how strongly it is curved in which direction, and how noisy our view of it is. Anyone who trains a
-# large model makes these two choices first, and when a run fails, the learning rate is among the first
+# over a map (2.4). With a million weights nobody can draw it, but it can be measured: how steep it is,
+# how strongly it is curved in each direction, and how noisy our gradients are. Anyone who trains a large
+# model makes these two choices first, and when a run fails, the learning rate is among the first
 # suspects.
 #
 # **You will build** a measuring device for the curvature of any network, test with it how large a learning
@@ -65,9 +65,9 @@ for learning_rate in (0.1, 0.4, 0.6):
 #
 # Now take two directions with different curvatures, one flat ($1$) and one steep ($\kappa = 20$): $L(u,
 # v) = \frac12 (u^2 + \kappa v^2)$. Since there is only one learning rate for both, which of the two
-# directions limits it, and what does that mean for the other one? We try half of the limit, the rate
-# that treats both directions alike, $\eta = 2 / (1 + \kappa)$, and one slightly beyond the limit
-# $2/\kappa$.
+# directions limits it, and what does that mean for the other one? We try three rates: half of the limit
+# $2/\kappa$, one slightly beyond it, and the rate at which both directions shrink by the same factor. For
+# that one, $1 - \eta = -(1 - \eta\kappa)$, which gives $\eta = 2 / (1 + \kappa)$.
 
 
 # %%
@@ -137,10 +137,10 @@ for ratio in (1, 10, 100, 1000):
 #
 # ## The curvatures of a network
 #
-# Does any of this hold for a network? We take a small one, with $\tanh$ units because at the kinks of ReLU
-# the curvature is not defined, and 400 images of digits. All its 610 weights stand in one vector `w`. To
-# the loss we add a small *penalty* on the squared length of `w` (a subject of lesson 8.2); what it is for,
-# we shall see in a moment.
+# Does any of this hold for a network? We take a small one, with $\tanh$ units, because at the kinks of
+# ReLU the curvature is not defined, and 400 images of digits. All its 610 weights stand in one vector
+# `w`. To the loss we add a small *penalty* on the squared length of `w` (a subject of lesson 8.2); what
+# it is for, we shall see in a moment.
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -173,9 +173,9 @@ def penalised_loss(w, strength=1e-2):
 
 # %% [markdown]
 # To measure curvature at a lowest point we have to stand at one, and plain gradient descent would take
-# long to arrive. So we borrow an optimizer that estimates curvature as it goes, L-BFGS. It wants to ask
-# for the loss several times in each step, and does so by calling a function that we hand over, the
-# `closure`.
+# long to arrive. So we take L-BFGS, an optimizer that estimates the curvature on its way. In each step it
+# needs the loss and the gradient at several points. For that we give it a function, usually called the
+# `closure`, which computes both.
 
 # %%
 torch.manual_seed(0)
@@ -238,9 +238,9 @@ def hessian(f, w):
 
 
 # %% [markdown]
-# If we multiply a random vector by $H$ again and again, the direction of the largest curvature outgrows
-# all others. This is called *power iteration*. At its end $Hv = \lambda v$, and how much is missing from
-# this equality tells when to stop.
+# If we multiply a random vector by $H$ again and again, its part along the direction of the largest
+# curvature grows faster than all its other parts. This is called *power iteration*. When only that part
+# is left, $Hv = \lambda v$. So we stop when $Hv$ and $\lambda v$ are nearly equal.
 
 
 # %%
@@ -252,11 +252,11 @@ def power_iteration(product, v, tolerance=1e-6, n_steps=5000):
     """
     v = v / v.norm()
     for _ in range(n_steps):
-        longer = product(v)
-        eigenvalue = v @ longer  # (P,) @ (P,) -> ()
-        if (longer - eigenvalue * v).norm() < tolerance * eigenvalue.abs():
+        h_v = product(v)  # (P,): H v
+        eigenvalue = v @ h_v  # (P,) @ (P,) -> ()
+        if (h_v - eigenvalue * v).norm() < tolerance * eigenvalue.abs():
             return eigenvalue.item(), v
-        v = longer / longer.norm()
+        v = h_v / h_v.norm()
     raise ValueError(f"no direction within {tolerance:g} after {n_steps} steps")
 
 
@@ -278,9 +278,9 @@ assert abs(steepest - eigenvalues["with penalty"][-1]) < 1e-6
 # %% [markdown]
 # With the penalty all curvatures are positive, and this point is the bottom of a bowl. The penalty adds
 # its strength of $0.01$ to every curvature, so we can see what the bare loss is like at the same point:
-# most directions are almost flat, and some bend _down_. A network's loss by itself is no bowl. It can
-# often be lowered a little further along some of its hundreds of flat directions, and that is why in
-# practice nobody waits for the bottom.
+# most directions are almost flat, and some bend _down_. So without the penalty this point is not the
+# bottom of a bowl, and the loss of this network can be lowered further from here. In practice one does
+# not wait for the bottom of such a loss, and lesson 8.5 shows another reason to stop earlier.
 #
 # ## Does the limit hold?
 #
@@ -320,8 +320,8 @@ plt.show()
 # In the grey range the network does what the parabola predicts. (With half of the limit the first step
 # lands on the bottom itself, and after that there is nothing left but rounding and the small error of the
 # parabola.) Above the limit the distance grows by a fifth in each step until the walk is far out. There
-# the surface is no longer a parabola, and what happens next is not on our paper: the loss shoots up,
-# comes down again, and shoots up again. What is the curvature where the walk has arrived?
+# the surface is no longer a parabola, and the calculation says nothing about what happens next: the loss
+# shoots up, comes down again, and shoots up again. What is the curvature where the walk has arrived?
 
 # %%
 end = walks[WALKED_RATES[-1]]["end"]
@@ -338,8 +338,8 @@ print(f"the loss left the bottom by more than 0.001 nats {n_excursions} times")
 # The walk does not end in a place where this rate would be allowed: the curvature there is still too
 # large for it. So it leaves again, and this repeats. In large networks something similar is often seen,
 # where training goes on at a rate near or above the limit, the loss rises and falls, and in the long run
-# it still gets lower (Cohen et al. call it the edge of stability). The limit says where a quiet descent
-# ends, not where learning ends.
+# it still gets lower (Cohen et al. call it the edge of stability). So beyond the limit the loss no longer
+# falls in every step, but a network may still learn.
 #
 # ## Saddles and plateaus
 #
@@ -436,6 +436,7 @@ for name, replace in (("with replacement", True), ("without", False)):
         estimates = [gradients[rng.choice(n, batch_size, replace)].mean(axis=0) for _ in range(400)]
         noise[name].append(np.sqrt(np.mean(np.sum((np.array(estimates) - full) ** 2, axis=1))))
 slope = np.polyfit(np.log(batch_sizes), np.log(noise["with replacement"]), 1)[0]
+equal_size = (spread / np.linalg.norm(full)) ** 2  # the batch size at which |g| = s / √B
 print(f"length of the full gradient {np.linalg.norm(full):.2f}, noise of a single example {spread:.2f}")
 print(f"slope on log-log axes {slope:.3f}, predicted -0.5")
 
@@ -454,9 +455,29 @@ plt.show()
 
 # %% [markdown]
 # The circles lie on the line, so a batch four times as large has half the noise. Where the dotted line is
-# crossed, noise and gradient are of the same size: in this untrained network a batch of a few dozen
-# images already points roughly the right way. Near a minimum the full gradient becomes small and the
-# noise does not, so there a batch of the same size is mostly noise.
+# crossed, noise and gradient are of the same size. In this untrained network that is a batch of a few dozen
+# images. Does it stay so during the training? We take 200 steps of gradient descent and measure both again.
+
+# %%
+later = fresh
+for _ in range(200):
+    later = later - 0.5 * gradient_at(bare_loss, later)
+later_gradients = torch.func.vmap(torch.func.grad(example_loss), in_dims=(None, 0, 0))(
+    later, x, y
+).numpy()  # (n, P)
+later_full = later_gradients.mean(axis=0)  # (P,)
+later_spread = np.sqrt(np.mean(np.sum((later_gradients - later_full) ** 2, axis=1)))
+later_equal_size = (later_spread / np.linalg.norm(later_full)) ** 2
+print(f"{'':20s}{'gradient':>12s}{'noise of one':>14s}{'batch where both are equal':>28s}")
+print(f"{'untrained':20s}{np.linalg.norm(full):12.3f}{spread:14.3f}{equal_size:28.0f}")
+print(
+    f"{'after 200 steps':20s}{np.linalg.norm(later_full):12.3f}{later_spread:14.3f}{later_equal_size:28.0f}"
+)
+
+# %% [markdown]
+# Both have become smaller, because an image that is read well has a small gradient of its own. But the
+# full gradient has fallen much further than the noise, and now it would take a batch of about a thousand
+# images until both are equal. So late in the training a batch of the same size is mostly noise.
 #
 # ## The same in PyTorch
 #
@@ -572,17 +593,17 @@ fig.suptitle(f"Steps, examples and seconds until the loss is below {TARGET}")
 plt.show()
 
 # %% [markdown]
-# Each circle is one run. From batches of 4 to batches of 16 the steps fall by a factor of about three, so a
-# batch four times as large costs only about a third more examples. From 16 to 128, a batch eight times as
-# large merely halves the steps, and the examples grow about fourfold. From 128 to all images the steps
-# hardly fall any more: by then the gradient is precise enough, and it is the curvature that limits the
-# rate, so the additional examples buy almost nothing. (With four other sets of three seeds the first two
+# Each circle is one run. From batches of 4 to batches of 16 the steps fall by a factor of about three, so
+# a batch four times as large costs only about a third more examples. From 16 to 128, a batch eight times
+# as large merely halves the steps, and the examples grow about fourfold. From 128 to all images the steps
+# hardly fall any more, so the additional examples gain almost nothing. Probably the gradient is precise
+# enough by then, and the curvature limits the rate. (With four other sets of three seeds the first two
 # factors were between 2.7 and 3.5, and between 2.0 and 2.2.)
 #
 # The third panel depends on the machine. A processor that handles many examples at once is hardly slower
 # with 16 of them than with four, so in seconds the best batch lies in between, and on a GPU further up.
 # How far the batch may grow before examples are wasted differs from task to task, and it grows during
-# training, because near the minimum the noise is relatively larger. (This is one small network, with one
+# training, because the full gradient falls faster than the noise. (This is one small network, with one
 # target.)
 #
 # ## The claims, checked
@@ -629,7 +650,9 @@ predicted_noise = spread / np.sqrt(batch_sizes)
 assert np.allclose(noise["with replacement"], predicted_noise, rtol=0.1), "the noise is s / √B"
 fewer = np.sqrt((n - batch_sizes) / (n - 1))
 assert np.allclose(noise["without"], predicted_noise * fewer, rtol=0.1), "without replacement it is smaller"
-assert 12 < (spread / np.linalg.norm(full)) ** 2 < 60, "at a few dozen images noise and gradient are alike"
+assert 12 < equal_size < 60, "at a few dozen images noise and gradient are alike"
+assert later_spread < 0.7 * spread, "during the training the noise becomes smaller"
+assert later_equal_size > 500, "but the gradient falls further: it takes about a thousand images"
 for batch_size, tried_rates in RATES.items():
     assert best_rates[batch_size] not in (tried_rates[0], tried_rates[-1]), (
         "no best rate at the edge of its grid"
@@ -740,10 +763,10 @@ assert np.abs(raw_slices[first] - raw_slices[second]).max() > 0.5, (
 #   smallest curvature then decides how long it takes. Their ratio is the condition number.
 # - A Hessian-vector product costs about two gradients and no matrix, and power iteration turns it into the
 #   largest curvature of any network.
-# - A network's loss is no bowl: most directions are almost flat, some bend down. Near a saddle the loss
-#   stays on a plateau, then falls.
-# - A batch four times as large has half the noise. Larger batches save steps up to a point, and cost
-#   examples.
+# - The loss of our network is no bowl: most directions are almost flat, some bend down. Near a saddle the
+#   loss stays on a plateau, then falls.
+# - A batch four times as large has half the noise, and the noise weighs more late in the training. Larger
+#   batches save steps up to a point, and cost examples.
 #
 # ## Try it
 #
