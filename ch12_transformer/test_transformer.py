@@ -179,7 +179,7 @@ for block in (EncoderBlock(8, 2, 32, dropout=1.0), ParallelBlock(8, 2, 32, dropo
         },
     ],
     "tokenization_bpe": [
-        {"change": {'r" ?[^\\W\\d_]+|': 'r"[^\\W\\d_]+|'}, "figure": 2},
+        {"change": {'r" ?[^\\W\\d_]+"': 'r"[^\\W\\d_]+"'}, "figure": 2},
         {
             "change": {"n_train = len(text) * 9 // 10": "n_train = len(text) // 10"},
             "raises": "the last tenth is cut nearly as well as the training text",

@@ -155,14 +155,20 @@ for character in "wé鯨🐳":
 assert [len(character.encode("utf-8")) for character in "wé鯨🐳"] == [1, 2, 3, 4]
 
 # %% [markdown]
-# The second is how far a piece may reach, because _dog._ and _dog,_ and _dog!_ in the vocabulary would be a
-# waste. So the text is first cut into *chunks*, and pairs are counted within chunks only: letters together
-# with the space before them, digits, other signs, white space (whose last space goes to the word that
-# follows). In Python's regular expressions `[^\W\d_]` is a letter of any alphabet: not a non-word sign, not
-# a digit, and no underscore.
+# The second decision is how far a piece may reach. A vocabulary with _dog._ and _dog,_ and _dog!_ would
+# waste its rows. So the text is first cut into *chunks*, and pairs are counted within chunks only: letters
+# together with the space before them, digits, other signs, white space (whose last space goes to the word
+# that follows). In Python's regular expressions `[^\W\d_]` is a letter of any alphabet: not a non-word
+# sign, not a digit, and no underscore.
 
 # %%
-CHUNK = re.compile(r" ?[^\W\d_]+| ?\d+| ?(?:[^\w\s]|_)+|\s+(?!\S)|\s+")
+CHUNK = re.compile(
+    r" ?[^\W\d_]+"  # letters, with the space before them
+    r"| ?\d+"  # digits
+    r"| ?(?:[^\w\s]|_)+"  # other signs, and the underscore
+    r"|\s+(?!\S)"  # white space, but without its last character if something else follows
+    r"|\s+"  # white space that is left
+)
 
 sample = "Call me Ishmael. Some years ago—never   mind how_long, 1851 or so…"
 print(CHUNK.findall(sample))
@@ -219,9 +225,10 @@ print([token.decode("utf-8") for token in token_bytes(few_merges)[256:]])
 # have a merge, the one learned first goes first. To *decode*, we look up the bytes of each token and join
 # them. Words repeat, so each chunk is worked out once and remembered.
 #
-# Two cases need care. Bytes that are no valid text, such as half of a character, should survive encoding
-# and decoding, too, and Python can carry them in a string (`surrogateescape`). And a string in which
-# somebody has left half a character is refused, since it is no text at all.
+# Two cases need care. The input may be _bytes_ that are no valid text, such as a file that was cut in the
+# middle of a character. They should survive encoding and decoding, too. Python can carry such bytes in a
+# string for us (`surrogateescape`). But a _string_ that contains half of a character cannot be written as
+# UTF-8 at all, so we refuse it.
 
 
 # %%
@@ -238,7 +245,9 @@ class Tokenizer:
         """The tokens of one chunk, bytes: of all merges that apply the first learned, until none does."""
         tokens = list(chunk)
         while len(tokens) > 1:
-            pair = min(zip(tokens, tokens[1:]), key=lambda pair: self.rank.get(pair, len(self.merges)))
+            pairs = zip(tokens, tokens[1:])
+            never = len(self.merges)  # later than every rank: for pairs that were not learned
+            pair = min(pairs, key=lambda p: self.rank.get(p, never))  # of all pairs the one learned first
             if pair not in self.rank:
                 break
             tokens = merge(tokens, pair, 256 + self.rank[pair])
@@ -299,8 +308,9 @@ assert small_tokenizer.decode(spelled) == "there" and small_tokenizer.encode("th
 #
 # ## The same, faster
 #
-# The naive form walks through the whole text for every merge. For the book and thousands of merges that
-# would take hours, so the rest of the lesson needs a faster form. Three changes give the same merges:
+# The naive form walks through the whole text for every merge. For the book and thousands of merges that is
+# too slow (how long it would take is estimated below), so the rest of the lesson needs a faster form.
+# Three changes give the same merges:
 #
 # 1. _Count chunks once._ The chunk " the" occurs thousands of times: keep one copy and its number.
 # 2. _Touch only what changes._ Remember for each pair in which chunks it occurs. A merge visits those and
@@ -319,10 +329,11 @@ class PairTable:
         chunks = Counter(CHUNK.findall(text))  # in the order first met
         self.words = [chunk.encode("utf-8").decode("latin-1") for chunk in chunks]  # one character a byte
         self.weights = list(chunks.values())
-        self.counts, self.where = defaultdict(int), defaultdict(set)
+        self.counts = defaultdict(int)
+        self.where = defaultdict(set)
         self.size = {chr(byte): 1 for byte in range(256)}  # bytes in a token
         for k, (word, weight) in enumerate(zip(self.words, self.weights)):
-            for pair in map(add, word, word[1:]):
+            for pair in map(add, word, word[1:]):  # each character joined to the next: strings of two
                 self.counts[pair] += weight
                 self.where[pair].add(k)
 
@@ -363,7 +374,8 @@ def train(text, vocab_size):
     """The same merges as `train_naive`, from the different chunks and a heap; raises the same ValueError."""
     if vocab_size < 256:
         raise ValueError(f"a vocabulary holds at least the 256 bytes, got {vocab_size}")
-    table, merges = PairTable(text), []
+    table = PairTable(text)
+    merges = []
     heap = [table.entry(pair) for pair in table.counts]
     heapq.heapify(heap)
     while heap and len(merges) < vocab_size - 256:
@@ -386,6 +398,8 @@ for function in (train_naive, train):
     seconds[function] = time.perf_counter() - start
     print(f"{function.__name__:20s}{seconds[function]:8.3f} s")
 assert found_merges[train] == found_merges[train_naive]
+n_times = len(train_text) / 20_000 * (4096 - 256) / (300 - 256)  # so many times the text and the merges
+print(f"the naive form at this pace, for the next line: {n_times * seconds[train_naive] / 60:.0f} minutes")
 
 start = time.perf_counter()
 merges = train(train_text, 4096)
@@ -429,9 +443,9 @@ plt.show()
 # each, with the space before them, and the word _unfriended_, which Melville did not know, is spelled in
 # pieces, and the year is read digit by digit.
 #
-# Longer pieces mean shorter sequences, and everything that costs per position gets cheaper. But every token
-# needs a row in the embedding table, and the row of a rare token is trained rarely. Both sides of this
-# trade, on the text used for training and on the last tenth of the book:
+# Longer pieces mean shorter sequences, and everything that costs per position gets cheaper. But every
+# token needs a row in the embedding table, and the row of a rare token is trained rarely. We measure both
+# sides of this trade, on the text used for training and on the last tenth of the book.
 
 
 # %%
@@ -479,8 +493,8 @@ plt.show()
 # ## What a tokenizer does to names, numbers and other languages
 #
 # Our vocabulary was learned from one English novel. Other text can be encoded, too, but how many tokens
-# does it take? More tokens mean less text in a model's window, more time and more money. The middle dot
-# marks where the 1,024-token vocabulary cuts.
+# does it take? A model reads a limited number of tokens at once. So more tokens mean that it sees less
+# text, takes more time and costs more money. The middle dot marks where the 1,024-token vocabulary cuts.
 
 # %%
 examples = {
