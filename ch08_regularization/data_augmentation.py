@@ -2,17 +2,17 @@
 # # 8.6 Data augmentation: changed images that keep their label
 #
 # A shirt that is photographed a little further to the left is still a shirt. You know that, but a network
-# that has seen it in one place only does not. *Data augmentation* tells it: in each step every training
-# image is changed at random in a way that does not change what it shows, and it keeps its label. So the
-# network never sees exactly the same image twice and has a harder time learning the images by heart.
-# Practically every network for images or sound is trained like this, because new images are expensive and
-# changed ones cost nothing.
+# that has only seen shirts in one place does not. *Data augmentation* teaches it: in each step every
+# training image is changed at random, in a way that does not change what it shows, and keeps its label.
+# So the network never sees exactly the same image twice and has a harder time learning the images by
+# heart. Practically every network for images or sound is trained like this, because new images are
+# expensive and changed ones cost nothing.
 #
 # **You will build** shifts, flips and cut-outs for whole batches, compare them with torchvision, put a
-# pipeline into a `Dataset`, find a change that spoils what it should teach, and measure what augmentation
-# is worth beside dropout, weight decay and more real images. **You need** transforms and datasets (4.4),
-# dropout (8.1), weight decay (8.2) and, for "Going further", label smoothing (5.5). **It takes** about 40
-# seconds.
+# chain of random changes into a `Dataset`, find a change that makes a label wrong, and measure what
+# augmentation is worth beside dropout, weight decay and more real images. **You need** transforms and
+# datasets (4.4), dropout (8.1), weight decay (8.2) and, for "Going further", label smoothing (5.5). **It
+# takes** about 40 seconds.
 
 # %%
 import time
@@ -37,9 +37,9 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
 # %% [markdown]
 # ## On paper first
 #
-# An image has two rows of three pixels. Shifted by one pixel to the right, what leaves it is lost and what
-# enters is empty. Flipped, each row is read from right to left. A cut-out sets a square to zero, here the
-# one pixel in the middle of the first row.
+# An image has two rows of three pixels. If it is shifted by one pixel to the right, the last column is
+# lost and zeros enter on the left. If it is flipped, each row is read from right to left. A cut-out sets
+# a square to zero, here of one pixel, the middle one of the first row.
 #
 # $$\begin{pmatrix} 1 & 2 & 3 \\ 4 & 5 & 6 \end{pmatrix}
 #   \to \text{shifted} \begin{pmatrix} 0 & 1 & 2 \\ 0 & 4 & 5 \end{pmatrix}, \quad
@@ -128,8 +128,9 @@ plt.show()
 #
 # ## The same in PyTorch
 #
-# The module `torchvision.transforms.v2` has all of these. We give its functions the numbers that ours got.
-# Images have a channel axis there, $(n, 1, h, w)$.
+# The module `torchvision.transforms.v2` has all of these, also the crop, which should equal a shift. We
+# give its functions the same numbers as ours. Its images have a channel axis, $(n, 1, h, w)$. The first
+# three lines print the example of the paper section.
 
 # %%
 paper_image = np.array([[[1.0, 2, 3], [4, 5, 6]]])  # (1, 2, 3)
@@ -199,31 +200,16 @@ print(f"training image 0, fetched twice: {(twice[0] != twice[1]).sum().item()} o
 print(f"validation image 0, fetched twice: {(valid_twice[0] != valid_twice[1]).sum().item()} differ")
 
 # %% [markdown]
-# One trap: applied to a whole batch, a transform of `v2` draws only once. Do all images of a batch then
-# move alike? We give a crop eight copies of one image, first as a batch and then one by one.
-
-# %%
-copies = torch.from_numpy(pictures[:1]).repeat(8, 1, 1)[:, None]  # (1, 28, 28) -> (8, 1, 28, 28)
-crop = v2.RandomCrop(28, padding=4)
-as_a_batch = crop(copies)
-one_by_one = torch.stack([crop(image) for image in copies])
-n_different = {
-    "as a batch": len(torch.unique(as_a_batch, dim=0)),
-    "one by one": len(torch.unique(one_by_one, dim=0)),
-}
-print("different images of eight:", n_different)
-
-# %% [markdown]
-# As a batch, all eight come out the same. So `v2` belongs into the dataset, image by image, or into the
-# loop only if one change for each batch is meant. Our own functions draw for each image of a batch, and
-# for small images they are much faster (see "Going further"), which is why we train with them.
+# The training image has changed between the two fetches, and the validation image has not. Our own
+# functions draw for each image of a batch, and for small images they are much faster (see "Going
+# further"), which is why we train with them.
 #
 # ## A change that spoils the label
 #
 # A flipped dress is a dress, but is a flipped 3 a 3? We train a small network on 600 digits, with and
-# without flips, four seeds each, and look at its accuracy on the other digits. And to see which digits can
-# bear it, we show mirrored digits to the networks that were trained without flips: how often do they keep
-# their answer?
+# without flips, four seeds each, and look at its accuracy on the other digits. Which digits still look
+# like themselves in a mirror? We show mirrored digits to the networks that were trained without flips, and
+# count how often they give the same answer as for the digit itself.
 
 # %%
 digit_rows = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -257,7 +243,8 @@ def train_digits(flip_share, seed, n_steps=400):
 
 
 # %%
-rest, rest_labels = digit_images[600:], digit_labels[600:]
+rest = digit_images[600:]
+rest_labels = digit_labels[600:]
 digit_accuracy = {}
 answers_kept = []
 threes_as_eights = []
@@ -299,9 +286,9 @@ plt.show()
 # ## What is it worth?
 #
 # We train one network on 1,000 clothes for 800 steps, with one change or regularizer at a time, and for
-# comparison on two and four times as many images for the same number of steps. Four seeds each; runs with
-# one seed share the images and the first weights, so we look at the gain over nothing seed by seed (7.7).
-# All are judged on the 1,000 test images, with which nothing was chosen.
+# comparison on two and four times as many images for the same number of steps. There are four seeds. Runs
+# with the same seed share the images and the first weights, so we look at the gain over nothing seed by
+# seed (7.7). All are judged on the 1,000 test images, with which nothing was chosen.
 #
 # The rivals should be at their best, so we chose their strengths beforehand, by the mean accuracy on the
 # 1,000 validation images over four other seeds (0 to 3): a dropout of 0.1 out of 0, 0.1, 0.3 and 0.5, and
@@ -312,35 +299,9 @@ plt.show()
 
 
 # %%
-def one_hot(labels, n_classes=10):
-    """Labels (n,) as rows (n, n_classes) of zeros with a one; raises ValueError for a label out of range."""
-    if len(labels) and (labels.min() < 0 or labels.max() >= n_classes):
-        raise ValueError(f"labels go from {labels.min()} to {labels.max()}, there are {n_classes} classes")
-    return np.eye(n_classes, dtype=np.float32)[labels]  # (K, K)[(n,)] -> (n, K)
-
-
-def mixup(images, targets, share):
-    """`share` of each image and its target, and the rest of the one before it (of the last for the first)."""
-    share = float(share)  # a Python number, unlike NumPy's float64, leaves float32 arrays float32
-    mixed_images = share * images + (1 - share) * np.roll(images, 1, axis=0)
-    mixed_targets = share * targets + (1 - share) * np.roll(targets, 1, axis=0)
-    return mixed_images, mixed_targets
-
-
-# %%
-def train(
-    seed, n_train=1000, n_steps=800, dropout=0.0, weight_decay=0.01, mix=0.0, smoothing=0.0, changes=None
-):
-    """A network trained on n_train images with the augmentations `changes`.
-
-    mix: parameter of the beta distribution of mixup's share, 0 for none. Raises ValueError unless n_train is
-    a multiple of 100 from 100 to 4,000.
-    """
-    if n_train not in range(100, 4001, 100):
-        raise ValueError(f"n_train has to be a multiple of 100 from 100 to 4,000, got {n_train}")
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    model = nn.Sequential(
+def clothes_network(dropout=0.0):
+    """Images (n, 28, 28) to ten logits through one hidden layer with dropout."""
+    return nn.Sequential(
         nn.AvgPool2d(2),  # (n, 28, 28) -> (n, 14, 14): the mean of each four pixels, to save time
         nn.Flatten(),
         nn.Linear(196, 128),
@@ -348,6 +309,18 @@ def train(
         nn.Dropout(dropout),
         nn.Linear(128, 10),
     )
+
+
+def train(seed, n_train=1000, n_steps=800, dropout=0.0, weight_decay=0.01, changes=None):
+    """A network trained on n_train images; `changes` are settings of `augment`, None for no change.
+
+    Raises ValueError unless n_train is a multiple of 100 from 100 to 4,000.
+    """
+    if n_train not in range(100, 4001, 100):
+        raise ValueError(f"n_train has to be a multiple of 100 from 100 to 4,000, got {n_train}")
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = clothes_network(dropout)
     order = torch.randperm(5000)  # the first 1,000 are the validation images
     chosen = order[1000 : 1000 + n_train].numpy()
     # fused: the whole step in one call, which is faster and gives the same up to rounding
@@ -356,14 +329,10 @@ def train(
     model.train()
     for step in range(n_steps):
         place = step % (n_train // 100)  # of the batch in its epoch
-        if place == 0:
+        if place == 0:  # a new epoch, a new order
             batches = rng.permutation(chosen).reshape(-1, 100)  # (n_train / 100, 100)
         x = augment(pictures[batches[place]], rng, **(changes or {}))
-        targets = kinds[batches[place]]
-        if mix:
-            x, targets = mixup(x, one_hot(targets), rng.beta(mix, mix))
-        logits = model(torch.from_numpy(x))
-        loss = F.cross_entropy(logits, torch.from_numpy(targets), label_smoothing=smoothing)
+        loss = F.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(kinds[batches[place]]))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -429,8 +398,6 @@ plt.show()
 # %%
 assert not torch.equal(*twice), "a training image differs each time it is fetched"
 assert torch.equal(*valid_twice), "a validation image is always the same"
-assert n_different["as a batch"] == 1, "on a whole batch, v2 draws only once"
-assert n_different["one by one"] > 1, "image by image, v2 draws for each"
 for seed in range(N_SEEDS):
     without, with_flips = (digit_accuracy[share, seed] for share in FLIP_SHARES)
     assert with_flips < without - 0.01, "flips make the digits worse on each seed"
@@ -450,19 +417,35 @@ assert max(means, key=means.get) == "4000 images", "four times as many images he
 # %% [markdown]
 # ## Going further
 #
-# This can be skipped. The first part changes the labels as well, which lesson 8.7 tries, and the second
-# compares the times of both ways to augment.
+# This can be skipped. The first part changes the labels as well, which lesson 8.7 tries, the second warns
+# of a trap in `v2`, and the third compares the times of both ways to augment.
 #
 # ### Labels that change, too: mixup and label smoothing
 #
-# *Mixup* lays two images over each other, with shares $\lambda$ and $1 - \lambda$, and asks for both
-# labels in the same shares. The share is drawn from a *beta distribution*, whose draws lie between 0 and
-# 1, with the parameters used here mostly near the ends. Label smoothing (5.5) leaves the images alone and
-# spreads a little of the label over all classes. Cross-entropy takes such targets in place of labels, and
-# because it is linear in the target, mixup's loss is the same mixture of the two losses with whole
-# labels:
+# *Mixup* lays two images over each other, with shares $\lambda$ and $1 - \lambda$, and takes for a target
+# both labels in the same shares. The share is drawn from a *beta distribution*, whose draws lie between 0
+# and 1, with the parameters used here mostly near the ends. Label smoothing (5.5) leaves the images alone
+# and spreads a little of the label over all classes. Cross-entropy takes such targets in place of labels,
+# and because it is linear in the target, mixup's loss should be the same mixture of the two losses with
+# whole labels. We check that, and compare with `v2.MixUp`.
+
 
 # %%
+def one_hot(labels, n_classes=10):
+    """Labels (n,) as rows (n, n_classes) of zeros with a one; raises ValueError for a label out of range."""
+    if len(labels) and (labels.min() < 0 or labels.max() >= n_classes):
+        raise ValueError(f"labels go from {labels.min()} to {labels.max()}, there are {n_classes} classes")
+    return np.eye(n_classes, dtype=np.float32)[labels]  # (K, K)[(n,)] -> (n, K)
+
+
+def mixup(images, targets, share):
+    """`share` of each image and its target, and the rest of the one before it (of the last for the first)."""
+    share = float(share)  # a Python number, unlike NumPy's float64, leaves float32 arrays float32
+    mixed_images = share * images + (1 - share) * np.roll(images, 1, axis=0)
+    mixed_targets = share * targets + (1 - share) * np.roll(targets, 1, axis=0)
+    return mixed_images, mixed_targets
+
+
 logits = torch.from_numpy(np.random.default_rng(2).normal(size=(6, 3)))
 labels = torch.tensor([2, 0, 1, 1, 2, 0])
 paper_images = np.random.default_rng(3).random((6, 4, 4))
@@ -482,12 +465,41 @@ np.testing.assert_allclose(our_targets, torch_targets.numpy(), rtol=1e-6, atol=1
 print(f"mixed loss {mixed_loss.item():.6f}, mixture of two losses {mixture.item():.6f}; v2.MixUp agrees")
 
 # %% [markdown]
-# Both ask for less than certainty. Are the probabilities of such networks better promises (3.4)? We train
+# Both loss values are equal, and the mixed images and targets are those of `v2.MixUp`. With both methods
+# the target is less than certain. Are the probabilities of such networks better promises (3.4)? We train
 # with each, on the same four seeds, and compare the mean probability of the class that the network names
 # with the share of images for which it is right.
 
 
 # %%
+def train_soft(seed, mix=0.0, smoothing=0.0, n_steps=800):
+    """As `train` on 1,000 images without changes, but with mixup, label smoothing, or both.
+
+    mix: parameter of the beta distribution of mixup's share, 0 for none.
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = clothes_network()
+    chosen = torch.randperm(5000)[1000:2000].numpy()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=8e-3, fused=True)  # its decay is 0.01 by default
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    model.train()
+    for step in range(n_steps):
+        if step % 10 == 0:
+            batches = rng.permutation(chosen).reshape(10, 100)
+        x = pictures[batches[step % 10]]
+        targets = one_hot(kinds[batches[step % 10]])
+        if mix:
+            x, targets = mixup(x, targets, rng.beta(mix, mix))
+        logits = model(torch.from_numpy(x))
+        loss = F.cross_entropy(logits, torch.from_numpy(targets), label_smoothing=smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+    return model
+
+
 @torch.no_grad()
 def confidence(model, images):
     """Mean probability of the class that the model names."""
@@ -495,8 +507,8 @@ def confidence(model, images):
     return model(torch.from_numpy(images)).softmax(dim=1).max(dim=1).values.mean().item()
 
 
-models["mixup"] = [train(seed, mix=0.4) for seed in RACE_SEEDS]
-models["smoothing"] = [train(seed, smoothing=0.1) for seed in RACE_SEEDS]
+models["mixup"] = [train_soft(seed, mix=0.4) for seed in RACE_SEEDS]
+models["smoothing"] = [train_soft(seed, smoothing=0.1) for seed in RACE_SEEDS]
 too_sure = {}
 target_accuracy = {}
 print(f"{'entry':20s}{'test acc.':>12s}{'confidence':>12s}")
@@ -510,7 +522,27 @@ for name in ("nothing", "shift", "mixup", "smoothing"):
 # %% [markdown]
 # The network without any of them is too sure of itself, by several points on each seed. With mixup its
 # confidence is about its accuracy, and with smoothing it is lower than its accuracy, because the target
-# never asks for more than 0.91. Neither of them changes the accuracy much here.
+# is never higher than 0.91. Neither of them changes the accuracy much here.
+#
+# ### Whole batches in `v2`
+#
+# If a transform of `v2` is given a whole batch, do its images move alike, or each by itself? We give a crop
+# eight copies of one image, first as a batch and then one by one.
+
+# %%
+copies = torch.from_numpy(pictures[:1]).repeat(8, 1, 1)[:, None]  # (1, 28, 28) -> (8, 1, 28, 28)
+crop = v2.RandomCrop(28, padding=4)
+as_a_batch = crop(copies)
+one_by_one = torch.stack([crop(image) for image in copies])
+n_different = {
+    "as a batch": len(torch.unique(as_a_batch, dim=0)),
+    "one by one": len(torch.unique(one_by_one, dim=0)),
+}
+print("different images of eight:", n_different)
+
+# %% [markdown]
+# As a batch, all eight come out the same, because the transform draws only once. So `v2` belongs into the
+# dataset, image by image, or into the loop only if one change for each batch is meant.
 #
 # ### The same, faster
 #
@@ -538,6 +570,8 @@ print(
 # (`num_workers`, 4.4) while the GPU trains.
 
 # %%
+assert n_different["as a batch"] == 1, "on a whole batch, v2 draws only once"
+assert n_different["one by one"] > 1, "image by image, v2 draws for each"
 assert too_sure["nothing"].min() > 0.03, "without any of them the network is too sure of itself"
 assert abs(too_sure["mixup"].mean()) < 0.03, "with mixup its confidence is about its accuracy"
 assert too_sure["smoothing"].max() < -0.01, "with smoothing its confidence is lower than its accuracy"
@@ -550,8 +584,8 @@ for name in ("mixup", "smoothing"):
 # - Change the training images at random, in each step, in ways that keep their label. Validation and test
 #   images stay as they are.
 # - Which changes keep the label depends on the task. Flips are fine for clothes and spoil digits.
-# - In PyTorch the random transforms belong to the training dataset, image by image. Applied to a batch,
-#   `v2` draws only once.
+# - In PyTorch the random transforms belong to the training dataset, image by image. (Applied to a batch,
+#   `v2` draws only once.)
 # - Here shifts by one pixel gained about a point, flips and cut-outs nothing that four seeds could show,
 #   and more real images gained most.
 # - Mixup and label smoothing change the targets as well, and make the network less sure of itself.

@@ -871,15 +871,17 @@ def test_log_names_missing_columns(early_stopping, tmp_path):
             log.add(1, **values)
 
 
-def test_log_of_the_lesson_holds_what_the_stopper_saw(early_stopping):
-    for key, log in early_stopping.logs.items():
-        _, history, stopper = early_stopping.runs[key]
-        np.testing.assert_allclose(log["valid"], history["losses"][:, :1000].mean(axis=1), rtol=1e-6)
-        assert (
-            stopper.best == pytest.approx(log["valid"][: history["stop"]].min()) and len(log["epoch"]) == 60
-        )
+def test_history_of_the_lesson_holds_what_the_stopper_saw(early_stopping):
+    for _, history, stopper in early_stopping.runs.values():
+        valid = history["losses"][:, :1000].mean(axis=1)
+        assert stopper.best == pytest.approx(valid[: history["stop"]].min())
         assert history["correct"].shape == history["losses"].shape == (60, 3000)
-    assert len(early_stopping.logs) == 8
+        assert len(history["train"]) == 60 and history["train"][-1] < history["train"][0]
+    assert len(early_stopping.runs) == 8
+    history = early_stopping.runs["careless", 0][1]
+    valid = history["losses"][:20, :1000].mean(axis=1)
+    np.testing.assert_allclose(early_stopping.logged["valid"], valid, rtol=1e-6)
+    np.testing.assert_allclose(early_stopping.logged["train"], history["train"][:20], rtol=1e-6)
 
 
 def test_kept_weights_are_those_of_the_best_epoch(early_stopping):
@@ -894,20 +896,16 @@ def test_kept_weights_are_those_of_the_best_epoch(early_stopping):
     assert loss == pytest.approx(stopper.best, abs=1e-4)
 
 
-def test_train_watched_repeats_and_replaces_only_its_share(early_stopping, tmp_path):
-    path = tmp_path / "log.csv"
-    runs = [early_stopping.train_watched(0.3, 2, path, n_epochs=2) for _ in range(2)]
+def test_train_watched_repeats_and_replaces_only_its_share(early_stopping):
+    runs = [early_stopping.train_watched(0.3, 2, n_epochs=2) for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(runs[0][0].parameters(), runs[1][0].parameters()))
-    careless = early_stopping.read_log(path)["train"][1]
-    early_stopping.train_watched(0.0, 2, path, n_epochs=2)
-    clean = early_stopping.read_log(path)
-    assert careless > clean["train"][1] + 0.2 and clean["rate"].tolist() == [2e-3] * 2
-    still = early_stopping.train_watched(0.0, 2, path, 8, learning_rate=0.0)
+    careless = runs[1][1]["train"][1]
+    _, clean, _ = early_stopping.train_watched(0.0, 2, n_epochs=2)
+    assert careless > clean["train"][1] + 0.2 and clean["rate"] == [2e-3] * 2
+    still = early_stopping.train_watched(0.0, 2, 8, learning_rate=0.0)
     assert still[1]["stop"] == 6 and still[2].best_epoch == 1
-    early_stopping.train_watched(0.0, 2, path, 4, falling=True)
-    np.testing.assert_allclose(
-        early_stopping.read_log(path)["rate"], 1e-3 * (1 + np.cos(np.pi * np.arange(4) / 4)), rtol=1e-6
-    )
+    _, falling, _ = early_stopping.train_watched(0.0, 2, 4, falling=True)
+    np.testing.assert_allclose(falling["rate"], 1e-3 * (1 + np.cos(np.pi * np.arange(4) / 4)), rtol=1e-6)
 
 
 def test_loss_by_answer_is_a_mean_of_each_part(early_stopping):
@@ -1057,17 +1055,28 @@ def test_flips_spoil_digits(data_augmentation):
 
 
 def test_training_repeats_and_obeys_its_settings(data_augmentation):
-    settings = {"n_train": 200, "n_steps": 20, "changes": {"max_shift": 1}, "mix": 0.4}
+    settings = {"n_train": 200, "n_steps": 20, "changes": {"max_shift": 1}}
     first, second = (data_augmentation.train(5, **settings) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
     others = [
         data_augmentation.train(5, n_train=200, n_steps=20, **extra)
-        for extra in ({}, {"dropout": 0.5}, {"weight_decay": 5.0}, {"smoothing": 0.3}, {"mix": 0.4})
+        for extra in ({}, {"dropout": 0.5}, {"weight_decay": 5.0})
     ]
     weights = [model[2].weight for model in (first, *others)]
     for i in range(len(weights)):
         assert not any(torch.equal(weights[i], weights[j]) for j in range(i))
     assert weights[3].norm() < 0.9 * weights[1].norm()
+
+
+def test_soft_training_is_the_same_but_for_its_targets(data_augmentation):
+    plain = data_augmentation.train(5, n_steps=20)[2].weight
+    hard, again = (data_augmentation.train_soft(5, n_steps=20)[2].weight for _ in range(2))
+    assert torch.equal(hard, again)
+    torch.testing.assert_close(hard, plain, rtol=1e-3, atol=1e-4)
+    settings = ({"smoothing": 0.3}, {"mix": 0.4}, {"mix": 0.4, "smoothing": 0.3})
+    weights = [hard, *(data_augmentation.train_soft(5, n_steps=20, **extra)[2].weight for extra in settings)]
+    for i in range(len(weights)):
+        assert not any(torch.allclose(weights[i], weights[j], rtol=1e-3, atol=1e-4) for j in range(i))
 
 
 # 8.7 recipe
@@ -1180,12 +1189,11 @@ def test_training_takes_settings_at_the_edge(lesson, stem, call, shape):
 
 
 @pytest.mark.parametrize("n_epochs, learning_rate", [(0, 2e-3), (1, 0.0), (1, 100.0)])
-def test_watched_training_takes_settings_at_the_edge(early_stopping, tmp_path, n_epochs, learning_rate):
-    path = tmp_path / "log.csv"
-    _, history, stopper = early_stopping.train_watched(0.2, 0, path, n_epochs, learning_rate, falling=True)
+def test_watched_training_takes_settings_at_the_edge(early_stopping, n_epochs, learning_rate):
+    _, history, stopper = early_stopping.train_watched(0.2, 0, n_epochs, learning_rate, falling=True)
     assert history["losses"].shape == history["correct"].shape == (n_epochs, 3000)
     assert history["stop"] is None and stopper.epoch == n_epochs
-    assert len(early_stopping.read_log(path)["epoch"]) == n_epochs
+    assert len(history["train"]) == len(history["rate"]) == n_epochs
 
 
 @pytest.mark.parametrize(
