@@ -3,9 +3,9 @@
 #
 # A training loop with a mistake in it hardly ever stops with an error. It runs to its end, and the
 # network is a little worse than it could be, or much worse, or it looks fine and is not. So the usual
-# question in practice is not "what does this message mean" but "why is the loss still at 1.9". The answer
-# is found the way a doctor finds it: look at the symptoms, then measure, one thing after the other, what
-# could be their cause.
+# question in practice is not "what does this message mean" but "why is the loss still at 1.9". To answer
+# it we first look at the curves, and then measure, one after the other, the things that could be the
+# cause.
 #
 # **You will build** a gallery of learning curves to recognize what you see, and a checklist of eight
 # small tests that works with any model and optimizer, and you will try it on six loops with one fault
@@ -56,8 +56,12 @@ print(f"knowing nothing {nothing_known:.4f}, two softmaxes at best {softmax_floo
 # To change one thing at a time we write the training loop so that its parts have names: the data, the
 # model, the optimizer, the loss, how batches are chosen, and whether gradients are cleared. The model has
 # dropout, which sets random hidden units to zero during training (8.1), and batch norm, which subtracts
-# the mean of the batch (8.3), as real ones do, so `train()` and `eval()` matter. The losses stay one for
-# each example, because a check will want to see them apart.
+# the mean of the batch (8.3), as real ones do, so `train()` and `eval()` matter. The loss function
+# returns one loss for each example and not their mean, because a check below looks at single examples.
+#
+# The parts are held by a `dataclass`, a class for named values: from the list of names and defaults
+# Python writes the `__init__`. And `replace(loop, learning_rate=0.1)` makes a copy of a loop in which
+# only the named part differs.
 
 # %%
 digits = np.loadtxt(HERE / "data" / "digits_8x8.csv", delimiter=",")  # (1797, 65): 64 pixels and a label
@@ -156,14 +160,17 @@ def train(loop, n_epochs=20, seed=0):
 # %% [markdown]
 # ## A gallery of learning curves
 #
-# First the curves of eight runs of which we know what they are. For each we change one part of the
-# healthy loop. Before you look, think how each of them might show: where will the training loss (blue,
-# one value for each batch) be, where the validation loss (orange, one for each epoch)?
+# First the curves of eight runs of which we know what they are. In each the healthy loop is changed in
+# the way that is named below. (Three of them, few examples, wrong labels and the leak, also get a wider
+# network without dropout and more epochs, so that the effect shows clearly.) Before you look, think how
+# each change might show: where will the training loss (blue, one value for each batch) be, and where the
+# validation loss (orange, one for each epoch)?
 #
 # - **rate too low**, a hundredth of the healthy rate, and **too high**, two hundred times as high;
 # - **tiny start**: no batch norm, and weights that are a thousand times smaller than usual;
-# - **few examples**: 60 training rows, and a wider network without dropout;
-# - **wrong labels**: three in ten training labels replaced by random ones;
+# - **few examples**: 60 training rows, and a wider network without batch norm and dropout;
+# - **wrong labels**: three in ten training labels replaced by random ones (one in ten of these is right by
+#   chance), and the wider network;
 # - **data in order**: batches come sorted by digit;
 # - **a leak**: 60 training rows as before, and most of the validation rows are copies of them.
 
@@ -218,7 +225,8 @@ for name, loop in gallery.items():
 
 def draw_curves(ax, losses, validation, title):
     """Batch losses and validation losses over epochs; the dotted line is the loss of knowing nothing."""
-    epochs = np.arange(len(losses)) / (len(losses) / (len(validation) - 1))
+    n_batches = len(losses) / (len(validation) - 1)  # in an epoch
+    epochs = np.arange(len(losses)) / n_batches
     ax.plot(epochs, losses, "-", color="C0", linewidth=0.8, label="training")
     ax.plot(validation, "--", color="C1", linewidth=2, label="validation")
     ax.axhline(math.log(10), color="0.6", linewidth=0.8, linestyle=":", zorder=0)
@@ -236,8 +244,8 @@ for ax in axs[:, 0]:
 plt.show()
 
 # %% [markdown]
-# The dotted line is the loss of knowing nothing. Compare each panel with the first one, the healthy
-# loop.
+# The dotted line is the loss of knowing nothing. Compare each panel with the first one, the healthy loop.
+# (Each panel is one run with one seed. Two other seeds gave the same eight pictures.)
 #
 # - **Rate too low**: the loss falls smoothly but slowly, and is still falling at the end. **Rate too
 #   high**: it jumps about the dotted line.
@@ -255,8 +263,8 @@ plt.show()
 #
 # ## Six loops with one fault each
 #
-# Now we take loops that are broken and want to find out where. The next cell breaks one part of each, so
-# if you want to guess, do not read it now, and come back to it after the checks.
+# Now we take loops that are broken and want to find out where. The next cell changes exactly one part of
+# each. If you want to guess, do not read it now, and come back to it after the checks.
 
 
 # %%
@@ -278,15 +286,15 @@ FAULTS = {
     "E": {"learning_rate": 200 * healthy.learning_rate},
     "F": {"y": y_train.roll(1)},  # every image has the label of the image before it
 }
-patients = {name: replace(healthy, **fault) for name, fault in FAULTS.items()}
+faulty_loops = {name: replace(healthy, **fault) for name, fault in FAULTS.items()}
 
-runs = {name: train(loop) for name, loop in {"healthy": healthy, **patients}.items()}
+runs = {name: train(loop) for name, loop in {"healthy": healthy, **faulty_loops}.items()}
 print(f"{'loop':20s}{'first loss':>12s}{'last losses':>12s}{'validation':>12s}{'accuracy':>12s}")
 for name, (_, losses, validation, accuracy) in runs.items():
     print(f"{name:20s}{losses[0]:12.2f}{np.mean(losses[-20:]):12.2f}{validation[-1]:12.2f}{accuracy:12.1%}")
 
 fig, axs = plt.subplots(2, 3, figsize=(10, 5.6), layout="constrained", sharex=True, sharey=True)
-for ax, name in zip(axs.flat, patients):
+for ax, name in zip(axs.flat, faulty_loops):
     _, losses, validation, _ = runs[name]
     draw_curves(ax, losses, validation, f"loop {name}")
 axs[0, 0].legend()
@@ -297,11 +305,12 @@ for ax in axs[:, 0]:
 plt.show()
 
 # %% [markdown]
-# A explodes beyond the axis, C is the sawtooth of the gallery, E looks like a rate that is too high, and F
-# begins to learn its training labels by heart while the validation loss climbs above the dotted line. But B
-# and D reach a good validation loss, and more than nine of ten validation images are read correctly. Only
-# their training losses are odd, and without the healthy loop for comparison, who would look for a fault
-# there? Curves may tell that something is wrong, but to find out what it is, one has to measure.
+# The losses of loop A leave the picture. Loop C shows the sawtooth of the gallery, and loop E looks like
+# a rate that is too high. Loop F begins to learn its training labels by heart while its validation loss
+# climbs above the dotted line. But loops B and D reach a good validation loss, and more than nine of ten
+# validation images are read correctly. Only their training losses are odd, and one sees that only beside
+# the healthy loop. So curves may tell that something is wrong. To find out what it is, one has to
+# measure.
 #
 # ## Checks before training and in a single step
 #
@@ -437,7 +446,7 @@ def alarms_of(findings):
 # Which alarms should each fault set off? Think of two or three before you run the cell.
 
 # %%
-findings = {name: examine(loop) for name, loop in {"healthy": healthy, **patients}.items()}
+findings = {name: examine(loop) for name, loop in {"healthy": healthy, **faulty_loops}.items()}
 alarms = {name: alarms_of(found) for name, found in findings.items()}
 for name, found in alarms.items():
     print(f"{name:10s}{', '.join(found) or 'no alarm'}")
@@ -596,10 +605,10 @@ assert leak_alarms == [], "no check is set off by a leak"
 #
 # - Look at the data first: labels beside their images, mixed batches, no row on both sides.
 # - An untrained classifier has a loss of $\ln(\text{classes})$, and a single batch can be learned by
-#   heart. If either fails, nothing further is worth running.
+#   heart. If either fails, find out why before you run anything longer.
 # - Train once with all inputs zero: what that reaches is what seeing has to beat.
-# - A high training loss is a fault of the loop or the rate; a low one with a high validation loss is a
-#   matter of data and regularization (7.6).
+# - A high training loss points to the loop, the rate, the start or the labels. A low one beside a high
+#   validation loss points to too few data or too little regularization (7.6).
 # - A good validation loss does not prove that the loop is right. Check the parts.
 #
 # ## Try it

@@ -579,7 +579,7 @@ def test_schedules_match_their_schedulers(lr_schedules, lr, n_steps):
         (lambda t: m.exponential(t, lr, 0.8), lambda o: s.ExponentialLR(o, 0.8)),
         (lambda t: m.cosine(t, lr, n_steps, 0.1), lambda o: s.CosineAnnealingLR(o, n_steps, eta_min=0.1)),
         (
-            lambda t: m.warm_restarts(t, lr, 4, growth=2, lowest=0.1),
+            lambda t: m.warm_restarts(t, lr, 4, growth=2, end=0.1),
             lambda o: s.CosineAnnealingWarmRestarts(o, 4, T_mult=2, eta_min=0.1),
         ),
         (lambda t: m.linear_warmup(t, lr, 3, start=0.2), lambda o: s.LinearLR(o, 0.2, total_iters=3)),
@@ -740,7 +740,7 @@ def test_checks_name_the_faults_on_another_seed(diagnostics, monkeypatch):
     m, fresh = diagnostics, diagnostics.new_run
     monkeypatch.setattr(m, "new_run", lambda loop, seed=0: fresh(loop, seed + 5))
     for name, check in m.EXPECTED.items():
-        found = m.alarms_of({check: getattr(m, check)(m.patients[name])})
+        found = m.alarms_of({check: getattr(m, check)(m.faulty_loops[name])})
         assert found == [check]
         assert m.alarms_of({check: getattr(m, check)(m.healthy)}) == []
 
