@@ -3,9 +3,9 @@
 #
 # A notebook is good for finding something out. A program that several people use, that runs for a night
 # on another machine, and that must still work after the next change, needs another form: files with one
-# purpose each, a command that describes a run completely, and a test that takes seconds. Most working
-# days with neural networks are spent in such a project, reading a model that somebody else wrote, running
-# its training, and finding out why it broke.
+# purpose each, a command that describes a run completely, and a test that takes seconds. Much of the work
+# with neural networks is done in such a project: reading a model that somebody else wrote, running its
+# training, and finding out why it broke.
 #
 # **You will build** a small project in a folder, train with it, resume, and read its log. Then a
 # colleague's two changes break it, once loudly and once silently, and you find both faults. **You need**
@@ -350,10 +350,10 @@ plt.show()
 #
 # ## Reading a model that you did not write
 #
-# Take three looks, from outside inward. `print` shows the parts and how they nest, the named parameters
-# show where the weights are, and hooks show what really happens to a batch, also where `forward` does
-# more than its parts tell. In our model flatten and ReLU are calls inside `forward`, so `print` does not
-# know them.
+# Take three looks, from outside inward. `print` shows the parts and how they nest. The named parameters
+# show where the weights are. Hooks show the shapes that really pass through, and so they reveal what
+# `forward` does between its parts. In our model flatten and ReLU are calls inside `forward`, so `print`
+# does not know them.
 
 
 # %%
@@ -381,7 +381,8 @@ def shapes(model, x):
         return enter
 
     def leave(module, inputs, output):
-        seen.append((*entered.pop(), tuple(output.shape)))
+        name, input_shape = entered.pop()  # the innermost module that has begun is the one that ends
+        seen.append((name, input_shape, tuple(output.shape)))
 
     for name, module in model.named_modules():
         handles.append(module.register_forward_pre_hook(note_entry(name)))
@@ -410,8 +411,8 @@ for name, before, after in good_shapes:
     print(f"{name or 'the whole':20s}{before} -> {after}")
 
 # %% [markdown]
-# The last three lines are the shapes from the paper example. What enters `hidden` has been flattened,
-# which neither of the first two looks had told.
+# The last three lines are the shapes from the paper example. What enters `hidden` has been flattened, and
+# neither of the first two looks had shown this.
 #
 # ## A loud fault
 #
@@ -423,9 +424,11 @@ for name, before, after in good_shapes:
 # %%
 def our_lines(output, folder):
     """(file, line number, source line) of the traceback entries in `output` from `folder`, each once."""
+    # two lines such as   File "/a/train.py", line 41, in main   and below it the source, indented
     pattern = r'File "([^"]+)", line (\d+), in .*\n\s+(.*)'
     found = [(Path(path), int(number), source) for path, number, source in re.findall(pattern, output)]
     ours = [entry for entry in found if entry[0].parent.resolve() == folder.resolve()]
+    # the keys of a dict are kept in order, each once
     return list(dict.fromkeys((path.name, number, source) for path, number, source in ours))
 
 
@@ -501,7 +504,7 @@ for file_name, number, source in born:
 # %% [markdown]
 # The node is `PowBackward0`, which belongs to the square, in the line of the penalty. The biases start
 # at zero, and there the derivative of the root is infinite, the derivative of the square is zero, and
-# the chain rule multiplies the two: $\infty \cdot 0$ is NaN. A colleague suggests to add a small number,
+# the chain rule multiplies the two: $\infty \cdot 0$ is NaN. A colleague suggests adding a small number,
 # $10^{-12}$. Does it matter whether it stands outside the root or inside?
 
 # %%
