@@ -45,9 +45,9 @@ np.testing.assert_allclose([0.9**50, 1.1**50], [0.005, 117], rtol=0.05)
 # %% [markdown]
 # ## A gauge for the gradient from k steps back
 #
-# With many units the factor is a matrix, because from $h_t = \tanh(W h_{t-1} + \dots)$ follows that one
-# step has the Jacobian (6.1) $D_t W$, where the diagonal matrix $D_t$ holds the slopes of tanh,
-# $1 - h_t^2$. The Jacobian over $k$ steps, which we call a *lag* of $k$, is the product
+# With many units the factor is a matrix. The Jacobian (6.1) of one step $h_t = \tanh(W h_{t-1} + \dots)$
+# is $D_t W$, where the diagonal matrix $D_t$ holds the slopes of tanh, $1 - h_t^2$. The Jacobian over $k$
+# steps, which we call a *lag* of $k$, is the product
 #
 # $$\frac{\partial h_T}{\partial h_{T-k}} = D_T W\, D_{T-1} W \cdots D_{T-k+1} W .$$
 #
@@ -113,7 +113,7 @@ print(f"log of the norm over 7 steps: ours {ours:.10f}, PyTorch {theirs:.10f}")
 assert abs(ours - theirs) < 1e-10
 
 # %% [markdown]
-# ## Linear: the rate is the largest eigenvalue
+# ## Linear networks: at what rate?
 #
 # An *orthogonal* matrix (2.1) turns vectors and keeps their lengths. NumPy's QR decomposition makes one of
 # any matrix, because it writes the matrix as a product $QR$ with $Q$ orthogonal and $R$ upper triangular.
@@ -156,7 +156,7 @@ plt.show()
 # and after some steps for the Gaussian one. Over a hundred steps, radius 0.9 loses about five powers of
 # ten and 1.1 gains about four.
 #
-# ## With tanh: saturation weakens the gradient further
+# ## With tanh: what do the states take away?
 #
 # The slopes $1 - h^2$ are at most one, so tanh can only take away from the gradient. How much it takes
 # depends on the states, because near zero tanh is almost linear, and far from zero the unit is saturated
@@ -196,7 +196,7 @@ plt.show()
 # evenly between $\pm 1/\sqrt{H}$ have the variance $\frac{1}{3H}$, and a random matrix whose entries have
 # the variance $s^2 / H$ has a radius near $s$.
 #
-# ## A bit against noise: a dilemma
+# ## Can one unit hold a bit against noise?
 #
 # One could draw the weights so that gradients keep their size. But is that also what a memory needs? The
 # smallest memory holds one bit, which means that the first input is $+1$ or $-1$, noise follows, and at
@@ -246,9 +246,9 @@ plt.show()
 #
 # This is the dilemma that Bengio, Simard and Frasconi described in 1994. What holds a bit against noise
 # must shrink errors in the state, and the gradient over those steps measures nothing else than what
-# becomes of a small change in the state. So a unit that remembers reliably hides from gradient descent
-# what it remembers. The parity cell of 11.1, which we built by hand, is right after 10,000 clicks, so the
-# gauge should find hardly any gradient in it.
+# becomes of a small change in the state. So the more reliably a unit keeps a bit, the less of the gradient
+# arrives at the step at which it should learn to catch it. The parity cell of 11.1, which we built by
+# hand, is right after 10,000 clicks, so the gauge should find hardly any gradient in it.
 
 # %%
 gain = 10.0
@@ -260,7 +260,8 @@ print("log10 of the norm at lags 1 to 6:", parity_logs[:6].round(1))
 
 # %% [markdown]
 # After one step about a thousandth of the gradient is left, and after five steps some $10^{-20}$. The cell
-# remembers for as long as you like, but BPTT could hardly have found it from a distance.
+# remembers for as long as you like, but over more than a few steps BPTT could hardly have found its
+# weights.
 #
 # ## What training makes of it
 #
@@ -284,8 +285,10 @@ def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=
         raise ValueError(f"the lag must be at least 1, got {lag}")
     n, n_hidden = weight_hh.shape[:2]
     bound = n_hidden**-0.5
-    shapes = (n, 1, n_hidden), (n, 1, n_hidden), (n, n_hidden, 1), (n, 1, 1)
-    arrays = [weight_hh, *(rng.uniform(-bound, bound, size=shape) for shape in shapes)]
+    shapes = [(n, 1, n_hidden), (n, 1, n_hidden), (n, n_hidden, 1), (n, 1, 1)]
+    arrays = [weight_hh]
+    for shape in shapes:  # input weights, bias, output weights, output bias
+        arrays.append(rng.uniform(-bound, bound, size=shape))
     parameters = [torch.tensor(array, dtype=torch.float32, requires_grad=True) for array in arrays]
     recurrent, weight_in, bias, weight_out, bias_out = parameters
     optimizer = torch.optim.Adam(parameters, lr=learning_rate)
@@ -295,7 +298,7 @@ def latch(weight_hh, lag, n_steps, rng, batch_size=32, noise=0.5, learning_rate=
         sign = torch.tensor(rng.choice((-1.0, 1.0), size=(n, batch_size, 1)), dtype=torch.float32)
         x[0] = sign
         z = x @ weight_in + bias  # (T, N, B, 1) @ (N, 1, H) -> (T, N, B, H)
-        first, *rest = z.unbind(0)  # T of (N, B, H)
+        first, *rest = z.unbind(0)  # T of (N, B, H): the first step, and a list of the others
         h = torch.tanh(first)
         for step in rest:
             h = torch.tanh(torch.baddbmm(step, h, recurrent))  # step + (N, B, H) @ (N, H, H) -> (N, B, H)
@@ -399,8 +402,8 @@ for lag in (40, 100):
 # %% [markdown]
 # ## Going further
 #
-# Two additions that no later lesson needs: a bound that holds for every network, and the opposite illness,
-# which lesson 7.5 has begun.
+# Two additions that no later lesson needs: a bound that holds for every network, and gradients that
+# explode, with which lesson 7.5 began.
 #
 # ### What bounds the gradient? Not the spectral radius
 #
@@ -490,9 +493,9 @@ assert np.isclose(clipped_step, 0.1), "a clipped step stays near"
 #
 # 1. Set the default argument `noise=0.3` of `hold_bit` to `0.05`. Which weights hold the bit now in the
 #    figure, and how much of the gradient is left at the smallest of them?
-# 2. The orthogonal networks with `bound` for their size: replace `nn.init.orthogonal_(start)` by
-#    `nn.init.orthogonal_(start, gain=0.6)`, which gives them the spectral radius of the default weights.
-#    Which line of the last table changes, and how?
+# 2. Give the orthogonal networks about the spectral radius of the default weights: replace
+#    `nn.init.orthogonal_(start)` by `nn.init.orthogonal_(start, gain=0.6)`. Which line of the last table
+#    changes, and how?
 # 3. From a blank cell at the end: give the unit of `hold_bit` a cure. Let $h_t = h_{t-1} + \text{noise}$,
 #    without tanh and with the weight 1. What is its gradient, and what share of bits is right after 100
 #    steps? Compare with the two panels of the dilemma.

@@ -75,7 +75,8 @@ assert recur(flip, 0, [1, 0, 1, 1]) == [1, 1, 0, 1]
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
 bags = {}
 for name in names:
-    bags.setdefault("".join(sorted(name)), []).append(name)
+    bag = "".join(sorted(name))  # names with the same letters give the same string
+    bags.setdefault(bag, []).append(name)
 shared_bags = [group for group in bags.values() if len(group) > 1]
 n_confused = sum(len(group) for group in shared_bags)
 print(f"{n_confused} of {len(names)} names share their bag with another, for example")
@@ -111,7 +112,8 @@ def window_errors(k, fit_until=1850, choose_until=1920):
 
     Raises ValueError if one of the three periods has no year to forecast.
     """
-    windows = np.lib.stride_tricks.sliding_window_view(spots, k)[:-1]  # (n - k, k)
+    windows = np.lib.stride_tricks.sliding_window_view(spots, k)  # (n - k + 1, k): row i starts at year i
+    windows = windows[:-1]  # (n - k, k): nothing is known after the last one
     x = np.column_stack([windows, np.ones(len(windows))])  # (n - k, k + 1)
     y = spots[k:]  # (n - k,)
     year = years[k:]
@@ -152,10 +154,11 @@ plt.show()
 #
 # ## What no rule can do
 #
-# Other questions defeat every window. To see that, we train nothing, but ask how well the _best possible_
-# rule could answer if it saw only a certain view. Sequences with the same view must get the same answer,
-# so for each view the best answer is the more common label. If we list all sequences, this can be
-# computed exactly. Both labels shall count equally much, so guessing gives one half.
+# Other questions need a wide window, or one as wide as the whole sequence. To see that, we train nothing,
+# but ask how well the _best possible_ rule could answer if it saw only a certain view. Sequences with the
+# same view must get the same answer, so for each view the best answer is the more common label. If we list
+# all sequences, this can be computed exactly. Both labels count equally, however often they occur, so
+# guessing gives one half.
 
 
 # %%
@@ -169,7 +172,8 @@ def best_accuracy(views, labels):
         raise ValueError(f"labels must be 0 and 1, both at least once, got {sorted(sizes)}")
     weights = {}
     for view, label in zip(views, labels, strict=True):
-        weights.setdefault(view, [0.0, 0.0])[label] += 0.5 / sizes[label]
+        pair = weights.setdefault(view, [0.0, 0.0])  # the weights of labels 0 and 1 behind this view
+        pair[label] += 0.5 / sizes[label]
     return sum(max(pair) for pair in weights.values())
 
 
@@ -220,12 +224,13 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Recall is a coin flip until the window reaches back six symbols, and certain from there on. Parity needs
-# every single symbol, since with nine of the ten in view nothing is known, but the bag, which has
-# forgotten the order, knows it. The brackets defeat the bag, and a window only gets better as it grows.
-# All three are solved by a small state, which is one bit for parity, the last six symbols for recall, and
-# for the brackets the number that are open and whether it was ever below zero. However long the sequence
-# is, each of these states is a few numbers.
+# For recall a window of five symbols or fewer is as good as guessing, and one of six or more always gives
+# the right answer. Parity needs every single symbol, since with nine of the ten in view nothing is known.
+# But the bag, which does not show the order, is enough for it. About the brackets the bag knows nothing,
+# and a window answers better the wider it is, until nine symbols settle the answer. (The tenth follows
+# from them, because there are as many "(" as ")".) All three are solved by a small state, which is one bit
+# for parity, the last six symbols for recall, and for the brackets the number that are open and whether it
+# was ever below zero. However long the sequence is, each of these states is a few numbers.
 #
 # ## The recurrent cell: a layer that reads its own output
 #
@@ -263,13 +268,13 @@ def rnn(x, p, mask=None):
 
 
 # %% [markdown]
-# ## Two units that know parity
+# ## Parity with two hidden units
 #
 # Can a small cell of this kind hold the light's state over thousands of clicks? We choose its weights by
-# hand, as lesson 3.5 solved exclusive or with two hidden units, one, say $u$, for "at least one of the two
-# inputs" and one, $v$, for "both", so that the answer is their difference. Here the two inputs are the
-# click $x$ and the light before, and the light before is the difference of the same two units. Since tanh
-# gives $\pm 1$ instead of 0 and 1, the difference is halved:
+# hand, as lesson 3.5 solved exclusive or with two hidden units: one of them, here $u$, stands for "at
+# least one of the two inputs" and the other, $v$, for "both", so the answer is their difference. Here the
+# two inputs are the click $x$ and the light before, and the light before is the difference of the same two
+# units. Since tanh gives $\pm 1$ instead of 0 and 1, the difference is halved:
 #
 # $$u = \tanh\left(g\left(x + \tfrac{u - v}{2} - 0.5\right)\right), \qquad
 #   v = \tanh\left(g\left(x + \tfrac{u - v}{2} - 1.5\right)\right) .$$
@@ -339,8 +344,8 @@ with_mask = rnn(x, cell, mask)[:, -1]  # (B, H)
 padding_error = np.abs(without_mask - alone).max(axis=1)  # (B,)
 masked_error = np.abs(with_mask - alone).max(axis=1)  # (B,)
 print(f"{'last state, error':20s}{'without mask':>14s}{'with mask':>12s}")
-for name, without, within in zip(batch, padding_error, masked_error):
-    print(f"{name:20s}{without:14.3f}{within:12.3f}")
+for name, unmasked, masked in zip(batch, padding_error, masked_error):
+    print(f"{name:20s}{unmasked:14.3f}{masked:12.3f}")
 np.testing.assert_allclose(with_mask, alone, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
@@ -373,7 +378,8 @@ nudged = []
 for nudge in (1e-6, -1e-6):
     W_hh = cell["W_hh"].copy()
     W_hh[1, 2] += nudge
-    nudged.append(np.sum(rnn(x, {**cell, "W_hh": W_hh}, mask)[:, -1] ** 2))
+    nudged_cell = {**cell, "W_hh": W_hh}  # as cell, but with this W_hh
+    nudged.append(np.sum(rnn(x, nudged_cell, mask)[:, -1] ** 2))
 measured_slope = (nudged[0] - nudged[1]) / 2e-6
 torch_slope = layer.weight_hh_l0.grad[1, 2].item()
 state_difference = np.abs(last[0].detach().numpy() - alone).max()
@@ -408,6 +414,8 @@ assert np.isclose(bag_accuracy["brackets"], 0.5), "a bag knows nothing of the br
 rises = np.diff(window_accuracy["brackets"])
 assert np.all(rises > -1e-12), "for brackets a wider window is never worse"
 assert window_accuracy["brackets"][4] < 0.95, "and half of the string is not enough"
+assert window_accuracy["brackets"][7] < 0.999, "nor are eight symbols"
+assert np.isclose(window_accuracy["brackets"][8], 1), "but nine settle it"
 assert max(parity_errors.values()) < 1e-3, "two units hold the parity of 10,000 clicks"
 spoiled = padding_error > 0.01
 assert spoiled.tolist() == (lengths < lengths.max()).tolist(), "padding spoils the state of all shorter names"
