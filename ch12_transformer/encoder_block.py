@@ -240,8 +240,8 @@ plt.show()
 def stacked(named):
     """Tensors {name: tensor} of a block as the library lists them: queries, keys and values in one."""
     found = []
-    for name, tensor in named.items():
-        if "project_query" in name:
+    for name, tensor in named.items():  # our order is the library's: attention, linear layers, norms
+        if "project_query" in name:  # join those of keys and values to it; below, they are skipped
             parts = [named[name.replace("query", part)] for part in ("query", "key", "value")]
             tensor = torch.cat(parts)  # three (D, D) -> (3D, D), or three (D,) -> (3D,)
         if "project_key" not in name and "project_value" not in name:
@@ -294,11 +294,11 @@ for norm_first in (True, False):
 #
 # ## What happens along the stream
 #
-# Now a stack of four blocks, on a task in which every letter must look at all others: read a name, give its
-# letters in alphabetical order, _emma_ to _aemm_. Letters and places are learned vectors, which are added
-# (12.4). At the end of a pre-norm stack nobody has normed the sum, so one more layer norm stands there,
-# before a linear layer reads off a letter at every place. (For names of your own, change the path: one name
-# in each line, letters from a to z.)
+# Now a stack of four blocks, on a task in which every letter must look at all others: read a name, give
+# its letters in alphabetical order, _emma_ to _aemm_. Letters and places are learned vectors, which are
+# added (12.4). At the end of a pre-norm stack the sum has not been through a layer norm. So one more layer
+# norm stands there, before a linear layer computes the logits of a letter at every place. (For names of
+# your own, change the path: one name in each line, letters from a to z.)
 
 
 # %%
@@ -343,7 +343,9 @@ class Sorter(nn.Module):
         self.final_norm = nn.LayerNorm(n_features) if norm_first else nn.Identity()
         self.read_out = nn.Linear(n_features, 27)
         for name, parameter in self.blocks.named_parameters():
-            if parameter.ndim > 1:  # the library starts what goes into attention smaller, and so do we
+            # as the library, which fills queries, keys and values as one (3D, D) matrix: Xavier's variance
+            # is then 2 / (D + 3D), half of the 2 / (D + D) of a matrix of its own
+            if parameter.ndim > 1:
                 goes_in = any(part in name for part in ("query", "key", "value"))
                 nn.init.xavier_uniform_(parameter, gain=0.5**0.5 if goes_in else 1.0)
 
@@ -424,10 +426,10 @@ right.set_title("Length of the residual stream")
 plt.show()
 
 # %% [markdown]
-# On the left the answer gets better with every block: each one reads what the earlier ones have written
-# and corrects it, as the example shows for one name. On the right the vectors get longer, since each part
-# adds to them and no norm on the stream shrinks them. This is what the stream does in our pre-norm stack,
-# and large models have been read in this way, too.
+# On the left the answer gets better with every block, and the table shows for one name how its letters are
+# corrected on the way. On the right the vectors get longer. Each part adds to them, and no norm on the
+# stream shrinks them. (With a second start both curves rose in the same way.) This is what the stream does
+# in our pre-norm stack, and large models have been read in this way, too.
 #
 # ## Where should the norm stand?
 #
@@ -480,7 +482,7 @@ plt.show()
 # The deep post-norm stack without warm-up learns how frequent the letters are, and stops there, from all
 # three starts. With warm-up it gets further, while the pre-norm stack trains with either start, and gets
 # furthest in these few steps. The shallow post-norm stack in the last line of the table also trains
-# without warm-up, so the trouble comes with depth.
+# without warm-up (from three other starts, too), so the trouble comes with depth.
 #
 # To find out why, we look at untrained stacks of several depths. The gradient at the last matrix of each
 # block's feed-forward network says how strongly the block is told to change. And one step of Adam (7.2)
@@ -716,8 +718,9 @@ assert abs(total / 65e6 - 1) < 0.04, "the base model has about 65 million parame
 #
 # - A block is attention, which moves information between words, and a feed-forward network, which works on
 #   each word alone. Both add their answers to the residual stream.
-# - In a pre-norm block nothing but sums stands on the stream, and deep stacks train. Post-norm rescales the
-#   stream after each sum, and deep stacks need a warm-up.
+# - In a pre-norm block nothing but sums stands on the stream. Post-norm rescales the stream after each
+#   sum. At our learning rate a deep post-norm stack needed a warm-up to train, and a pre-norm stack did
+#   not.
 # - The stream can be read after every block, and the answer gets better along it.
 # - Most parameters are in the feed-forward networks. The cost that grows with the square of the length is
 #   that of the scores.
