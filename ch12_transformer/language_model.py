@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 12.8 A language model: predict the next token, then the next
 #
-# Two friends tell a story together, one word each in turn. Neither knows the end, and each looks at all that
-# has been said and adds what fits. A network that plays this game with itself is a *language model*: it
-# gives a probability to every possible next token, one is drawn, and the longer text goes back in. Chat
-# assistants and programs that complete code are language models. Lesson 11.6 played the game with a
-# recurrent network; now the player is made of the blocks of this chapter.
+# Two friends tell a story together, one word each in turn. Neither knows the end, and each looks at all
+# that has been said and adds what fits. A network that plays this game with itself is a *language model*:
+# it gives a probability to every possible next token, one is drawn, and the longer text goes back in. Chat
+# assistants and programs that complete code are language models. In lesson 11.6 the language model was a
+# recurrent network. Now it is made of the blocks of this chapter.
 #
 # **You will build** a causal Transformer that invents first names, with counting as the bar to pass, and
 # look at what it expects, letter by letter. Then an LSTM gets the same names, and the same code reads a
@@ -150,8 +150,9 @@ for order in (1, 2, 3, 4, 5):
     print(f"{order}-grams, counted{letter_bits[f'{order}-grams, counted']:12.3f} bits per letter")
 
 # %% [markdown]
-# Longer runs help up to the 4-grams, which look at three letters, but in 5-grams most runs are too rare
-# to say anything new.
+# Longer runs help up to the 4-grams, which look at three letters, but in 5-grams most runs are too rare to
+# say anything new. (On the validation names the 4-grams are best, too, so it is not the test that chose
+# this bar.)
 #
 # ## The model
 #
@@ -419,8 +420,8 @@ plt.show()
 # ## New names
 #
 # A name is written by drawing one letter after the other, until the end is drawn. Divided by a temperature
-# (11.6) below one, the logits differ more, and probable letters become still more probable. Which of these
-# lists do you like best?
+# (11.6) below one, the logits differ more, and probable letters become still more probable. Which of the
+# columns could be lists of real names?
 
 
 # %%
@@ -466,8 +467,8 @@ print("".join(f"{share:<16.0%}" for share in novel.values()) + " are no names of
 # %% [markdown]
 # The first column has letters as frequent as in real names, in a random order, and counted pairs make the
 # next one pronounceable in places. The 4-grams and the Transformer write names that could exist, and most
-# of them stand in no list that they have seen. The last column, drawn with a lower temperature, is safer
-# and repeats more real names.
+# of them stand in no list that they have seen. In the last column the temperature is lower, and more of
+# the names are real ones.
 #
 # ## What it expects
 #
@@ -512,6 +513,8 @@ print(f"after a vowel {np.mean(after_vowel):.2f}")
 # %%
 assert letter_bits["4-grams, counted"] < letter_bits["3-grams, counted"], "longer runs help up to 4-grams"
 assert letter_bits["5-grams, counted"] > letter_bits["4-grams, counted"] - 0.02, "5-grams bring no more"
+validation_bits = {order: NGram(train_names, order).bits(validation_names) for order in (3, 4, 5)}
+assert min(validation_bits, key=validation_bits.get) == 4, "on the validation names 4-grams are best, too"
 assert len(name_bits) == 3, "there are three starts"
 assert max(name_bits) < best_count, "the Transformer passes the best of the counts"
 for curve in name_curves:
@@ -686,12 +689,14 @@ for name, cost in byte_bits.items():
 # %% [markdown]
 # ### What each idea buys
 #
-# A recipe is a pile of ideas, and papers rarely say what each one is worth. On the book we begin with all
-# weights as small as in GPT-2, normal with a spread of $0.02$, and add one idea at a time:
+# A recipe for training consists of many ideas, and papers rarely say what each one is worth. On the book
+# we begin with all weights as small as in GPT-2, normal with a spread of $0.02$, and add one idea at a
+# time:
 #
 # 1. _Linear layers at $1/\sqrt{\text{width}}$_, so that a layer keeps the size of its input (6.5).
 # 2. _Tokens of size one_: the token's vector is multiplied by 50, and positions are a tenth of that.
-# 3. _The output's bias at the log of the token frequencies_: why learn what can be counted?
+# 3. _The output's bias at the log of the token frequencies_, so that what can be counted need not be
+#    learned.
 # 4. _Warm-up_ of the learning rate (7.3).
 # 5. _Tying_: the table that reads tokens also scores them (Press and Wolf 2017), which saves parameters.
 #
@@ -797,12 +802,13 @@ for k in range(len(IDEAS) + 1):
 print(f"ln V {math.log(vocabulary):.3f}, entropy of the frequencies {entropy:.3f} nats")
 
 # %% [markdown]
-# At this size and for so short a training, one idea carries the recipe: let the tokens in at full size. A
-# small vector of a token is perhaps lost beside the output of the first block. Starting from what can be
-# counted helps a little more. Tying costs here, perhaps because one table must serve two purposes. The
-# lesson has one start; two others, with other windows of the book, gave the same three within 0.03 bits,
-# but the gain of the warm-up changed its sign, and that of the wide layers ran from 0.02 to 0.06. The
-# first loss is $\ln V$ until the bias is set, and the entropy of the token frequencies from then on.
+# At this size and for so short a training, one idea is worth most: tokens of size one. A small vector of a
+# token is perhaps lost beside the output of the first block. Starting from what can be counted helps a
+# little more. Tying costs here, perhaps because one table must serve two purposes. The lesson has one
+# start; two others, with other windows of the book, gave the same three within 0.03 bits, but the gain of
+# the warm-up changed its sign, and that of the wide layers ran from 0.02 to 0.06. In another order the
+# gains may be others, too. The first loss is $\ln V$ until the bias is set, and the entropy of the token
+# frequencies from then on.
 #
 # ### Writing a passage, with a cache
 #
