@@ -89,7 +89,7 @@ with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
 def train(seed, n_epochs=3):
     """A network of two convolutions, trained on the Fashion-MNIST images; frozen, in evaluation mode."""
     torch.manual_seed(seed)
-    model = nn.Sequential(
+    model = nn.Sequential(  # the stars only put the layers of a block on one line
         *(nn.Conv2d(1, 8, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(8, 24, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(24 * 49, 10)),
@@ -157,7 +157,8 @@ shown = {name: (x * std + mean).clamp(0, 1).permute(1, 2, 0).numpy() for name, x
 # %%
 def mosaic(tiles, n_columns, gap):
     """Tiles (n, h, w) or (n, h, w, 3) as one picture, n_columns in each row, framed by the value gap."""
-    tiles = np.pad(tiles, ((0, 0), (1, 1), (1, 1), (0, 0))[: tiles.ndim], constant_values=gap)
+    frame = ((0, 0), (1, 1), (1, 1), (0, 0))[: tiles.ndim]  # one pixel around h and w; grey tiles: 3 axes
+    tiles = np.pad(tiles, frame, constant_values=gap)
     n, h, w, *color = tiles.shape
     rows = tiles.reshape(n // n_columns, n_columns, h, w, *color)  # (n, h, w) -> (R, n_columns, h, w)
     return rows.swapaxes(1, 2).reshape(n // n_columns * h, n_columns * w, *color)  # -> (R h, n_columns w)
@@ -260,56 +261,14 @@ plt.show()
 # In the last one a channel is zero almost everywhere and high in a few cells, so its units respond to
 # something rare. On both photos the share above zero falls from each depth to the next.
 #
-# ## What excites a unit?
-#
-# One photo tells what a unit did once. Zeiler and Fergus asked instead which images of a whole test set
-# excite it most, and at which place. We do that for the 24 channels after the second ReLU of our small
-# network. Such a unit does not see the whole image, but a receptive field (9.1) of ten by ten pixels:
-# three cells of the pooled map, which are two pixels each, and two more on either side for the $5 \times
-# 5$ filters. We cut these pixels out of the nine images that excite a unit most, and look more closely at
-# the three units that are active least often. Will the nine images be of one class?
-
-
-# %%
-def receptive_box(place):
-    """Slices of the ten by ten pixels that cell `place` = 14 row + column of the 14 × 14 map sees.
-
-    For an image padded by 4 on each side, (36, 36).
-    """
-    row, column = divmod(int(place), 14)
-    return slice(2 * row, 2 * row + 10), slice(2 * column, 2 * column + 10)
-
-
-UNIT_LAYER = 4  # the second ReLU in `model`
-hidden = capture(model, [str(UNIT_LAYER)], test_images[:, None])[str(UNIT_LAYER)]  # (1000, 24, 14, 14)
-best, where = hidden.flatten(2).max(dim=2)  # (1000, 24, 196) -> (1000, 24) twice
-top = best.topk(9, dim=0).indices  # (9, 24)
-active_units = (best.amax(dim=0) > 0).nonzero()[:, 0]  # a unit that is never above zero has no top nine
-n_kinds = torch.tensor([len(test_labels[top[:, unit]].unique()) for unit in active_units]).double()
-print(f"{len(active_units)} of {hidden.shape[1]} units are active for some test image")
-print(f"classes among the top nine of a unit: {n_kinds.mean():.1f} on average")
-
-fires = (hidden > 0).double().mean(dim=(0, 2, 3))  # (24,)
-units = active_units[fires[active_units].argsort()[:3]].tolist()  # the three that are active least often
-padded = F.pad(test_images, (4, 4, 4, 4))  # (1000, 36, 36)
-patches = {}
-for unit in active_units.tolist():
-    patches[unit] = [padded[image][receptive_box(where[image, unit])] for image in top[:, unit]]
-for unit in units:
-    print(f"unit {unit}: " + ", ".join(CLASSES[label] for label in test_labels[top[:, unit]]))
-
-# %% [markdown]
-# A unit is no class, since several kinds of garments stand in its list. What they share must be in the ten
-# by ten pixels, a detail that occurs on different garments, and we shall see these patches in a moment.
-# (_Going further_ measures how alike they are.)
-#
 # ## From a unit back to the pixels
 #
-# Which pixels of a patch excited the unit? The deconvnet undoes each layer as well as possible. A
+# A map shows where a channel was active, but which pixels excited it there? (By a unit we mean one channel,
+# or one cell of it if the place matters.) The deconvnet undoes each layer as well as possible. A
 # convolution is undone by the transposed convolution, and a max pool by writing each value back to the
-# place from which the maximum came. Those places are called the *switches*. `F.max_pool2d` returns
-# them as flat indices. If windows overlap, one pixel may have won twice, so the values add up, as in any
-# backward pass.
+# place from which the maximum came. Those places are called the *switches*. `F.max_pool2d` returns them as
+# flat indices. If windows overlap, one pixel may have won twice, so the values add up, as in any backward
+# pass.
 
 
 # %%
@@ -353,10 +312,14 @@ def project(inputs, signal, rule):
         if isinstance(layer, nn.ReLU):
             signal = relu_backward(x, signal, rule)
         elif isinstance(layer, nn.Conv2d):
-            stride, padding = layer.stride, layer.padding
-            reached = [(signal.shape[i] - 1) * stride[i - 2] + layer.kernel_size[i - 2] for i in (2, 3)]
-            missing = [x.shape[i] + 2 * padding[i - 2] - reached[i - 2] for i in (2, 3)]
-            signal = F.conv_transpose2d(signal, layer.weight, None, stride, padding, missing)
+            missing = []  # rows and columns of x that the filters' last step did not reach
+            for n_out, n_in, size, step, pad in zip(
+                signal.shape[2:], x.shape[2:], layer.kernel_size, layer.stride, layer.padding
+            ):
+                missing.append(n_in + 2 * pad - ((n_out - 1) * step + size))
+            signal = F.conv_transpose2d(
+                signal, layer.weight, stride=layer.stride, padding=layer.padding, output_padding=missing
+            )
         elif isinstance(layer, nn.MaxPool2d):
             _, switches = F.max_pool2d(x, layer.kernel_size, layer.stride, return_indices=True)
             signal = unpool(signal, switches, x.shape[2:])
@@ -370,47 +333,15 @@ def project(inputs, signal, rule):
 
 
 # %% [markdown]
-# Now the nine top patches of the three units. The signal is one at the unit's strongest place and zero
-# elsewhere. Outside the receptive field nothing may arrive, or the box or the loop would be wrong.
-
-# %%
-drawings = {}
-for unit in units:
-    drawings[unit] = []
-    for image in top[:, unit]:
-        out, inputs = walk(model[: UNIT_LAYER + 1], test_images[image][None, None])  # (1, 24, 14, 14)
-        start_signal = torch.zeros_like(out)
-        start_signal.view(24, -1)[unit, where[image, unit]] = 1  # (1, 24, 14, 14) -> (24, 196)
-        whole_picture = F.pad(project(inputs, start_signal, "deconvnet")[0, 0], (4, 4, 4, 4))  # (36, 36)
-        inside = whole_picture[receptive_box(where[image, unit])]  # (10, 10)
-        assert inside.count_nonzero() == whole_picture.count_nonzero()
-        drawings[unit].append(inside)
-
-fig, axes = plt.subplots(2, 3, figsize=(10, 6.6), layout="constrained")
-for (above, below), unit in zip(axes.T, units):
-    above.imshow(mosaic(np.stack(patches[unit]), 3, 1), cmap="gray", vmin=0, vmax=1)
-    limit = max(float(picture.abs().max()) for picture in drawings[unit])
-    below.imshow(mosaic(np.stack(drawings[unit]), 3, 0), cmap="RdBu", vmin=-limit, vmax=limit)
-    above.set(xticks=[], yticks=[], title=f"unit {unit}: its top nine patches")
-    below.set(xticks=[], yticks=[], title="the same by the deconvnet", xlabel="red below zero, blue above")
-fig.suptitle("Three units after the second convolution of our network")
-plt.show()
-
-# %% [markdown]
-# Above, the nine patches of a unit resemble each other: a dark corner beside a light stripe, the lower
-# end of something narrow, a light surface. Below, the signal arrives in blue where it is positive and in
-# red where it is negative, always in the same arrangement. That the nine drawings of a unit are alike
-# says little, because for the deconvnet only the switches depend on the image (see _Going further_).
-#
 # ## The same in PyTorch
 #
-# On a network that is no list, autograd walks back and hooks change what it does at the ReLUs. A *full
-# backward hook* on a module receives the gradient above it (`grad_output`) and below it (`grad_input`),
-# and what it returns takes the latter's place. The hooks must be removed afterwards, even after an
-# error, so we write a *context manager*, something to be used after `with`. What stands before `yield`
-# runs when the block begins, and what stands after `finally` runs when it ends. (The package `captum` has
-# `GuidedBackprop(net).attribute(x, target=c)` and `Deconvolution`. They start from one score of the whole
-# network, and ours from any unit.)
+# The loop needs a network that is one list. On any network autograd can walk back, while hooks change what
+# it does at the ReLUs. A *full backward hook* on a module receives the gradient above the module
+# (`grad_output`) and below it (`grad_input`), and what the hook returns replaces `grad_input`. The hooks
+# must be removed afterwards, even after an error, so we write a *context manager*, something to be used
+# after `with`. What stands before `yield` runs when the block begins, and what stands after `finally` runs
+# when it ends. (The package `captum` has `GuidedBackprop(net).attribute(x, target=c)` and `Deconvolution`.
+# They start from one score of the whole network, and ours from any unit.)
 
 
 # %%
@@ -429,8 +360,9 @@ def relu_rule(model, rule):
     def hook(module, grad_input, grad_output):
         if rule == "gradient":
             return None  # leave it as it is
-        chosen = grad_input[0] if rule == "guided" else grad_output[0]
-        return (chosen.clamp(min=0),)
+        # grad_input has already lost what came where z was not above zero; the deconvnet keeps that
+        signal = grad_input[0] if rule == "guided" else grad_output[0]
+        return (signal.clamp(min=0),)
 
     handles = [relu.register_full_backward_hook(hook) for relu in relus]
     try:
@@ -462,8 +394,9 @@ for rule in RULES:
 #
 # With the hooks we can draw SqueezeNet's units. At each of the five depths we take the unit with the
 # highest activation on the coffee, and show the three pictures, and the part of the photo that the
-# deconvnet's signal reaches. (That is the unit's receptive field without what lost in a
-# max pool or was cut off at a ReLU.) What should change from the first column to the last?
+# deconvnet's signal reaches. (It is the unit's receptive field less the pixels to which the way back is
+# closed, by a max pool that another pixel won or by a ReLU that cut the signal off.) What should change
+# from the first column to the last?
 
 # %%
 x = photos["coffee"][None].clone().requires_grad_()  # (1, 3, 224, 224)
@@ -551,16 +484,17 @@ fig.suptitle("The probability of the class with a grey square on the photo")
 plt.show()
 
 # %% [markdown]
-# The coffee's map is lowest where the square lies on the cup, as one would expect. The rocket's map holds
-# a warning. A square over the whole width of the rocket (column 5 of the map, with its centre at 112)
-# leaves most of the probability, and a square that hides one half of it and the sky beside it (columns 3
-# and 7, at 80 and 144) leaves less. A covered photo is a new photo, with new edges, and what the network
-# says to it is not only due to what is missing. So a low cell says that this change mattered and not that
-# the object is there.
+# The coffee's map answers the question of the opening. It is lowest with the square on the middle of the
+# foam and on the far rim of the cup, so both of them count. On the table (upper right), and on saucer and
+# spoon (the lowest rows), the square costs little. The rocket's map holds a warning. A square over the
+# whole width of the rocket (column 5 of the map, with its centre at 112) leaves most of the probability,
+# and a square that hides one half of it and the sky beside it (columns 3 and 7, at 80 and 144) leaves less.
+# A covered photo is a new photo, with new edges, and what the network says to it is not only due to what is
+# missing. So a low cell says that this change mattered and not that the object is there.
 
 # %%
 worst = np.unravel_index(int(occluded["coffee"].argmin()), (11, 11))
-worst_centre = [16 * int(index) + 32 for index in worst]
+worst_centre = [16 * int(index) + 32 for index in worst]  # the square at place i begins at pixel 16 i
 upper_half = slice(3, 6)  # rows of squares that cover the upper half of the rocket
 rocket_covered = occluded["rocket"][upper_half, 5].mean().item()
 half_covered = occluded["rocket"][upper_half][:, [3, 7]].mean().item()
@@ -584,19 +518,95 @@ assert lowest[True] == 0, "with ReLUs in place a hook does not see them"
 for i in range(len(photos)):
     falling = np.diff([active[depth][i] for depth in DEPTHS])
     assert falling.max() < 0, "from each depth to the next fewer units are active"
-assert len(active_units) > 12, "most units are active for some test image"
-assert n_kinds.mean() > 2, "a unit's top images are of several classes"
 assert worst_centre[0] < 140, "espresso falls most with the square's centre on the rows of the cup"
 assert 35 < worst_centre[1] < 190, "and on its columns"
-assert occluded["coffee"].min() < probability["coffee"] - 0.2, "covering the cup costs espresso much"
+for place in ((4, 5), (0, 6)):  # the middle of the foam, the far rim
+    assert occluded["coffee"][place] < probability["coffee"] - 0.2, "foam and rim cost espresso much"
+for covered in (occluded["coffee"][0, 9:], occluded["coffee"][7:]):
+    assert covered.min() > probability["coffee"] - 0.15, "table, saucer and spoon cost it little"
 assert rocket_covered > 0.6 * probability["rocket"], "the covered rocket keeps most of its probability"
 assert rocket_covered > 1.5 * half_covered, "the half covered one keeps less"
 
 # %% [markdown]
 # ## Going further
 #
-# This part can be skipped: it measures how alike the patches of a unit are, looks more closely at the
-# three rules, and makes the occlusion map fast enough for many photos.
+# This part can be skipped: it looks for the images that excite a unit most, with which lesson 10.2 begins,
+# then more closely at the three rules, and makes the occlusion map fast enough for many photos.
+#
+# ### What excites a unit?
+#
+# One photo tells what a unit did once. Zeiler and Fergus asked instead which images of a whole test set
+# excite it most, and at which place. We do that for the 24 channels after the second ReLU of our small
+# network. Such a unit does not see the whole image, but a receptive field (9.1) of ten by ten pixels:
+# three cells of the pooled map, which are two pixels each, and two more on either side for the $5 \times
+# 5$ filters. We cut these pixels out of the nine images that excite a unit most, and look more closely at
+# the three units that are active least often. Will the nine images be of one class?
+
+
+# %%
+def receptive_box(place):
+    """Slices of the ten by ten pixels that cell `place` = 14 row + column of the 14 × 14 map sees.
+
+    For an image padded by 4 on each side, (36, 36).
+    """
+    row, column = divmod(int(place), 14)
+    return slice(2 * row, 2 * row + 10), slice(2 * column, 2 * column + 10)
+
+
+UNIT_LAYER = 4  # the second ReLU in `model`
+hidden = capture(model, [str(UNIT_LAYER)], test_images[:, None])[str(UNIT_LAYER)]  # (1000, 24, 14, 14)
+best, where = hidden.flatten(2).max(dim=2)  # (1000, 24, 196) -> (1000, 24) twice
+top = best.topk(9, dim=0).indices  # (9, 24)
+active_units = (best.amax(dim=0) > 0).nonzero()[:, 0]  # a unit that is never above zero has no top nine
+n_kinds = torch.tensor([len(test_labels[top[:, unit]].unique()) for unit in active_units]).double()
+print(f"{len(active_units)} of {hidden.shape[1]} units are active for some test image")
+print(f"classes among the top nine of a unit: {n_kinds.mean():.1f} on average")
+
+fires = (hidden > 0).double().mean(dim=(0, 2, 3))  # (24,)
+units = active_units[fires[active_units].argsort()[:3]].tolist()  # the three that are active least often
+padded = F.pad(test_images, (4, 4, 4, 4))  # (1000, 36, 36)
+patches = {}
+for unit in active_units.tolist():
+    patches[unit] = [padded[image][receptive_box(where[image, unit])] for image in top[:, unit]]
+for unit in units:
+    print(f"unit {unit}: " + ", ".join(CLASSES[label] for label in test_labels[top[:, unit]]))
+
+# %% [markdown]
+# A unit is no class, since several kinds of garments stand in its list. What they share must be in the ten
+# by ten pixels, a detail that occurs on different garments. We draw these patches, and below them what the
+# deconvnet finds in each.
+#
+# The signal is one at the unit's strongest place and zero
+# elsewhere. Outside the receptive field nothing may arrive, or the box or the loop would be wrong.
+
+# %%
+drawings = {}
+for unit in units:
+    drawings[unit] = []
+    for image in top[:, unit]:
+        out, inputs = walk(model[: UNIT_LAYER + 1], test_images[image][None, None])  # (1, 24, 14, 14)
+        start_signal = torch.zeros_like(out)
+        start_signal.view(24, -1)[unit, where[image, unit]] = 1  # (1, 24, 14, 14) -> (24, 196)
+        whole_picture = F.pad(project(inputs, start_signal, "deconvnet")[0, 0], (4, 4, 4, 4))  # (36, 36)
+        inside = whole_picture[receptive_box(where[image, unit])]  # (10, 10)
+        assert inside.count_nonzero() == whole_picture.count_nonzero()
+        drawings[unit].append(inside)
+
+fig, axes = plt.subplots(2, 3, figsize=(10, 6.6), layout="constrained")
+for (above, below), unit in zip(axes.T, units):
+    above.imshow(mosaic(np.stack(patches[unit]), 3, 1), cmap="gray", vmin=0, vmax=1)
+    limit = max(float(picture.abs().max()) for picture in drawings[unit])
+    below.imshow(mosaic(np.stack(drawings[unit]), 3, 0), cmap="RdBu", vmin=-limit, vmax=limit)
+    above.set(xticks=[], yticks=[], title=f"unit {unit}: its top nine patches")
+    below.set(xticks=[], yticks=[], title="the same by the deconvnet", xlabel="red below zero, blue above")
+fig.suptitle("Three units after the second convolution of our network")
+plt.show()
+
+# %% [markdown]
+# Above, the nine patches of a unit resemble each other: a dark corner beside a light stripe, the lower
+# end of something narrow, a light surface. Below, the signal arrives in blue where it is positive and in
+# red where it is negative, always in the same arrangement. That the nine drawings of a unit are alike
+# says little, because for the deconvnet only the switches depend on the image, as we shall see.
 #
 # ### How alike are the patches of a unit?
 #
@@ -684,6 +694,8 @@ for name in photos:
 # Guided backpropagation follows the edges more than the gradient does, on both photos.
 
 # %%
+assert len(active_units) > 12, "most units are active for some test image"
+assert n_kinds.mean() > 2, "a unit's top images are of several classes"
 own, other = patch_likeness["all active units"]
 assert own > other + 0.2, "patches of one unit are more alike than of two"
 for name in photos:
@@ -751,8 +763,8 @@ for name, function in (("one by one", occlusion_loops), ("batches of 5", occlusi
 #
 # Predict first, then change it and run the file from the top.
 #
-# 1. Take the three units that are active most often: `argsort(descending=True)[:3]`. How alike will
-#    patches of two of them be, by the last row of the table in _Going further_, and what do they show?
+# 1. In _Going further_ take the three units that are active most often: `argsort(descending=True)[:3]`. How
+#    alike will patches of two of them be, by the last row of the table there, and what do they show?
 # 2. Draw the occlusion maps with `occlusion_loops(net, x, chosen[name], size=32)`. A smaller square hides
 #    less: whose map fades, and where does it remain?
 # 3. From a blank cell at the end: cover the photos with a square of black instead of grey, which is

@@ -18,13 +18,13 @@ TRIES = {  # lesson -> what each item of its "Try it" changes, and what must the
         {
             "change": {"argsort()[:3]].tolist()": "argsort(descending=True)[:3]].tolist()"},
             "prints": "the three           ",
-            "figure": 3,
+            "figure": 5,
         },
         {
             "change": {
                 "occlusion_loops(net, x, chosen[name])": "occlusion_loops(net, x, chosen[name], size=32)"
             },
-            "figure": 5,
+            "figure": 4,
         },
         {
             "add": "black = -mean / std\n"
