@@ -38,8 +38,8 @@ rng = np.random.default_rng(0)
 #   \text{place 4} \quad & -1 \cdot 9 + 1 \cdot 9 = 0
 # \end{aligned}$$
 #
-# The filter takes the left neighbour from the right one, so its answer is zero where nothing changes and
-# large at the edge. In two dimensions it is the same with a small rectangle of weights.
+# The filter subtracts the left neighbour from the right one, so its answer is zero where nothing changes
+# and large at the edge. In two dimensions it is the same with a small rectangle of weights.
 
 
 # %%
@@ -67,8 +67,8 @@ assert edges.tolist() == [[0, 0, 9, 0]]
 # What a filter looks for depends on its nine weights:
 #
 # - Equal weights that sum to one take a local mean, so they blur.
-# - _Sobel's_ filter takes the column on the left from the one on the right. Its answer is positive
-#   where the image gets brighter to the right. Turned, it finds what gets brighter downwards.
+# - _Sobel's_ filter subtracts the column on the left from the one on the right. Its answer is positive
+#   where the image gets brighter to the right. Its transpose answers where it gets brighter downwards.
 # - A large weight in the middle with negative ones around it sharpens.
 # - Weights that rise along a diagonal make edges look like relief under a lamp (_emboss_).
 #
@@ -335,9 +335,9 @@ np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 # ## A linear layer in disguise
 #
 # A convolution multiplies and adds, so some matrix must do the same to the pixels in a row. To find the
-# matrix of any linear map, feed it unit images, in each of which one pixel is lit. Each answer is a
-# column of the matrix. How many of its entries will be zero, and how many different ones are there, for
-# a filter with nine weights?
+# matrix of any linear map, give it unit images, in each of which one pixel is one and all others are
+# zero. Each answer is a column of the matrix. How many of its entries will be zero, and how many
+# different ones are there, for a filter with nine weights?
 
 
 # %%
@@ -439,10 +439,11 @@ fig.suptitle("Shifted and convolved, minus convolved and shifted: top left corne
 plt.show()
 
 # %% [markdown]
-# In the first panel the map has moved exactly with the image, but for a thin line at the left border,
-# where the filter takes the zeros of the padding for an edge. The second panel shows no difference at
-# all, because the stride of two skips just this line. In the third panel the differences follow the
-# bright area of the photo: if the stride does not divide the shift, the filter really sees other pixels.
+# In the first panel the map has moved exactly with the image, but for a thin line at the left border. There
+# the filter sees the step from the zeros to the photo at a place that the map of the photo before the shift
+# does not have. The second panel shows no difference at all, because the stride of two skips just this
+# line. In the third panel the differences follow the bright area of the photo: if the stride does not
+# divide the shift, the filter really sees other pixels.
 #
 # ## How much does one output see?
 #
@@ -470,9 +471,8 @@ field = receptive_field(layers)
 print(f"one output of these five layers sees {field}×{field} pixels")
 
 # %% [markdown]
-# Do all pixels of the field count alike? To measure it, light one pixel at a time again and watch a
-# single output. All weights are equal, so its answer is proportional to the number of paths from that
-# pixel.
+# Do all pixels of the field count alike? To measure it, we again give unit images and look at a single
+# output. All weights are equal, so its answer is proportional to the number of paths from that pixel.
 
 
 # %%
@@ -525,14 +525,15 @@ assert corner_share < 1 / 50, "the corners of the field hardly count"
 # ## Going further
 #
 # This part can be skipped. It shows that a filter can be found from examples, as all networks from here on
-# do it, and describes the flip, which lesson 9.6 needs and reminds you of.
+# find theirs, and explains the flip, which lesson 9.6 needs and explains again in short.
 #
 # ### Who chooses the nine numbers?
 #
-# So far we did, but examples can do it, here a picture before and after. Each window of the first is a row
-# of nine numbers, each pixel of the second a target, and the best filter is a least-squares fit (4.6). We
-# take the coffee photo, embossed and with noise added, fit a filter, and see whether it embosses a photo
-# of a rocket as well.
+# So far we chose them ourselves, but they can also be found from examples. One picture before the filter
+# and one after it are enough here: each window of the first is a row of nine numbers, each pixel of the
+# second is a target, and the best filter is a least-squares fit (4.6). As the picture after it we take the
+# embossed coffee photo with noise added, and we see whether the fitted filter embosses a photo of a rocket
+# as well.
 
 # %%
 target = maps["emboss"] + rng.normal(scale=0.1, size=maps["emboss"].shape)
@@ -602,7 +603,7 @@ right.set(title="convolution, with the flip", xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]
-# The light comes from the other side, and what stood out on the left is sunk in on the right.
+# The light comes from the other side, so what stands out in the left picture is sunk in in the right one.
 
 # %%
 assert np.abs(learned - kernels["emboss"]).max() < 0.1, "a filter is found from one photo"

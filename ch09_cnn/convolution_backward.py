@@ -286,9 +286,9 @@ fig.suptitle("Gradient of one output on its way back through three layers (red: 
 plt.show()
 
 # %% [markdown]
-# It does: every step back adds a ring of one pixel. In the second panel one sees the first filter
-# itself, flipped, and further back the gradients are sums over several paths. Pixels outside the square
-# have no influence on this output, and so they learn nothing from it.
+# It does: every step back adds a ring of one pixel. In the second panel one sees the first filter itself,
+# flipped, and further back the gradients are sums over several paths. Pixels outside the square have no
+# influence on this output, and so no gradient from it reaches them.
 #
 # ## Layers
 #
@@ -402,8 +402,9 @@ def training_step(layers, x, y, learning_rate):
 # ## The same in PyTorch
 #
 # Two convolutions, each with ReLU and a pool behind it, and a linear layer are to tell ten kinds of
-# clothes apart. The PyTorch network gets the same weights and the same batches. First in float64, for
-# one pass over a thousand images: if a gradient were wrong anywhere, the two losses would part at once.
+# clothes apart. The PyTorch network gets the same weights and the same batches. First we train both in
+# float64, for one pass over a thousand images, because if a gradient were wrong anywhere, the two losses
+# would part at once.
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -488,9 +489,9 @@ assert largest < 1e-8, "in float64 NumPy and PyTorch take the same steps"
 # %% [markdown]
 # ## Training with NumPy
 #
-# Then in float32, as networks are trained in practice, on all training images. The two programs add up
-# in different orders, so their rounding differs. Will the difference stay as small as it begins? And
-# does it matter for what the networks have learned?
+# Now we train both in float32, as networks are trained in practice, on all training images. The two
+# programs add up in different orders, so their rounding differs. Will the difference stay as small as it is
+# at the beginning? And does it matter for what the networks have learned?
 
 # %%
 layers, network, losses, torch_losses = train_pair(
@@ -741,8 +742,8 @@ for name, (plain, fast) in timings.items():
 
 # %% [markdown]
 # Both give the same numbers but for rounding. The fast form saves a good part of the time, more with the
-# backward pass, where the plain one makes the table again. Libraries go further on the same way: PyTorch
-# also runs fastest on many processors if images are stored with channels last.
+# backward pass, where the plain one makes the table again. Libraries go further in this direction:
+# PyTorch also runs fastest on many processors if images are stored with channels last.
 #
 # ## What to remember
 #
