@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10.7 Model costs: multiply-adds, parameters and memory, before anything runs
 #
-# A network shall run on a phone, and be trained on a laptop whose graphics card has four gigabytes.
+# A network is to run on a phone, and to be trained on a laptop whose graphics card has four gigabytes.
 # Will it fit, how much work is one image, and with which batch does training run out of memory? All of
 # this can be computed before the first training step, from the sizes of the layers, and it should be,
 # because the number that papers quote, the multiply-adds, answers only one of these questions.
@@ -92,11 +92,11 @@ def multiply_adds(module, x, out):
 # %% [markdown]
 # ## The bill of a network
 #
-# A hook on every layer notes a line for each call: its parameters, its multiply-adds, and the bytes
-# that it must at least read and write, which are its input, its parameters and its output. A layer that
-# is called twice works twice, but its parameters are stored once. Silence would be the worst fault of a
-# bill, so a layer with weights and without a rule is an error, and so are weights that no layer's call
-# has used.
+# A hook on every layer notes a line for each call: its parameters, its multiply-adds, and the bytes that it
+# must at least read and write, which are its input, its parameters and its output. A layer that is called
+# twice works twice, but its parameters are stored once. The worst fault of a bill would be to leave
+# something out without a word, so a layer with weights and without a rule is an error, and so are weights
+# that no layer's call has used.
 
 
 # %%
@@ -167,9 +167,10 @@ for name, (layer, shape) in awkward.items():
     assert 2 * total(bill, "multiply_adds") == counter.get_total_flops() > 0
 
 # %% [markdown]
-# Now six famous networks from torchvision, built on the meta device (4.5), which knows shapes and
-# stores no numbers, so that nothing is computed. The entries of their pretrained weights, which we do
-# not download, state parameters, multiply-adds in $10^9$ and the accuracy on ImageNet.
+# All five agree, at two operations for each multiply-add. Now six famous networks from torchvision, built
+# on the meta device (4.5), which knows shapes and stores no numbers, so that nothing is computed. The
+# entries of their pretrained weights, which we do not download, state parameters, multiply-adds in $10^9$
+# and the accuracy on ImageNet.
 
 # %%
 networks = {
@@ -223,10 +224,10 @@ for i, words in enumerate(("of the work", "of the bytes")):
     print(f"{words:20s}" + "".join(f"{share['MobileNetV2'][kind][i]:12.1%}" for kind in KINDS[:6]))
 
 # %% [markdown]
-# VGG-16 is all $3 \times 3$, MobileNetV2 nearly all $1 \times 1$. Its depthwise layers do only a few
-# per cent of the work. But look at the last two lines: depthwise layers, norms and activations together
-# do less than a tenth of the work and move most of the bytes. Whether that matters for the time is the
-# question of lesson 10.8.
+# VGG-16 spends nearly all of its work in $3 \times 3$ layers, and MobileNetV2 most of it in $1 \times 1$
+# layers. The depthwise layers of MobileNetV2 do only a few per cent of the work. But look at the last two
+# lines: depthwise layers, norms and activations together do less than a tenth of the work and move most of
+# the bytes. Whether that matters for the time is the question of lesson 10.8.
 #
 # ## What training keeps
 #
@@ -287,14 +288,14 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# On the left, where the curves are flat, the weights and their company decide, and AlexNet needs by far
-# the most. On the right, where they rise in proportion, what is kept for each image decides, and
-# MobileNetV2 needs the most, although it has the fewest multiply-adds of the four. Its maps are wide,
-# and most of them are kept three times: before the norm, after it (by its activation, ReLU6, which keeps
-# its input), and after the activation. The grey
-# line is the laptop of the opening: with four gigabytes MobileNetV2 stops at a batch of about fifty,
-# while AlexNet goes on to several hundred. (Working memory of the kernels and the allocator's reserves
-# come on top. For inference nothing is kept, so one layer's input and output are enough.)
+# On the left, where the curves are flat, the weights, their gradients and Adam's averages decide, and
+# AlexNet needs by far the most. On the right, where they rise in proportion to the batch, what is kept for
+# each image decides, and MobileNetV2 needs the most, although it has the fewest multiply-adds of the four.
+# Its maps are wide, and most of them are kept three times: before the norm, after it (by its activation,
+# ReLU6, which keeps its input), and after the activation. The grey line is the laptop of the opening: with
+# four gigabytes MobileNetV2 stops at a batch of about fifty, while AlexNet goes on to several hundred.
+# (Working memory of the kernels and the allocator's reserves come on top. For inference nothing is kept, so
+# one layer's input and output are enough.)
 #
 # ## What do you get for it?
 #

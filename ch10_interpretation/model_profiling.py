@@ -3,8 +3,8 @@
 #
 # Two networks recognise the same images. One of them does a sixth of the multiply-adds of the other
 # (10.7), and yet it may need half of its time, or more. Somebody who waits for an answer, or who pays
-# for a rented GPU by the hour, has nothing of a small number of multiply-adds. So time must be
-# measured, and if it disappoints, one must see which part of the network takes it.
+# for a rented GPU by the hour, gains nothing from a small number of multiply-adds alone. So time must be
+# measured, and if it is too long, one must see which part of the network takes it.
 #
 # **You will build** a stopwatch that reports a sample instead of a number, a table of four networks in
 # which three measures of cost disagree, and a profile that says which kind of layer takes the time. **You
@@ -127,11 +127,11 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Most calls lie close together, and a few take much longer, because the operating system gave the
-# processor to somebody else. They never go the other way, since nothing makes a call take less than its
-# work, so the spread has a tail on one side only. The more a machine has to do besides, the longer the
-# tail. A mean mixes both parts, so a latency is reported by its median and a high percentile, with the
-# machine, the number of threads and the batch.
+# Most calls lie close together, and a few take much longer, probably because the operating system gave the
+# processor to another program in between. No call is as much faster than the others, since the work itself
+# takes its time, so the spread has a long tail on one side only. The tail grows with whatever else the
+# machine has to do. A mean mixes both parts, so a latency is reported by its median and a high percentile,
+# with the machine, the number of threads and the batch.
 #
 # ## The same in PyTorch
 #
@@ -148,7 +148,7 @@ with torch.inference_mode():
 print(f"ours {marks[50]:.3f} ms, Timer {1e3 * measurement.median:.3f} ms, {n_threads} thread(s)")
 
 # %% [markdown]
-# ## One table that disagrees with itself
+# ## Parameters, work and time in one table
 #
 # Now four networks on one image each, with random weights, which take as long as trained ones.
 # Parameters and multiply-adds are counted on the meta device by PyTorch's counter (two operations per
@@ -203,9 +203,9 @@ print(f"a multiply-add takes {times_as_long:.1f} times as long in MobileNetV2 as
 # %% [markdown]
 # The orders by parameters and by work already differ: AlexNet has the most parameters, ResNet-18 the most
 # work. The time has an order of its own, and it is the order on this machine, which another one, or a
-# GPU, need not share. MobileNetV2 does a sixth of ResNet-18's work. How much of that advantage on paper
-# is lost is said in the last line: all of it if a multiply-add took six times as long, none if it took
-# the same time. (With eleven calls we print the slowest and no percentile.) Why does a multiply-add not
+# GPU, need not share. MobileNetV2 does a sixth of ResNet-18's work. The last line tells how much of that
+# advantage on paper is lost: all of it if a multiply-add takes six times as long, none if it takes the same
+# time. (With eleven calls we print the slowest and no percentile.) Why does a multiply-add not
 # always cost the same?
 #
 # ## Why: operations per byte
@@ -325,7 +325,7 @@ class Ranges:
 
     def enter(self, module, inputs):
         opened = record_function(f"kind: {kind_of(module)}")
-        opened.__enter__()
+        opened.__enter__()  # what `with` would call; its block cannot begin in one hook and end in another
         self.open_ranges.append(opened)
 
     def leave(self, module, inputs, out):
@@ -412,8 +412,8 @@ print(f"{n_convolutions} convolutions in the recording")
 
 # %% [markdown]
 # On a CPU the convolutions' kernels lead the list, and after them come the norms and the activations. A
-# long list of small operators, each with a few microseconds, would have meant that starting them costs
-# more than running them; then a larger batch helps, or `torch.compile`, which joins them. On a machine
+# long list of small operators, each with a few microseconds, would have meant that starting them costs more
+# than running them. In that case a larger batch helps, or `torch.compile`, which joins them. On a machine
 # without a GPU, PyTorch's CUDA build may print `gpuGetDeviceCount failed` or `No CUDA runtime is found`.
 # Both are harmless: it has looked for a GPU and found none.
 #
@@ -467,6 +467,10 @@ for name, layout in layouts.items():
 model = model.to(memory_format=torch.contiguous_format)
 
 # %% [markdown]
+# Compare the two columns, and then the two rows. On one thread of a server's CPU we saw channels last take
+# about half of the time, and the larger batch change the time per image by less than a tenth. A GPU has
+# thousands of threads to fill, and there the batch counts for more.
+#
 # ### The recording as a file
 #
 # A recording can be saved as a *trace*, a file for the timeline viewer Perfetto or for
