@@ -505,9 +505,10 @@ plt.show()
 # At the best rate (left) most units are on for some digits and off for others, so they can tell digits
 # apart. At the large rate (right) most of the units are dead, and what is left is too little.
 #
-# Leaky ReLU keeps a slope on the left, so none of its units can be dead. In the figure of the rates it
-# does better than ReLU at the largest rate, but much worse than at its own best one. The leak softens the
-# fault, and the smaller learning rate removes it.
+# Leaky ReLU keeps a slope on the left, so none of its units can be dead. Does that repair the fault? The
+# figure of the rates says no: at the largest rate leaky ReLU, too, stays far below its own best. (The mean
+# of its four seeds was higher than ReLU's on one processor and lower on another, so we cannot rank the two
+# there.) What removes the fault is the smaller learning rate.
 #
 # ## Which one to take
 #
@@ -556,7 +557,6 @@ assert n_dead[0][1].sum() == 0 < n_dead[0][0].sum(), "no dead unit of the first 
 assert n_dead[1][1][:3].sum() > 0.3 * n_dead[1][0][:3].sum(), "in the second layer a good part of them do"
 assert n_dead[0][2][-1] > 64, "at the largest rate more than half of the first layer's units are dead"
 assert 0.3 * 128 < n_dead[1][2][-1] < n_dead[0][2][-1], "and about half of the second's, but fewer"
-assert validation["leaky ReLU"][-1].mean() > validation["ReLU"][-1].mean(), "at that rate the leak helps"
 
 # %% [markdown]
 # ## The same, faster
@@ -765,6 +765,6 @@ assert one_sign["sigmoid"][1] > 0.5, "in a batch most of the sigmoid's still hav
 #   outputs.
 # - V. Nair, G. E. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010: ReLU.
 # - A. L. Maas, A. Y. Hannun, A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models",
-#   2013: the leak. Reproduced: "at that rate the leak helps".
+#   2013: the leak.
 # - D. Hendrycks, K. Gimpel, "Gaussian error linear units (GELUs)", 2016: GELU, its tanh form, and SiLU.
 # - E. Alpaydin, C. Kaynak, _Optical recognition of handwritten digits_, UCI, 1998: the data.
