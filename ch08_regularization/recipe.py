@@ -10,7 +10,7 @@
 # **You will build** one training function with each regularizer as a setting, read the curves of training
 # and validation after each step, keep what passes a rule that was fixed beforehand, save the kept
 # networks, and test them once. **You need** the training cycle (4.4), schedules (7.3), paired comparisons
-# (7.7) and all regularizers of this chapter (8.1 to 8.6). **It takes** about 50 seconds.
+# (7.7) and all regularizers of this chapter (8.1 to 8.6). **It takes** about a minute.
 
 # %%
 import atexit
@@ -41,12 +41,14 @@ device = torch.accelerator.current_accelerator(check_available=True) or torch.de
 #
 # The difference of two networks on the same images is known more exactly, because most images are
 # answered alike by both. If they disagree on one image in ten, and each is right on about half of those,
-# it has a standard error of $\sqrt{0.1 / 1000} = 0.01$. Three seeds make it a little smaller, but not by
-# $\sqrt 3$, because all three are judged on the same images. So a difference of a tenth of a point means
-# nothing here, and one of a whole point may still be luck. With 1,000 images one cannot ask for certainty
-# at each step, but one can decide without looking at what one would like to see. We fix the rule now: **a
-# step is kept if the mean validation accuracy of three seeds rises by at least half a point** (0.005), and
-# it is undone otherwise. This will let through some luck, and the test at the end will show how much.
+# the difference is $+1$ or $-1$ on a tenth of the images and $0$ on the others. Its variance is then
+# $0.1$, and the mean difference has a standard error of $\sqrt{0.1 / 1000} = 0.01$. Three seeds make it a
+# little smaller, but not by $\sqrt 3$, because all three are judged on the same images. So a difference
+# of a tenth of a point means nothing here, and one of a whole point may still be luck. With 1,000 images
+# one cannot ask for certainty at each step, but one can decide without looking at what one would like to
+# see. We fix the rule now: **a step is kept if the mean validation accuracy of three seeds rises by at
+# least half a point** (0.005), and it is undone otherwise. This will let through some luck, and the test
+# at the end will show how much.
 
 # %%
 p = 0.82
@@ -133,7 +135,7 @@ def evaluate(model, dataset):
     model.eval()
     total_loss = 0.0
     n_correct = 0
-    # nothing is drawn here, so whole slices of the tensors do, faster than a loader's single examples
+    # nothing is drawn here, so pairs of slices of both tensors do, faster than a loader's single examples
     for x, y in zip(*(tensor.split(500) for tensor in dataset.tensors)):
         x, y = x.to(device), y.to(device)
         logits = model(x)  # (B, 28, 28) -> (B, 10)
@@ -224,7 +226,8 @@ print(f", accuracy {last[3]:.3f}")
 # ## Steps 1 to 6: one thing at a time
 #
 # Each step adds one thing to what has been kept so far. The order goes from what changes the data to what
-# changes the training. The values are usual ones from the lessons of this chapter.
+# changes the training. The values are usual ones from the lessons of this chapter. Which of the six would
+# you expect to pass the rule?
 
 # %%
 STEPS = {
@@ -258,7 +261,9 @@ for ax, (name, runs) in zip(axs.flat, histories.items()):
     epochs = runs[0, :, 4]
     ax.plot(epochs, runs[:, :, 0].mean(axis=0), "-", color="C0", label="training")
     ax.plot(epochs, runs[:, :, 1].mean(axis=0), "--", color="C1", label="validation")
-    verdict = {None: "", True: " (kept)", False: " (undone)"}[decisions.get(name)]
+    verdict = ""  # for "nothing", which was no decision
+    if name in decisions:
+        verdict = " (kept)" if decisions[name] else " (undone)"
     ax.set(xlabel="epoch", ylim=(0, 1.2), title=f"{name}{verdict}")
 for ax in axs[:, 0]:
     ax.set_ylabel("loss (nats), mean of seeds")
@@ -277,7 +282,7 @@ plt.show()
 # smoothing passes by less than a point, so with other seeds, or with the rounding of another machine, it
 # might not. Twice the epochs make the training accuracy higher and the validation accuracy not.
 #
-# So few of the six were kept. This says nothing against the others in general: each was tried with one
+# Only a few of the six were kept. This says nothing against the others in general: each was tried with one
 # value and after those before it, for one small network on 1,000 images, and another order might have
 # kept others.
 #
