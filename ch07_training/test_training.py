@@ -1439,6 +1439,25 @@ def test_launchers_that_are_late_are_ended(data_parallel, tmp_path):
         data_parallel.run_hosts("import time; time.sleep(600)", folders, timeout=0.1)
 
 
+@pytest.mark.parametrize("n_processes", [1, 3])
+def test_processes_end_at_the_weights_of_one(data_parallel, tmp_path, n_processes):
+    m = data_parallel
+    task = {**m.task, "batch_size": 40, "n_epochs": 2}
+    torch.save(task, tmp_path / "task.pt")
+    printed = m.run_processes(m.TRAIN_SCRIPT, tmp_path, n_processes)
+    seen = [int(text.split("has seen")[1].split()[0]) for text in printed]
+    assert sum(seen) == 2 * 321 and max(seen) - min(seen) <= 2 * 9
+    for rank in range(n_processes):
+        weights = torch.load(tmp_path / f"weights_{rank}.pt", weights_only=True)
+        assert m.largest_gap(weights, m.train_on_whole_batches(task)) < 1e-10
+
+
+def test_a_failed_process_is_reported(data_parallel, tmp_path):
+    script = "import sys\nprint('here is', sys.argv[2])\nsys.exit(int(sys.argv[2]))"
+    with pytest.raises(RuntimeError, match=r"a process has failed(.|\n)*here is 0(.|\n)*here is 1"):
+        data_parallel.run_processes(script, tmp_path, 2)
+
+
 def test_commands_differ_in_the_address_only(data_parallel):
     first, second = (
         data_parallel.torchrun_options("10.0.0.1:29400", 2, 4, f"10.0.0.{host}", host == 1, 2)
