@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 12.7 Mini-Transformer: a network that learns to read dates
 #
-# _3 May 1987_, _5/3/1987_, _03.05.1987_ and _the 3rd of May 1987_ are one and the same day. You see that at
-# a glance, and yet it would be some work to write down all the rules by which you see it. A translator does
-# not get rules but pairs: this is how they write it, and that is what it means. The *Transformer* was
-# invented for this, an encoder that reads and a decoder that writes, both made of attention. The same
-# network translates books and writes down speech.
+# _3 May 1987_, _5/3/1987_, _03.05.1987_ and _the 3rd of May 1987_ are one and the same day. You see that
+# at a glance, and yet it would be some work to write down all the rules by which you see it. A program can
+# learn such a task from pairs, each a text and its translation, without any rules. The *Transformer* was
+# invented for this. It has an encoder that reads and a decoder that writes, both made of attention. The
+# same network translates books and writes down speech.
 #
 # **You will build** a whole Transformer that translates dates into the international form, 1987-05-03:
 # data, model, checks, training, decoding, and a look at what it reads while it writes. **You need** the
@@ -236,8 +236,8 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x, mask):
         normed = self.attention_norm(x)
-        heard, _ = self.attention(normed, normed, mask)
-        x = x + heard
+        attended, _ = self.attention(normed, normed, mask)
+        x = x + attended
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
@@ -259,10 +259,10 @@ class DecoderBlock(nn.Module):
 
     def forward(self, x, memory, mask, memory_mask):
         normed = self.attention_norm(x)
-        heard, _ = self.attention(normed, normed, mask)
-        x = x + heard
-        read, weights = self.cross_attention(self.cross_norm(x), memory, memory_mask)
-        x = x + read
+        attended, _ = self.attention(normed, normed, mask)
+        x = x + attended
+        from_memory, weights = self.cross_attention(self.cross_norm(x), memory, memory_mask)
+        x = x + from_memory
         return x + self.feed_forward(self.feed_forward_norm(x)), weights
 
 
@@ -387,11 +387,10 @@ print(f"largest difference {max((ours - theirs).abs().max().item() for ours, the
 # %% [markdown]
 # ## Two checks before training
 #
-# The loss is the mean cross-entropy of the eleven characters. We also smooth the labels: cross-entropy
-# against a certain answer is never satisfied and wants the right logit ever larger. Label smoothing (5.5)
-# takes a share $\varepsilon$ of the target and spreads it over all $V$ characters:
-# $q = (1 - \varepsilon)\,\text{one-hot} + \varepsilon / V$. The loss can then fall no lower than the entropy
-# of $q$.
+# The loss is the mean cross-entropy of the eleven characters. We also smooth the labels. With a target of
+# one and zeros, cross-entropy falls as long as the right logit grows, without end. Label smoothing (5.5)
+# takes a share $\varepsilon$ of the target and spreads it over all $V$ characters: $q = (1 -
+# \varepsilon)\,\text{one-hot} + \varepsilon / V$. The loss can then fall no lower than the entropy of $q$.
 # (A loss over padded answers would need `ignore_index=PAD`; ours all have twelve characters.)
 #
 # What should the first loss be, if an untrained network gives every character the same probability? And can
@@ -547,9 +546,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Both losses come down to nearly the floor, and validation follows training, since hardly any pair is seen
-# twice. New days in known forms are nearly all right. But most translations of the ninth form are wrong, so
-# which parts of them?
+# Both losses come down to nearly the floor, and validation follows training, since no pair is seen twice.
+# New days in known forms are nearly all right. But most translations of the ninth form are wrong. Which
+# parts of them?
 
 # %%
 all_wrong = [triple for triples in wrong[:N_TRAINED] for triple in triples]
@@ -565,10 +564,11 @@ for part, place in PARTS.items():
 
 # %% [markdown]
 # In the ninth form the network finds the month, which is a word, better than the day. Days and years are
-# digits both, and can only be told apart by what stands around them; a weekday _and_ a comma after the
-# day it has never met together. (From a second start and with other batches a quarter of the ninth form was
-# right, and again the month was found better than the day.) So it has learned eight forms well, and not
-# the idea of a date, and a test on known forms alone would not have told us.
+# digits both, and can only be told apart by what stands around them. The network has never met a weekday
+# in front together with a comma after the day, and that may be the reason. (From a second start and with
+# other batches a quarter of the ninth form was right, and again the month was found better than the day.)
+# So the network has learned to read eight forms well, and that carries over to a ninth only in part. A
+# test on known forms alone would not have told us.
 #
 # ## What it reads while it writes
 #
@@ -596,8 +596,8 @@ plt.show()
 # %% [markdown]
 # Read the rows from the top. While the year is written (the first four rows) the bright fields are at the
 # end of the source, where the year stands. For the month they move to the letters of the month, and for
-# the day to the front. The way to the other end of the source is no longer than that to a neighbour, as
-# lesson 12.1 promised.
+# the day to the front. To look at the other end of the source takes one step, as many as to look at a
+# neighbour (12.1).
 #
 # But weights alone prove little (10.5): does the network _use_ what it attends to? We hide one part of the
 # source from the decoder, by the mask of the cross-attention, and count which part of the answer suffers.
@@ -777,8 +777,8 @@ for k, (text, _, right) in enumerate(compared):
 print(f"of {len(compared)}: a more probable text for {more_probable}, the right one for {mended}")
 
 # %% [markdown]
-# Beam search sometimes finds a text that the network holds more probable, but seldom the right one,
-# because the network prefers its wrong answer, and a better search finds that all the better.
+# Beam search sometimes finds a text that the network holds more probable, but seldom the right one. Where
+# the network gives a wrong answer a higher probability than the right one, no better search can mend it.
 #
 # ### How sure is it?
 #
@@ -849,7 +849,8 @@ assert max(nonsense_probabilities[:2]) > medians["wrong"], "a day that cannot be
 # - Teacher forcing trains all places of the target at once: the decoder reads the answer shifted by one
 #   place, under a causal mask.
 # - Two checks before training: the first loss is $\ln V$, and one batch can be learned by heart.
-# - New days in known forms are not a new form. Test on what you want to claim.
+# - A test on new days says how well the network reads new days in known forms, and nothing about new
+#   forms. So the test set must contain what you want to make a claim about.
 # - Cross-attention shows where each character is read; hiding that place shows that it is used.
 # - Greedy decoding takes the most probable next character, beam search keeps the best few beginnings.
 #   Neither repairs what the network does not know.
