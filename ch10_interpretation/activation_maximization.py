@@ -28,7 +28,7 @@ HERE = Path(globals().get("__file__", "")).parent
 # %% [markdown]
 # ## On paper first
 #
-# To change an input so that it raises a unit's activation as far as possible is called *activation
+# Changing an input so that it raises a unit's activation as far as possible is called *activation
 # maximization*. A linear unit computes $w \cdot x$. Let $w = (3, 4)$, and allow only images of two pixels
 # whose length is one. We start at $(1, 0)$, take one step along the gradient with learning rate
 # $\frac12$, and return to length one:
@@ -40,7 +40,7 @@ HERE = Path(globals().get("__file__", "")).parent
 # \end{aligned}$$
 #
 # Every step adds the same direction, so the image turns towards $w / \lVert w \rVert = (0.6, 0.8)$, whose
-# score $5$ no other image of that length reaches.
+# score is $5$, the highest of all images of that length.
 
 # %%
 w = np.array([3.0, 4.0])
@@ -53,7 +53,7 @@ np.testing.assert_allclose(pixel_pair, [0.6, 0.8], rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
 # So a linear unit draws its own weights, which is why filters of a first layer could be shown as pictures
-# (10.1). The gradient of a unit deep inside changes with the image, and we have to walk.
+# (10.1). The gradient of a unit deep inside changes with the image, so there we have to go step by step.
 #
 # ## Gradient ascent on pixels
 #
@@ -199,7 +199,7 @@ for name, layers in (("before the ReLU", before_relu), ("after the ReLU", after_
 
 # %% [markdown]
 # After the ReLU many units are silent on noise, their gradient is zero, and their ascent would never
-# start. Before the ReLU every unit says which direction is up, so that is where we climb.
+# start. Before the ReLU every unit has a gradient, so that is where we climb.
 #
 # The ten classes and the 32 hidden units are drawn at once, and each score is compared with the best score
 # among a thousand test images. Units that no test image excites are left out, because for them there is
@@ -246,8 +246,8 @@ plt.show()
 # - _Blur_: after each step, smooth a little, which removes single bright pixels.
 # - _Jitter_: roll the image by a few random pixels before each look, so that nothing can depend on an
 #   exact position.
-# - _Decay_: multiply all pixels by a number slightly below one, so that only what the score keeps asking
-#   for stays.
+# - _Decay_: multiply all pixels by a number slightly below one, so that only what the gradient renews at
+#   every step stays.
 #
 # Blur is a convolution with a bell curve, which we do along the rows first and then along the columns.
 
@@ -566,8 +566,8 @@ plt.show()
 # %% [markdown]
 # On average a class loses several times as much by its own units as the other classes lose, and over twice
 # as much as by the same number of random units. (So it was with four other seeds.) But the bars differ a
-# lot from class to class. Here the trousers lose little more than the other classes do, and the sneakers
-# about as much by a random unit as by their own. Whether a class needs its units is a question for each
+# lot from class to class, and there are classes that lose little more by their own units than by random
+# ones, or than the other classes do. Whether a class needs its units is a question for each
 # network and each class, and switching off is the test that answers it.
 
 # %%
@@ -575,9 +575,9 @@ assert rank_correlation < 0.5, "a unit's larger overlap does not mean that more 
 assert lost_alone[0] < 0.15, "without its clearest unit the class loses little"
 assert np.mean(own_loss) > 3 * np.mean(other_loss), "a class loses most by its own units, on average"
 assert np.mean(own_loss) > 1.5 * np.mean(control_loss), "and more than by as many random units"
-trousers, sneakers = names.index("trouser"), names.index("sneaker")
-assert own_loss[trousers] < other_loss[trousers] + 0.1, "the trousers lose little more than the others do"
-assert abs(own_loss[sneakers] - control_loss[sneakers]) < 0.1, "the sneakers as much by a random unit"
+lead = np.array(own_loss) - np.maximum(other_loss, control_loss)  # one number for each class
+assert lead.min() < 0.2, "some class loses little more by its own units than by random ones"
+assert lead.max() > lead.min() + 0.2, "and another one much more"
 
 # %% [markdown]
 # ## What to remember

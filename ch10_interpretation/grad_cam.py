@@ -93,8 +93,8 @@ for name, file in FILES.items():
     photos[name] = preprocess(whole_photos[name])  # (3, 224, 224)
 
 # %% [markdown]
-# The maps before the last layer are $512$ maps of $13 \times 13$ cells. We weight them with the espresso
-# row of the last layer and add up. With the bias, the sum over all cells must be the score.
+# Before the last layer there are $512$ maps of $13 \times 13$ cells. We weight them with the espresso row
+# of the last layer and add them up. With the bias, the sum over all cells must be the score.
 
 # %%
 espresso = categories.index("espresso")
@@ -117,8 +117,8 @@ assert abs(cam_total - espresso_score) < 1e-3
 # $$\alpha_k = \frac1Z \sum_{ij} \frac{\partial s}{\partial A^k_{ij}}, \qquad
 #   \text{map} = \mathrm{ReLU}\Big( \sum_k \alpha_k A^k \Big) .$$
 #
-# The ReLU keeps what speaks for the class. Since SqueezeNet does end like this, we can compare: if
-# Grad-CAM deserves its name, it should find CAM here.
+# The ReLU keeps what speaks for the class. SqueezeNet does end with a linear layer and a mean, so on it we
+# can compare Grad-CAM with CAM.
 
 # %%
 leaf_maps = net.features(x).detach().requires_grad_()  # (1, 512, 13, 13)
@@ -237,8 +237,8 @@ plt.show()
 
 # %% [markdown]
 # The photo shifts, and the map moves with the cup. In all three windows the peak is in the box, and the
-# box holds about one and a half times its share of the area. It does not hold everything, because the
-# map's cells are coarse, and because the saucer and the spoon may speak for espresso, too.
+# box holds about one and a half times its share of the area. It does not hold everything, perhaps because
+# the map's cells are coarse, or because the saucer and the spoon speak for espresso, too.
 #
 # ## Which layer?
 #
@@ -265,8 +265,8 @@ plt.show()
 
 # %% [markdown]
 # On this photo only the last layer's map gathers on the cup. Those of the earlier layers spread over
-# edges and bright spots, and their mass in the box is close to what an even map would have. So the usual
-# choice is the last layer with maps.
+# edges and bright spots, and their mass in the box is close to what an even map would have. Fine cells
+# are of little use if the channels do not tell the class, so the usual choice is the last layer with maps.
 #
 # ## Another class, and what speaks against it
 #
@@ -460,8 +460,8 @@ plt.show()
 # alone says less: a chequerboard is the sharpest pattern in the picture, and may be the brightest cell of
 # a map that is spread widely.)
 #
-# So far this is a suspicion. To prove it, we act on it: we hang tags on coats, and above we have already
-# taken them away from the shirts.
+# So far this is a suspicion. To test it we change the pictures: we hang tags on the coats. (The test
+# without tags, above, has already shown what happens when they are taken away from the shirts.)
 
 # %%
 coats = x_test[y_test == 0]
@@ -617,7 +617,7 @@ torch.testing.assert_close(espresso_maps["grad_cam_fast"], espresso_maps["grad_c
 assert class_likeness["guided"] > class_likeness["Guided Grad-CAM"] + 0.2, "only the product takes sides"
 
 # %% [markdown]
-# The maps are equal but for rounding, in part of the time.
+# The maps are equal but for rounding. How much time is saved stands in the two printed lines.
 #
 # ## What to remember
 #
