@@ -2,11 +2,11 @@
 # # 9.4 Residual blocks: what a shortcut does for a deep network
 #
 # Does a network get better if you add layers? For years the answer was yes, up to about twenty. Then it
-# turned into no: a network with 56 layers had a higher error than one with 20, and that on the very
-# images that it was trained on. In 2015 four researchers added the input of every second layer to its
-# output, and networks with 152 layers could be trained. Such a sum is a *residual block*. Today it is
-# part of nearly every deep network, from image recognition to the Transformers of chapter 12. What
-# exactly does it repair?
+# turned into no: a network with 56 layers had a higher error than one with 20, and that on the very images
+# that it was trained on. In 2015 four researchers took the layers in pairs and added the input of each pair
+# to its output, and networks with 152 layers could be trained. Such a pair with its sum is a *residual
+# block*. Today it is part of nearly every deep network, from image recognition to the Transformers of
+# chapter 12. What exactly does it repair?
 #
 # **You will build** the block, train plain and residual networks of 6 to 42 layers, and test two
 # explanations of what you see, by measuring gradients and by taking out blocks of finished networks.
@@ -330,10 +330,11 @@ plt.show()
 # worth the work. (The rates were chosen on seed 0. The other two seeds played no part in that, and they
 # agree.)
 #
-# Three of the best rates lie at an end of the grid. Tried further out on one seed, the plain network of
-# 42 layers was worse at rates of $0.35$ and $0.6$ than at $0.2$, and the residual networks of 10 and 42
-# layers did not gain from $0.006$. (He and his colleagues trained wider networks for days, and there the
-# residual ones did gain with depth.)
+# Some of the best rates lie at an end of the grid. Which of them do differs from one processor to another,
+# because rounding changes how such trainings end. Tried further out on one seed, the plain network of 6
+# layers and, where $0.2$ was its best rate, that of 42 layers were worse at rates of $0.35$ and $0.6$, and
+# the residual networks of 10 and 42 layers did not gain from $0.006$. (He and his colleagues trained wider
+# networks for days, and there the residual ones did gain with depth.)
 #
 # ## First explanation: the gradients
 #
@@ -406,7 +407,7 @@ def accuracy_without(model, block=None):
 whole = {}
 shares_lost = {}
 print(
-    f"{'18 layers':20s}{'accuracy':>12s}{'median loss':>14s}{'largest loss':>14s}   (shares of the knowledge)"
+    f"{'18 layers':20s}{'accuracy':>12s}{'median lost':>14s}{'largest lost':>14s}   (shares of the knowledge)"
 )
 for kind, seed in itertools.product(KINDS, SEEDS):
     model = trained[best_key(kind, 18, seed)]
@@ -433,11 +434,12 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Every residual network loses a few hundredths of its knowledge with a typical block, every plain one more
-# than four tenths. The exception is the first block of the residual networks, without which they lose
-# between a fifth and a half; perhaps the later blocks build on what it adds (we have not measured this).
-# The rest fits the idea of many short paths. It would also fit if most residual branches were small, which
-# Veit and his colleagues give as a part of the explanation.
+# Every residual network loses a few hundredths of its knowledge with a typical block, and every plain one
+# more than a third. The exception is the first block of the residual networks, which on average over the
+# seeds costs more than any other. How much it costs differs: on six seeds it was from a seventh to a half,
+# and on one of them the last block cost a little more. Perhaps the later blocks build on what the first one
+# adds (we have not measured this). The rest fits the idea of many short paths. It would also fit if most
+# residual branches were small, which Veit and his colleagues give as a part of the explanation.
 #
 # ## The claims, checked
 #
@@ -449,16 +451,15 @@ for rate in RATES:
     shallow = last_losses["plain", 6, rate, 0]
     assert last_losses["plain", 42, rate, 0] > shallow + 0.3, "at every rate the deep plain network is worse"
 for depth in (18, 42):
-    assert table["plain", depth].min() > table["plain", 10].max() + 0.1, (
-        "plain: worse than 10 layers on every seed"
-    )
-    assert table["residual", depth].max() < table["plain", depth].min() - 0.2, "the shortcut undoes the harm"
+    assert table["plain", depth].min() > table["plain", 10].max(), "plain: worse than 10 layers on every seed"
+    assert table["residual", depth].max() < table["plain", depth].min() - 0.1, "the shortcut undoes the harm"
 residual_means = [table["residual", depth].mean() for depth in DEPTHS]
 assert max(residual_means) - min(residual_means) < 0.15, "the residual curve is flat: depth is hardly a gain"
 for depth in (6, 10):
     assert abs(table["plain", depth].mean() - table["residual", depth].mean()) < 0.15, (
         "shallow: both kinds are alike"
     )
+times_smaller = []
 for seed in SEEDS:
     assert ratios["plain", seed][0] > 50, "at the start the plain gradients grow towards the input"
     assert max(ratios["residual", seed]) < 10, (
@@ -466,11 +467,14 @@ for seed in SEEDS:
     )
     plain_first = norms_after[best_key("plain", 42, seed)][0]
     residual_first = norms_after[best_key("residual", 42, seed)][0]
-    assert plain_first < residual_first / 3, "after training the first plain layer gets the smaller gradient"
+    times_smaller.append(residual_first / plain_first)
+    assert times_smaller[-1] > 1, "after training the first plain layer gets the smaller gradient"
     lost_plain, lost_residual = shares_lost["plain", seed], shares_lost["residual", seed]
-    assert np.median(lost_plain) > 0.4, "one block less costs the plain network the larger share"
+    assert np.median(lost_plain) > 1 / 3, "one block less costs the plain network the larger share"
     assert np.median(lost_residual) < 0.15, "one block less costs the residual network a small share"
-    assert lost_residual.argmax() == 0, "the first block of a residual network is the exception"
+assert np.median(times_smaller) > 3, "several times smaller, on the seed in the middle"
+average_lost = np.mean([shares_lost["residual", seed] for seed in SEEDS], axis=0)  # (3, 8) -> (8,)
+assert average_lost.argmax() == 0, "the first block of a residual network is the exception on average"
 
 # %% [markdown]
 # ## Going further
