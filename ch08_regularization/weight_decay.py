@@ -31,9 +31,9 @@ labels = digits[:, 64].astype(np.int64)  # (1797,)
 # ## On paper first
 #
 # The loss of a single weight is $\frac32 (w - 4)^2$, so the data pulls the weight to $4$ with curvature
-# $3$. The spring adds $\frac{\lambda}{2} w^2$ with the strength $\lambda = 1$. Where do the two forces
-# balance? We set the derivative to zero, once with numbers and once for any curvature $\alpha$ and any
-# optimum $w^*$:
+# $3$. The spring adds a penalty of $\frac{\lambda}{2} w^2$ with the strength $\lambda = 1$. Where do the
+# two forces balance? We set the derivative to zero, once with numbers and once for any curvature $\alpha$
+# and any optimum $w^*$:
 #
 # $$\begin{aligned}
 #   3\,(w - 4) + 1 \cdot w &= 0 & w &= \tfrac{12}{4} = 3 \\
@@ -47,7 +47,7 @@ labels = digits[:, 64].astype(np.int64)  # (1797,)
 w = 0.0
 for _ in range(200):
     w -= 0.1 * (3 * (w - 4) + 1 * w)
-print(f"gradient descent with the spring stops at {w:.6f}")
+print(f"gradient descent with the penalty stops at {w:.6f}")
 assert abs(w - 3) < 1e-12
 
 # %% [markdown]
@@ -114,17 +114,17 @@ print(f"largest difference after 100 steps {largest:.1e}")
 assert largest < 1e-12
 
 # %% [markdown]
-# The difference is rounding. For plain SGD, and with momentum as well, penalty and decay are two names for
-# one thing.
+# The difference is rounding, so for plain SGD penalty and decay are two names for one thing. (With
+# momentum they differ, and `weight_decay` of `torch.optim.SGD` is the penalty.)
 #
 # ## How far does each direction shrink?
 #
 # With many weights the Hessian $H$ mixes them, but along its eigenvectors $q_i$ (2.6) the loss is the
 # parabola that we had on paper, with the eigenvalue $\alpha_i$ for a curvature. So along each of them the
 # weights should keep the share $\alpha_i / (\alpha_i + \lambda)$. We try it on a linear model that tells
-# eights from other digits by the ink in sixteen patches. Its squared error has the Hessian $X^\top X / n$,
-# and with the penalty it is ridge regression (7.6), whose minimum has a formula. Gradient descent with
-# decay starts from zero. Does it find the minimum, and is each share as predicted?
+# eights from other digits by the ink in sixteen patches. Half its mean squared error has the Hessian
+# $X^\top X / n$, and with the penalty it is ridge regression (7.6), whose minimum has a formula. Gradient
+# descent with decay starts from zero. Does it find the minimum, and is each share as predicted?
 
 # %%
 patches = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)  # (1797, 64) -> (1797, 16)
@@ -152,7 +152,7 @@ def ridge_by_descent(features, targets, strength, n_steps):
 # %%
 hessian = features.T @ features / len(features)  # (16, n) @ (n, 16) -> (16, 16)
 curvatures, directions = np.linalg.eigh(hessian)  # (16,), (16, 16): eigenvectors in columns
-free_shares = directions.T @ ridge(features, targets, 0.0)  # (16,): the optimum without penalty
+free_optimum = directions.T @ ridge(features, targets, 0.0)  # (16,): without penalty, in each direction
 kept = {}
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 grid = np.geomspace(curvatures[0] / 2, curvatures[-1] * 2, 100)
@@ -160,7 +160,7 @@ print(f"{'strength':20s}{'trained - formula':>20s}{'worst share error':>20s}")
 for strength, style in ((0.003, "o"), (0.03, "^")):
     trained = ridge_by_descent(features, targets, strength, n_steps=6000)
     gap = np.abs(trained - ridge(features, targets, strength)).max()
-    kept[strength] = directions.T @ trained / free_shares  # (16,)
+    kept[strength] = directions.T @ trained / free_optimum  # (16,)
     error = np.abs(kept[strength] - curvatures / (curvatures + strength)).max()
     print(f"{strength:<20}{gap:20.1e}{error:20.1e}")
     ax.semilogx(grid, grid / (grid + strength), color="0.6", linewidth=0.8)
@@ -172,9 +172,9 @@ plt.show()
 
 # %% [markdown]
 # All points lie on their lines. Directions of small curvature, which the data hardly determines, lose
-# nearly everything, and directions of large curvature keep it. The stronger spring moves the line to the
+# nearly everything, and directions of large curvature keep it. The stronger decay moves the line to the
 # right: $\lambda$ is the curvature at which one half is kept. So weight decay removes first what the data
-# says least about, and that is where noise is fitted.
+# says least about, which in such a model is also where noise in the targets moves the solution most.
 #
 # ## Leave the biases alone
 #
@@ -184,11 +184,11 @@ plt.show()
 
 # %%
 with_ones = np.column_stack([patches, np.ones(len(patches))])  # (1797, 17): the last weight is the bias
-spring_kinds = {"bias free": np.diag([1.0] * 16 + [0.0]), "bias decayed": np.eye(17)}
+penalties = {"bias free": np.diag([1.0] * 16 + [0.0]), "bias decayed": np.eye(17)}
 moved = {}
 print(f"{'':20s}{'largest change of a weight':>28s}{'change of the bias':>20s}")
-for name, spring in spring_kinds.items():
-    hessian_with_ones = with_ones.T @ with_ones / len(with_ones) + 0.03 * spring  # (17, 17)
+for name, penalty in penalties.items():
+    hessian_with_ones = with_ones.T @ with_ones / len(with_ones) + 0.03 * penalty  # (17, 17)
     solutions = []
     for shifted in (targets, targets + 100):
         solutions.append(np.linalg.solve(hessian_with_ones, with_ones.T @ shifted / len(with_ones)))  # (17,)
@@ -197,7 +197,7 @@ for name, spring in spring_kinds.items():
     print(f"{name:20s}{moved[name]:28.1e}{change[16]:20.2f}")
 
 # %% [markdown]
-# A free bias takes the whole 100, and the weights stay as they were. A bias on a spring does not reach
+# A free bias takes the whole 100, and the weights stay as they were. A bias that decays does not reach
 # 100, so the weights are bent to make up for the rest. In PyTorch parameters that are treated differently
 # go into different groups (7.2). Everything with one dimension is a bias, or the scale or shift of a norm
 # (8.3, 8.4), and usually none of these decay.
@@ -243,26 +243,32 @@ gradients = torch.from_numpy(rng.normal(size=(50, 5)))
 
 
 @torch.no_grad()
-def end_of_walk(library, weight_decay, decay_first=lambda w, g: (w, g)):
-    """Five weights after 50 steps; decay_first gives w and g with a decay that is written out, if any."""
+def end_of_walk(library, weight_decay, written_out=None):
+    """Five weights after 50 steps; written_out: the rule whose decay is done by hand before each, if any."""
     w = start.clone().requires_grad_()
     optimizer = library([w], lr=RATE, weight_decay=weight_decay)
     for gradient in gradients:
-        decayed_w, w.grad = decay_first(w, gradient)
-        w.copy_(decayed_w)
+        w.grad = gradient.clone()
+        if written_out == "Adam, λ = 0.3":
+            w.grad += 0.3 * w
+        elif written_out == "AdamW, λ = 0.3":
+            w *= 1 - RATE * 0.3
+        elif written_out == "paper, λ = 0.01":
+            w *= 1 - 0.01
         optimizer.step()
     return w.detach()
 
 
-RULES = {  # written out; the library's optimizer and its weight_decay
-    "Adam, λ = 0.3": (lambda w, g: (w, g + 0.3 * w), torch.optim.Adam, 0.3),
-    "AdamW, λ = 0.3": (lambda w, g: ((1 - RATE * 0.3) * w, g), torch.optim.AdamW, 0.3),
-    "paper, λ = 0.01": (lambda w, g: ((1 - 0.01) * w, g), torch.optim.AdamW, 0.01 / RATE),
+RULES = {  # the library's optimizer and its weight_decay
+    "Adam, λ = 0.3": (torch.optim.Adam, 0.3),
+    "AdamW, λ = 0.3": (torch.optim.AdamW, 0.3),
+    "paper, λ = 0.01": (torch.optim.AdamW, 0.01 / RATE),
 }
 rule_ends = {}
-for name, (decay_first, library, weight_decay) in RULES.items():
+for name, (library, weight_decay) in RULES.items():
     rule_ends[name] = end_of_walk(library, weight_decay)
-    largest = (rule_ends[name] - end_of_walk(torch.optim.Adam, 0.0, decay_first)).abs().max().item()
+    by_hand = end_of_walk(torch.optim.Adam, 0.0, written_out=name)
+    largest = (rule_ends[name] - by_hand).abs().max().item()
     print(f"{name:20s}PyTorch's weight_decay {weight_decay:.1f}, largest difference {largest:.1e}")
     assert largest < 1e-12
 rules_apart = (rule_ends["Adam, λ = 0.3"] - rule_ends["AdamW, λ = 0.3"]).abs().max().item()
@@ -301,7 +307,7 @@ for name, (rate, strength, n_steps) in SETTINGS.items():
 # The labels of 400 training digits come from a tired annotator, who replaces one in five by a random
 # digit. A network with 64 hidden units is trained by AdamW in 250 steps on the whole set, with strengths
 # from AdamW's default upwards. The validation images have the right labels. What do you expect of the
-# training loss and of the validation loss as the spring gets stronger? We also try Adam with the penalty
+# training loss and of the validation loss as the decay gets stronger? We also try Adam with the penalty
 # in its gradient, and choose the strength of each rule by validation accuracy, the mean of four seeds.
 
 # %%
@@ -372,10 +378,10 @@ right.set(ylabel="accuracy", title="Validation accuracy, mean of four seeds")
 plt.show()
 
 # %% [markdown]
-# The stronger the spring, the higher the training loss, because the network can no longer follow the
+# The stronger the decay, the higher the training loss, because the network can no longer follow the
 # wrong labels. The validation loss falls to less than half and rises again, and in between lies the best
-# accuracy. Loss and accuracy do not choose the same strength: the accuracy allows a stronger one, at
-# which all answers are less confident, and that costs loss even if they are right. AdamW's default gives
+# accuracy. Loss and accuracy do not choose the same strength: the accuracy allows a stronger one,
+# presumably because less confident answers cost loss even if they are right. AdamW's default gives
 # nearly the result of no decay at all, as the product above says. For Adam with the penalty in its
 # gradient the best strength is hundreds of times smaller.
 #
@@ -401,7 +407,8 @@ for name, values in test_accuracies.items():
 vanished = {}  # for each strength the number of units with less than a tenth of the longest, four seeds
 fig, axes = plt.subplots(2, 8, figsize=(10, 3), layout="constrained")
 for row_of_axes, strength in zip(axes, (0.0, chosen["AdamW"])):
-    filters = runs["AdamW", strength][0][0][0].weight.detach().numpy()  # (64, 64): one row for each unit
+    first_model, _ = runs["AdamW", strength][0]  # of seed 0
+    filters = first_model[0].weight.detach().numpy()  # (64, 64): one row for each unit
     lengths = [model[0].weight.detach().norm(dim=1) for model, _ in runs["AdamW", strength]]
     vanished[strength] = np.array([(length < 0.1 * length.max()).sum().item() for length in lengths])
     strongest = np.argsort(np.linalg.norm(filters, axis=1))[::-1]
@@ -538,8 +545,9 @@ plt.show()
 #
 # $$\frac{1}{2\sigma^2} \sum_j (y_j - x_j^\top w)^2 + \frac{1}{2\tau^2} \sum_i w_i^2 ,$$
 #
-# and divided by $n / \sigma^2$ this is ridge regression with $\lambda = \sigma^2 / (n \tau^2)$. So noisy
-# targets, few examples and the belief that weights are small all ask for a stronger decay.
+# and divided by $n / \sigma^2$ this is ridge regression with $\lambda = \sigma^2 / (n \tau^2)$. So the
+# decay should be stronger if the targets are noisier, if there are fewer examples, or if smaller weights
+# are expected. Does `ridge` with this strength give the most probable weights?
 
 # %%
 sigma = 0.25
@@ -556,8 +564,8 @@ assert zeros["L1"] > 5, "L1 sets a weight to exactly zero, over many strengths"
 # %% [markdown]
 # ## What to remember
 #
-# - Weight decay takes the share $\eta\lambda$ off every weight in each step. For SGD that is the same as
-#   the L2 penalty in the loss, and for Adam it is not, so use AdamW.
+# - Weight decay takes the share $\eta\lambda$ off every weight in each step. For plain SGD that is the same
+#   as the L2 penalty in the loss, and for Adam it is not, so use AdamW.
 # - Along a direction of curvature $\alpha$ the share $\alpha / (\alpha + \lambda)$ is kept, so what the
 #   data says least about goes first.
 # - What decay alone leaves of a weight depends on the product of rate, strength and steps. In a short
