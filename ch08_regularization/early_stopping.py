@@ -504,8 +504,8 @@ for name in ("constant rate", "cosine over 60", f"cosine over {SHORT}"):
     print(f"{name:24s}{means[0]:18.3f}{means[1]:12.3f}{means[2]:16.3f}{means[3]:16.3f}")
 
 # %% [markdown]
-# At its best epoch the long cosine is about as good as the constant rate, because in its first third its
-# rate has hardly fallen. The difference comes later. With the constant rate the last epoch is much worse
+# At its best epoch the long cosine is about as good as the constant rate, presumably because its rate has
+# hardly fallen until then. The difference comes later. With the constant rate the last epoch is much worse
 # than the best one, and with the cosine only a little, presumably because small steps learn less by
 # heart. So with a schedule that falls there is less for a stopper to gain, and a run may go on to its
 # planned end. It does not work to take the length from the best epoch of a run at a constant rate:
