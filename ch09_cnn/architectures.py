@@ -2,10 +2,10 @@
 # # 9.3 Architectures: what famous networks spend, and what each change bought
 #
 # In 1998 a network of sixty thousand numbers read the digits on bank cheques. In 2012 one a thousand
-# times as large won a competition on photos of a thousand kinds of things, and within three years the
-# error of its successors fell to about a quarter of its own. All of them are stacks of convolutions and
-# pools. What did each of them change, what did it cost, and which of the changes made the difference?
-# Whoever takes a finished network, to run it on a phone or to train it further, has to answer that.
+# times as large won a competition on photos of a thousand kinds of things, and three years later its
+# successors made about a quarter as many errors. All of them are stacks of convolutions and pools. What
+# did each of them change, what did it cost, and which of the changes made the difference? Whoever takes a
+# finished network, to run it on a phone or to train it further, has to answer that.
 #
 # **You will build** LeNet, AlexNet and VGG from their papers, a surveyor that counts the parameters, the
 # work and the memory of any network, and an experiment that takes out one ingredient at a time. **You
@@ -297,12 +297,12 @@ VGG16 = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512
 #
 # ## The same in PyTorch
 #
-# Torchvision has all four networks. Ours agree with them if three things do: the number of parameters,
-# the multiply-adds that torchvision publishes (in thousand millions, with three decimals), and the scores
-# for a photo with the same weights. For the counts the networks are built on the `meta` device (4.5),
-# which has shapes but no numbers. The memory is that of the maps, which training keeps for the backward
-# pass: four bytes for each output of a layer that multiplies. The last column is the published *top-1*
-# accuracy, the share of photos whose most likely category is right.
+# Torchvision has all four networks. Our AlexNet and our VGG agree with them if three numbers do: the
+# parameters, the multiply-adds that torchvision publishes (in thousand millions, with three decimals),
+# and the scores for a photo with the same weights. For the counts the networks are built on the `meta`
+# device (4.5), which has shapes but no numbers. The memory is that of the maps, which training keeps for
+# the backward pass: four bytes for each output of a layer that multiplies. The last column is the
+# published *top-1* accuracy, the share of photos whose most likely category is right.
 
 # %%
 weights_of = {
@@ -388,7 +388,13 @@ for name, build in our_builders.items():
 # memory, layer by layer, with linear layers hatched. A sensible person might expect that the layers with
 # the most parameters do most of the work.
 
+
 # %%
+def shares(part, whole):
+    """What share of the parameters, the work and the outputs of the rows `whole` the rows `part` have."""
+    return {key: total(part, key) / total(whole, key) for key in ("parameters", "multiply_adds", "outputs")}
+
+
 multiplying = {}  # for each network its layers with weights, in order, without those on shortcuts
 linear_share = {}
 first_half = {}
@@ -396,13 +402,8 @@ for name, bill in bills.items():
     multiplying[name] = [row for row in bill if row["multiply_adds"] and "downsample" not in row["name"]]
     linear = [row for row in bill if row["kind"] == "Linear"]
     early = multiplying[name][: len(multiplying[name]) // 2]
-    for shares, part, whole in (
-        (linear_share, linear, bill),
-        (first_half, early, multiplying[name]),
-    ):
-        shares[name] = {
-            key: total(part, key) / total(whole, key) for key in ("parameters", "multiply_adds", "outputs")
-        }
+    linear_share[name] = shares(linear, bill)
+    first_half[name] = shares(early, multiplying[name])
 last_field = {name: max(row["field"] for row in rows if row["field"]) for name, rows in multiplying.items()}
 
 print(f"{'':12s}{'in linear layers:':>24s}{'in the first half of layers:':>36s}")
@@ -441,12 +442,12 @@ plt.show()
 
 # %% [markdown]
 # Compare the first two rows, whose scales are logarithmic. In AlexNet and VGG-16 nearly all parameters
-# are in the linear layers at the end, and nearly all the work is in the convolutions, because a weight
-# of a convolution is used at thousands of places and a weight of a linear layer once. Of this end the
-# ResNets have kept one small layer. Along the convolutions the parameters grow from left to right and the
-# memory falls, because early maps are large with few channels and late ones small with many. The table
-# adds that the last convolution of AlexNet and VGG-16 sees a little less than the width of the image,
-# $224$ pixels, and that of the ResNets sees more.
+# are in the linear layers at the end, and nearly all the work is in the convolutions, because a weight of
+# a convolution is used at many places, up to thousands, and a weight of a linear layer once. The ResNets
+# have only one small linear layer at their end. Along the convolutions the parameters grow from left to
+# right and the memory falls, because early maps are large with few channels and late ones small with
+# many. The table adds that the last convolution of AlexNet and VGG-16 sees a little less than the width
+# of the image, $224$ pixels, and that of the ResNets sees more.
 #
 # ## What each change bought
 #
@@ -458,9 +459,9 @@ plt.show()
 # images, the twenty epochs, and the care: every variant gets its own best learning rate out of four, by
 # the accuracy on a thousand validation images.
 #
-# With so few images one should expect that the two which fight overfitting, dropout and augmentation,
-# matter most. But ReLU was one of AlexNet's great gains, and batch norm let ResNet train deep networks
-# with large rates.
+# With so few images one should expect that the two ingredients against overfitting, dropout and
+# augmentation, matter most. But ReLU was one of AlexNet's great gains, and batch norm let ResNet train
+# deep networks with large rates.
 
 
 # %%
@@ -592,7 +593,7 @@ plt.show()
 # make the task harder, and twenty epochs seem too few to make up for it: the last column says that the
 # network with all four is right on only about four fifths of the images that it was trained on.
 #
-# What augmentation did buy is in the right panel. If the test images are moved by two pixels, the network
+# What augmentation brought is in the right panel. If the test images are moved by two pixels, the network
 # without it loses about thirteen points, and falls from the first place to about that of the network
 # without batch norm. The others, which saw shifted images in training, lose three points at most. Three
 # other seeds gave the same picture with other numbers: without batch norm five to six points fewer,
@@ -625,9 +626,9 @@ for name in ("AlexNet", "VGG-16"):
 for name in ("ResNet-18", "ResNet-50"):
     assert linear_share[name]["parameters"] < 0.1, f"few parameters are in the linear layer: {name}"
     assert last_field[name] > 224, f"the last convolution sees more than the image: {name}"
-for name, shares in first_half.items():
-    assert shares["parameters"] < 0.15, f"the first half of the layers has few parameters: {name}"
-    assert shares["outputs"] > 0.75, f"the first half of the layers has most of the memory: {name}"
+for name, early in first_half.items():
+    assert early["parameters"] < 0.15, f"the first half of the layers has few parameters: {name}"
+    assert early["outputs"] > 0.75, f"the first half of the layers has most of the memory: {name}"
 for label, cost in costs["VGG-16"].items():
     assert cost == max(row[label] for row in costs.values()), f"VGG-16 costs most: {label}"
 assert top1["ResNet-50"] == max(top1.values()), "ResNet-50 has the highest published accuracy"

@@ -57,9 +57,9 @@ assert blocks.mean(axis=(1, 3)).tolist() == [[1, 1], [3, 2]]
 #
 # In general a window has a kernel size, a stride and a padding (9.1), each one number or a pair for
 # rows and columns. The stride is the kernel size if nothing else is said, so that windows touch and do
-# not overlap. For a mean the padding is zero, and it counts. For a maximum it must never win, so it is
-# $-\infty$, and a pixel that is $-\infty$ itself still comes before the padding. We keep the place of
-# each winner in its window, since backward will ask for it.
+# not overlap. For a mean the padding consists of zeros, which count as pixels. For a maximum it must never
+# win, so it is $-\infty$, and if all pixels of a window are $-\infty$ themselves, one of them wins and not
+# the padding. We keep the place of each winner in its window, because the backward pass needs it.
 
 
 # %%
@@ -250,7 +250,8 @@ def shape_after(layer, shape):
             pair(value)[axis] for value in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
         ]
         sizes.append(out_size(shape[1 + axis], *settings, getattr(layer, "ceil_mode", False)))
-    return (getattr(layer, "out_channels", shape[0]), *sizes)
+    n_channels = getattr(layer, "out_channels", shape[0])  # a pool has no such setting and keeps the channels
+    return (n_channels, *sizes)
 
 
 # %% [markdown]
@@ -578,8 +579,8 @@ def max_pool_2x2_backward(grad_out, x, out):
     for i in range(2):
         for j in range(2):
             wins = x[:, :, i::2, j::2] == out
-            wins &= free
-            free ^= wins
+            wins &= free  # an equal corner that came before has taken the window already
+            free ^= wins  # windows won just now are no longer free: true ^ true is false
             np.multiply(grad_out, wins, out=grad_x[:, :, i::2, j::2])
     return grad_x
 

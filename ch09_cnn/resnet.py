@@ -41,10 +41,10 @@ device = torch.accelerator.current_accelerator(check_available=True) or torch.de
 #   7 \times 7 \text{ pixels, 48 to 48 channels:} \quad & 7^2 \cdot 3^2 \cdot 48^2 = 1{,}016{,}064
 # \end{aligned}$$
 #
-# A quarter of the pixels, four times the weights: a layer costs the same in each stage, while the
-# description of the image says less and less about places and more and more about patterns. At the end,
-# global average pooling (9.2) takes the mean of each map, so that one linear layer with few weights
-# suffices, whatever the size of the image.
+# A quarter of the pixels meets four times the weights, so a layer costs the same in each stage, while the
+# maps say less and less about places and can say more and more about patterns. At the end, global average
+# pooling (9.2) takes the mean of each map, so that one linear layer with few weights suffices, whatever
+# the size of the image.
 
 # %%
 before_border = 14**2 * 3**2 * 24**2
@@ -56,8 +56,9 @@ assert before_border == after_border
 # ## The network
 #
 # The block of lesson 9.4 has a branch of two convolutions, and a shortcut that is a projection if the
-# shape changes. The first block of a stage has the stride, and the others keep the shape. We use
-# torchvision's names, so that the two can be compared below.
+# shape changes. The first block of a stage has the stride, and the others keep the shape. Before the
+# first stage comes the _stem_, here one convolution with its norm. We use torchvision's names, so that
+# the two can be compared below.
 
 
 # %%
@@ -121,10 +122,10 @@ class ResNet(nn.Module):
 # ## The same in PyTorch
 #
 # Torchvision's ResNet-18 has the widths 64 to 512 with two blocks each. Because it is made for photos,
-# its stem is a $7\times7$ convolution with a stride of two and a max pool, which would leave little of 28
-# pixels. The usual change for small images replaces them by one $3\times3$ convolution and by nothing.
-# With that, our class with the same numbers takes the same weights. Are outputs, gradients and running
-# statistics equal in float64?
+# its stem is a $7\times7$ convolution with a stride of two and a max pool, and it would leave little of
+# 28 pixels. For small images one usually takes a $3\times3$ convolution with a stride of one, and no
+# pool. With that, our class with the same numbers takes the same weights. Are outputs, gradients and
+# running statistics equal in float64?
 
 
 # %%
@@ -132,8 +133,8 @@ def to_our_names(state):
     """Torchvision's state dict with its layer1 ... layer4 renamed to our stages.0 ... stages.3."""
     renamed = {}
     for key, value in state.items():
-        if key.startswith("layer"):
-            number = int(key[5]) - 1
+        if key.startswith("layer"):  # as "layer3.0.conv1.weight"
+            number = int(key[5]) - 1  # the digit behind "layer"
             key = f"stages.{number}{key[6:]}"
         renamed[key] = value
     return renamed
@@ -330,14 +331,16 @@ def share_right(scores, targets):
 # %%
 def fit(run, path, until=None):
     """Train to the last epoch, or to `until`; after each a checkpoint at `path`, the best model beside it."""
-    for epoch in range(len(run.history), run.n_epochs if until is None else until):
+    last_epoch = run.n_epochs if until is None else until
+    for epoch in range(len(run.history), last_epoch):  # a restored run has a history already
         train_loss = train_epoch(run)
         valid_loss, scores = evaluate(run.model, validation)
         valid_accuracy = share_right(scores, train_labels[4000:])
-        if valid_loss < min((row[1] for row in run.history), default=float("inf")):
+        best_loss = min((row[1] for row in run.history), default=float("inf"))
+        if valid_loss < best_loss:
             torch.save(run.model.state_dict(), path.with_suffix(".best"))
         run.history.append((train_loss, valid_loss, valid_accuracy))
-        torch.save(run.state(), path.with_suffix(".part"))
+        torch.save(run.state(), path.with_suffix(".part"))  # if this breaks off, the old checkpoint is whole
         path.with_suffix(".part").replace(path)
         if epoch % 4 == 3 or epoch + 1 == run.n_epochs:
             print(f"epoch {epoch + 1:3d}   loss {train_loss:.3f}   validation {valid_loss:.3f}", end="   ")
@@ -364,8 +367,8 @@ print(f"largest difference between the unbroken and the resumed run: {gap:.1e}")
 #
 # ## The rate, and the training
 #
-# For the choice of the rate, three of them train for one epoch each. A short run does not find the best
-# rate of a long one exactly, but it shows which are far too low or too high.
+# Three rates are tried, with one epoch of training for each. So short a run does not find the best rate of
+# a long one exactly, but it shows which rates are far too low or too high.
 
 # %%
 RATES = (0.05, 0.2, 0.8)
@@ -407,8 +410,8 @@ plt.show()
 #
 # ## The test, once
 #
-# Now that the rate is chosen, and with the lowest validation loss the epoch, the test pictures are opened.
-# Is the network better than that of lesson 4.4, and which garments are mistaken for each other?
+# The rate is chosen, and so is the epoch, by the lowest validation loss. So the test pictures can be
+# opened. Is the network better than that of lesson 4.4, and which garments are mistaken for each other?
 
 # %%
 test = DataLoader(TensorDataset((test_pixels - mean) / spread, test_labels), batch_size=250)
@@ -463,9 +466,9 @@ plt.show()
 # %% [markdown]
 # In this network each block stands at a border between two stages, so each shortcut is a projection.
 # Branch and shortcut are of the same order of size, so neither of them does the work alone. The maps become
-# smaller and more numerous from left to right. Behind the stem the garment can still be recognized,
-# behind the last stage there are only a few cells, each of which says how much of some pattern there is
-# at a place.
+# smaller and more numerous from left to right. Behind the stem the garment can still be recognized. Behind
+# the last stage each map has only a few cells, each of which says how much of some pattern there is at a
+# place.
 #
 # ## The claims, checked
 #

@@ -690,9 +690,9 @@ for mode in ("train", "eval"):
 #
 # ### What has moved?
 #
-# The core has printed how far the least and the most changed of the fire modules moved. Which layers are
-# these, and what did the first convolution and the head do? For each weight array of the networks that were
-# tuned on noisy images we draw the distance that it has gone, divided by its own length.
+# The core has printed how far the least and the most changed of the fire modules moved. Did the first
+# convolution, which meets the noise, move as much? For each weight array of the networks that were tuned on
+# noisy images we draw the distance that it has gone, divided by its own length.
 
 # %%
 fig, ax = plt.subplots(figsize=(10, 4), layout="constrained")
