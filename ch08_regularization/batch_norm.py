@@ -4,7 +4,7 @@
 # Why does a network of ten layers often not learn at all, and learn within seconds after ten small layers
 # have been put in between? In a relay every runner starts from where the one before hands over, and the
 # layers of a network are in the same position, because each works on what the layers below it send.
-# *Batch norm* (6.4) brings what they send to the same place and size at every training step. Most
+# *Batch norm* (6.4) gives what they send the same mean and the same spread at every training step. Most
 # networks for images have such a layer after each convolution, and without it many of them could not be
 # trained at the rates that people use.
 #
@@ -52,8 +52,9 @@ valid_y = torch.from_numpy(labels[1000:])
 #
 # When the network is used, one image may come alone, so there is no batch to take a mean over. Training
 # therefore keeps *running statistics* (6.4), which move a tenth of the way towards each new batch. They
-# start at mean $0$ and variance $1$. The variance goes in with $n - 1$ in place of $n$ below, here
-# $8 / 1 = 8$. What does a single example with the value $3$, the mean of the batch, become afterwards?
+# start at mean $0$ and variance $1$. For the running variance the sum of squares is divided by $n - 1$
+# and not by $n$, here $8 / 1 = 8$. What does a single example with the value $3$, the mean of the batch,
+# become afterwards?
 #
 # $$\begin{aligned}
 #   \text{running mean} \quad & 0.9 \cdot 0 + 0.1 \cdot 3 = 0.3 \\
@@ -179,7 +180,7 @@ def difference_from_torch(ours, theirs, shape, rng):
     for step in range(11):
         ours.training = step < 10
         theirs.train(step < 10)
-        x, grad_out = rng.normal(loc=2, scale=3, size=(2, *shape))
+        x, grad_out = rng.normal(loc=2, scale=3, size=(2, *shape))  # two arrays of this shape
         inputs = torch.from_numpy(x).requires_grad_()
         out = theirs(inputs)
         wanted = [inputs, theirs.weight, theirs.bias]
@@ -251,12 +252,13 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Without batch norm each layer halves the spread and more, until at the tenth layer all images look nearly
+# Without batch norm each layer about halves the spread, until at the tenth layer all images look nearly
 # alike. Batch norm sets the spread to one each time, so every layer can tell the images apart.
 #
 # Does that decide whether the network learns? We train it with and without, at three learning rates and
 # with four seeds each, for 80 steps of batches of 60. The 1,000 digits fit into one tensor, so we draw
-# the batches by index. If the spread is all that matters, some rate might still make up for it.
+# the batches by index. If a small spread only makes the steps too short, a higher rate should make up for
+# it.
 
 
 # %%
@@ -313,17 +315,17 @@ for learning_rate in LEARNING_RATES:
 #
 # ## Is it the moving inputs?
 #
-# The authors of batch norm explained it by the relay: each layer learns on inputs that move while the
+# The authors of batch norm explained its use like this: each layer learns on inputs that move while the
 # layers below it learn, which they called *internal covariate shift*, and batch norm holds them still.
 # This can be tested, as Santurkar and others did in 2018. If holding them still is what helps, then batch
 # norm whose outputs are pushed around again should help no longer. The class `WanderingBatchNorm` does
 # this. During training it adds to every unit a shift that wanders from step to step.
 #
 # All networks start from He initialization now. Each kind chooses its learning rate from three by the
-# mean of two seeds, and runs for 120 steps with eight others. We measure how far the mean of what a unit
-# of the last hidden layer receives moves, in units of its spread within a batch: from one step to the
-# next, and over the whole run. (This is measured in training mode, because only there is anything
-# pushed.)
+# mean of two seeds, and runs for 120 steps with eight others. For each unit of the last hidden layer we
+# take the mean of what it receives over the batch, and measure how far this mean moves, in spreads within
+# a batch: from one step to the next, and over the whole run. (This is measured in training mode, because
+# only there is anything pushed.)
 
 
 # %%
@@ -352,8 +354,10 @@ SHIFT_SEEDS = range(8)
 shift_runs = {}
 chosen_rates = {}
 for name, norm in KINDS.items():
-    ends = [[train(norm, r, seed, 120, he=True)[1][-20:].mean() for seed in (10, 11)] for r in RATES[name]]
-    chosen_rates[name] = RATES[name][int(np.argmin(np.mean(ends, axis=1)))]
+    ends = []  # for each rate the mean loss of the last 20 steps, over two seeds
+    for rate in RATES[name]:
+        ends.append(np.mean([train(norm, rate, seed, 120, he=True)[1][-20:] for seed in (10, 11)]))
+    chosen_rates[name] = RATES[name][int(np.argmin(ends))]
     shift_runs[name] = [train(norm, chosen_rates[name], seed, 120, he=True) for seed in SHIFT_SEEDS]
 
 
@@ -389,13 +393,13 @@ plt.show()
 
 # %% [markdown]
 # With batch norm the unit receives nearly the same mean at every step, because only its $\beta$ can move
-# it. With the wandering shift the means move about as far as in the network without any norm, from step to
-# step and over the run. Nevertheless that network takes a higher learning rate than the one without, and
-# in the mean of the eight seeds it reaches a clearly lower training loss (not on each seed), although it
-# stays well behind plain batch norm. So a part of the advantage does not need inputs that keep still, at
-# least in this network and with a shift of this size, and the relay cannot be the whole explanation.
-# Santurkar and others propose another one: with batch norm the loss changes more smoothly along the
-# gradient, so that longer steps are safe. We do not test that here.
+# it. With the wandering shift the means move about as far as in the network without any norm, from step
+# to step and over the run. Nevertheless that network takes a higher learning rate than the one without,
+# and in the mean of the eight seeds it reaches a clearly lower training loss (not on each seed), although
+# it stays well behind plain batch norm. So a part of the advantage does not need inputs that keep still,
+# at least in this network and with a shift of this size, and the moving inputs cannot be the whole
+# explanation. Santurkar and others propose another one: with batch norm the loss changes more smoothly
+# along the gradient, so that longer steps are safe. We do not test that here.
 #
 # ## The claims, checked
 #
@@ -447,6 +451,7 @@ class GroupedBatchNorm(nn.BatchNorm1d):
     def forward(self, x):
         if not self.training:
             return super().forward(x)
+        # inside a comprehension super() needs to be told the class and the object
         return torch.cat([super(GroupedBatchNorm, self).forward(part) for part in x.split(10)])
 
 
