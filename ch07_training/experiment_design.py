@@ -4,8 +4,8 @@
 # You change one line of the training code, the accuracy rises by a point, and you keep the line. Next
 # week a colleague repeats it, and the accuracy falls. Neither of you has made a mistake. The initial
 # weights, the order of the batches and the split of the data are drawn at random, and another draw
-# (another seed of the random generator) gives another accuracy. If the change of the draw is as large
-# as the effect of your line, one run with and one run without it tell nothing. Papers and products have
+# (another seed of the random generator) gives another accuracy. If two draws differ by as much as your
+# line changes, then one run with the line and one run without it tell nothing. Papers and products have
 # been built on such differences.
 #
 # **You will build** one experiment from the question to the report: a pilot, the number of runs that it
@@ -182,7 +182,7 @@ def run(configs, seeds):
         cosine = (1 + math.cos(math.pi * step / n_steps)) / 2
         with torch.no_grad():
             for w, g, velocity in zip(params, grads, velocities):
-                velocity.mul_(momentum).add_(g + decay * w)
+                velocity[:] = momentum * velocity + (g + decay * w)  # [:]: into the array in the list
                 w -= lr * (1 - anneal + anneal * cosine) * velocity
     own = order[which]  # (S, n_pool)
     test_rows = torch.arange(n_pool, len(x_all)).expand(len(which), -1)  # (S, 597)
@@ -218,8 +218,8 @@ print(f"they scatter by {100 * pilot_spread:.1f} points, so {n_seeds} seeds")
 
 # %% [markdown]
 # One seed would have announced a breakthrough and another that noise hurts. So a few seeds would not do,
-# and we run as many as the pilot asks for. They are fresh seeds, because those of the pilot are used up:
-# they made us choose.
+# and we run as many as the pilot asks for. We take fresh seeds, because we have already used the pilot's
+# results for a decision.
 
 # %%
 main_seeds = np.arange(100, 100 + n_seeds)
@@ -239,12 +239,12 @@ left.plot(plain_scores, noisy_scores, "o", color="C0", fillstyle="none", label="
 left.axline((0.8, 0.8), slope=1, color="0.7", linewidth=0.8, zorder=0)
 left.set(xlabel="accuracy, plain", ylabel="accuracy, noisy", title="Two runs of each seed")
 left.legend()
-counts = np.arange(3, n_seeds + 1)
+counts = np.arange(5, n_seeds + 1)  # four degrees of freedom or more, see `student_t`
 for name, interval, style, color in (
     ("paired", paired_interval, "-", "C0"),
     ("unpaired", unpaired_interval, "--", "C1"),
 ):
-    band = np.array([interval(noisy_scores[:n], plain_scores[:n]) for n in counts])  # (n_seeds - 2, 2)
+    band = np.array([interval(noisy_scores[:n], plain_scores[:n]) for n in counts])  # (n_seeds - 4, 2)
     right.plot(counts, band[:, 0], style, color=color, label=name)
     right.plot(counts, band[:, 1], style, color=color)
 right.axhline(0, color="0.7", linewidth=0.8, zorder=0)
@@ -279,7 +279,8 @@ for _ in range(400):
         n_found = 0
         for _ in range(N_IDEAS):
             low, high = unpaired_interval(*null_rng.choice(plain_scores, size=(2, 12)), level)
-            n_found += not low < 0 < high
+            if low > 0 or high < 0:  # the interval does not hold zero: a "discovery"
+                n_found += 1
         found.append(n_found)
 single_rate = np.mean(alarms[0.95]) / N_IDEAS
 any_found = {level: np.mean(np.array(found) > 0) for level, found in alarms.items()}
@@ -378,9 +379,10 @@ plt.show()
 #
 # ## The winner has been lucky
 #
-# The winner of a choice is good or lucky or both, and luck cannot be taken along. To see it alone, we
-# choose among equals: one configuration, sixteen seeds, the best on validation rows. What is left of its
-# advantage on rows that were not used for the choice?
+# Whoever comes first in a choice may be good, or lucky, or both, and luck does not come back on other
+# data. To see how much luck there is, we choose among sixteen runs of _one_ configuration, which differ
+# in nothing but the seed, and take the best on validation rows. What is left of its advantage on rows
+# that were not used for the choice?
 
 # %%
 N_EQUALS = 16
@@ -395,9 +397,10 @@ luck = (validation_winners - validation_all) - (others[winners].mean() - others.
 print(f"advantage that was luck: {luck:+.4f}")
 
 # %% [markdown]
-# Among equals a large part of the advantage was luck. A search over many trials selects for luck in the
-# same way. So the eight best trials run once more with fresh seeds, still on validation rows, and only
-# this second round decides.
+# A large part of the advantage was luck with the validation rows, and is gone on the others. (The rest
+# may be real: the seed has also drawn the training rows and the start, so some networks may have become
+# better.) A search over many trials selects for luck in the same way. So the eight best trials run once
+# more with fresh seeds, still on validation rows, and only this second round decides.
 
 # %%
 finalists = np.argsort(-trial_scores)[:8]
@@ -439,8 +442,9 @@ not_shown = ", ".join(name for name, (low, high) in ablations.items() if low <= 
 # %% [markdown]
 # An ingredient whose interval holds zero is _not shown to matter_, which is not the same as shown not to
 # matter: the interval also says how large an effect may have been missed. The report must not praise it.
-# Noise is worth less within the recipe than it was alone. Perhaps weight decay does a part of its work;
-# to find out would take another experiment, in which only these two are changed.
+# Noise seems to be worth less within the recipe than it was alone, but the two gains come from different
+# seeds, and we have no interval for their difference. Perhaps weight decay does a part of its work; to
+# find out would take another experiment, in which only these two are changed.
 #
 # ## A log that can be replayed, and a report
 #
