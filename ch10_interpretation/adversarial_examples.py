@@ -144,7 +144,9 @@ np.testing.assert_allclose(by_torch.numpy(), by_numpy, rtol=1e-10, atol=1e-12)
 # of the original. Two names are in use. Started at the image itself this is the *basic iterative method*
 # (Kurakin et al. 2017). Started at a random point of the box, several times, keeping for each image the
 # start that ends with the highest loss, it is *projected gradient descent*, PGD, as Madry et al. (2018)
-# use it. (For a team Captum has `FGSM(model, loss, lower_bound=0, upper_bound=1).perturb(x, epsilon, y)`,
+# use it.
+#
+# (For a team Captum has `FGSM(model, loss, lower_bound=0, upper_bound=1).perturb(x, epsilon, y)`,
 # and `PGD` with the same arguments, whose `perturb` takes `radius`, `step_size`, `step_num` and, for one
 # random start, `random_start=True`. Two things differ: without a `loss` the model must give probabilities,
 # and gradients below $10^{-6}$ count as zero, so the loss of a batch should be summed as ours is.)
@@ -379,8 +381,8 @@ fig.suptitle("A photo before and after a change of at most one level in every pi
 plt.show()
 
 # %% [markdown]
-# One level, the smallest change that exists in a file, turns all three answers. Noise of four levels
-# leaves the espresso and the cat as they were. (The rocket's answer was a guess to begin with, so it is
+# One level, the smallest change that exists in a file, turns all three answers. Noise of four levels leaves
+# the espresso and the cat as they were. (The rocket's answer had a low probability to begin with, so it is
 # easily lost.) The middle panel shows how little structure the change has, and no eye tells the outer two
 # apart.
 #
@@ -415,9 +417,9 @@ for name, values in defence.items():
 
 # %% [markdown]
 # With adversarial training more than half of the answers survive an attack that leaves a standard network
-# with about one in ten. The price, after equally many epochs, is several points of accuracy on clean
-# images and about twice the work for each step. Two more things can be read here. PGD finds errors that
-# FGSM overlooks, in both kinds of network, so a defence should be judged by a stronger attack than the one it
+# with about one in ten. The price, after equally many epochs, is several points of accuracy on clean images
+# and about twice the work for each step. Two more things can be read here. PGD finds errors that FGSM
+# overlooks, in both kinds of network, so a defence should be judged by a stronger attack than the one it
 # was built with. And the protection ends with its $\epsilon$: at three times the size nothing of it is
 # left.
 #
@@ -449,8 +451,8 @@ assert defence["robust"][:, 3].max() < 0.1, "at three times the size nothing is 
 # ## Going further
 #
 # Five additions that no later lesson needs: where one step is not the worst, why small steps add up, an
-# attack that chooses the answer, a measurement of the pretence that FGSM rests on, and a defence that only
-# looks like one.
+# attack that chooses the answer, a measurement of the assumption on which FGSM rests, and a defence that
+# only looks like one.
 #
 # ### Does one step find the worst point?
 #
@@ -485,8 +487,8 @@ for n_classes in (2, 3):
 
 # %% [markdown]
 # With two classes nothing is missed but rounding. With three, one step misses the worst point in some of
-# the models, because the gradient points to where the wrong answer gains that is likeliest at $x$, while
-# another may gain more by the edge of the box.
+# the models. The gradient at $x$ mostly favours the wrong answer that is likeliest there, while another one
+# may gain more on the way to the edge of the box.
 #
 # ### Why small steps add up
 #
@@ -540,7 +542,7 @@ for size in (7, 14, 28):
 # of the norms. Without clipping the two would agree, so the rest is the clipping: a blank pixel, for
 # example, can only become darker.
 #
-# ### Whatever you like
+# ### A chosen answer
 #
 # A step _down_ the loss of a chosen class, instead of up the loss of the right one, makes a *targeted
 # attack*. Repeated and projected, can it make a goldfish of the coffee and of the cat, within four
@@ -565,10 +567,13 @@ for first, p in zip(first_answers.tolist(), turned_answers):
     print(f"{categories[first]:20s}-> {categories[int(p.argmax())]} {p.max():.3f}")
 
 # %% [markdown]
+# Both become a goldfish, and the network is nearly certain of it. So the attacker is free to choose the
+# answer, at least with these two photos and this class.
+#
 # ### How linear is a deep network?
 #
-# If the pretence were true, the loss would rise by $\partial L / \partial x \cdot (x' - x)$. We compare
-# that with the measured rise, over the first 200 test images.
+# If the loss were linear, as FGSM assumes, it would rise by $\partial L / \partial x \cdot (x' - x)$.
+# We compare that with the measured rise, over the first 200 test images.
 
 # %%
 model = standard[0]
@@ -623,6 +628,7 @@ assert ratios[28] / ratios[7] < 28 / 7, "but more slowly than the root of that n
 assert np.abs(gaps[2]).max() < 1e-12, "with two classes FGSM finds the worst point"
 assert 0.01 < np.mean(gaps[3] > 1e-9) < 0.5, "with three classes it misses it in some of the models"
 assert (turned_answers.argmax(dim=1) == goldfish).all(), "both photos become a goldfish within four levels"
+assert turned_answers.amax(dim=1).min() > 0.8, "and the network is nearly certain of it"
 assert within(turned, photos[:2], 4 / 255), "and no pixel moves farther"
 assert abs(rise_ratios[0.001] - 1) < 0.05, "nearby the prediction is right"
 assert rise_ratios[0.1] > 1.3, "farther out the loss rises faster"

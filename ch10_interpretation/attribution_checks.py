@@ -43,10 +43,10 @@ HERE = Path(globals().get("__file__", "")).parent
 #   \text{integrated gradients} \quad & (1.5 \cdot 2,\; 1 \cdot 3) = (3, 3), \text{ together } 6
 # \end{aligned}$$
 #
-# The second idea hands out exactly what there was, $f(x) - f(x')$. This is called *completeness*, and it
-# holds for every function that can be integrated so, because slope times distance, added up along a path,
-# is the change of the function. On a computer we cut the way into equal pieces and take the gradient in
-# the middle of each, which is the *midpoint rule*.
+# The shares of the second idea add up to exactly what there was to share out, $f(x) - f(x')$. This is
+# called *completeness*, and it holds for every function whose slope can be integrated along the way,
+# because slope times distance, added up along a path, is the change of the function. On a computer we cut
+# the way into equal pieces and take the gradient in the middle of each, which is the *midpoint rule*.
 
 
 # %%
@@ -246,9 +246,8 @@ plt.show()
 
 # %%
 few = images[:20].double()
-gained = (double(few) - double(torch.zeros_like(few))).gather(1, true_classes[:20, None])[
-    :, 0
-]  # (20, 10) -> (20,)
+all_gained = double(few) - double(torch.zeros_like(few))  # (20, 10)
+gained = all_gained.gather(1, true_classes[:20, None])[:, 0]  # (20, 10) -> (20, 1) -> (20,)
 one_gradient = gradient_times_input(double, few, true_classes[:20])
 missing = {"gradient × input": (one_gradient.sum(dim=(1, 2, 3)) - gained).abs().mean().item()}
 for n_steps in (1, 4, 16, 64, 256):
@@ -352,13 +351,13 @@ for name, values in stays.items():
     print(f"{name:20s}" + "".join(f"{value:12.2f}" for value in (*values, like_image[name])))
 
 # %% [markdown]
-# Each column says which layers were redrawn, and the last one compares the map with the image itself.
-# All signed maps change completely, as they should. But the _size_ of integrated gradients keeps most
-# of its order even with all weights redrawn, and the last column tells why: it mostly shows the image.
-# The reason is the factor $x - x'$ in the formula. The sharp garments in the last rows of the figure
-# were there because of it, and would be there for a network that knows nothing. Signs are what the
-# network adds. Passing this test is necessary and not enough: a map can change with the weights and still
-# be wrong.
+# Each column says which layers were redrawn, and the last one compares the map with the image itself. All
+# signed maps change completely, as they should. But the _size_ of integrated gradients keeps most of its
+# order even with all weights redrawn, and the last column tells why: it mostly shows the image. The reason
+# is the factor $x - x'$ in the formula. The sharp garments in the last rows of the figure were there
+# because of it, and would be there for a network that knows nothing. What changes with the weights is the
+# sign of each pixel. Passing this test is necessary and not enough: a map can change with the weights and
+# still be wrong.
 #
 # ## Third test: take away what it points at
 #
@@ -601,14 +600,14 @@ for name, values in by_fill.items():
 # When erased to ink, the best methods are worse than a random order. That is no fault of theirs: a
 # positive gradient says that more ink in this pixel would _help_, so filling it with ink helps.
 # Integrated gradients from a baseline of ink (the last row) ask the question that fits this fill, and do
-# well there. Every attribution answers "compared with what?", and so does every test of it.
+# well there.
 #
 # ### What SmoothGrad computes
 #
 # The gradient of a single ReLU at $x$ is one or zero. With noise of spread $\sigma$ it is one as often as
 # the noise lies above $-x$, so at $x = \sigma$ SmoothGrad gives the share of a normal distribution above
-# $-1$, which is $0.841$. The step has become a slope that takes about $\sigma$ to rise, and on a linear
-# network, where there is no step, nothing changes at all.
+# $-1$, which is $0.841$. So the step from zero to one has become a slope about $\sigma$ wide. A linear
+# network has no such step, and SmoothGrad of it is the gradient. We try the ReLU with ten thousand inputs.
 
 # %%
 torch.manual_seed(0)
