@@ -11,7 +11,7 @@
 #
 # **You will build** layer norm forward and backward, and measure what happens to it and to batch norm when
 # batches become small and when names of different lengths are padded. **You need** batch norm (8.3), its
-# backward pass (6.4) and schedules (7.3).
+# backward pass (6.4) and schedules (7.3). **It takes** about half a minute.
 
 # %%
 from pathlib import Path
@@ -39,9 +39,9 @@ rng = np.random.default_rng(0)
 #   \text{second row} \quad & (10, 10, 50, 50): \text{ mean } 30, \text{ spread } 20 \to (-1, -1, 1, 1)
 # \end{aligned}$$
 #
-# After batch norm the first example is $(-1, -1, -1, -1)$ and the second one $(1, 1, 1, 1)$, so what is
-# left is which of the two had more, and the pattern within each example is gone. After layer norm the
-# pattern is left, and how large the values were is gone.
+# After batch norm the first example is $(-1, -1, -1, -1)$ and the second one $(1, 1, 1, 1)$. So one still
+# sees which of the two had more, and the pattern within each example is lost. After layer norm one still
+# sees the pattern, and how large the values were is lost.
 
 # %%
 two_examples = np.array([[1.0, 1, 5, 5], [10, 10, 50, 50]])  # (2, 4)
@@ -144,7 +144,7 @@ print(f"what it saves: {list(torch_norm.state_dict())}")
 # All differences are rounding. The state dict (4.3) holds the gain and the shift and nothing else, because
 # layer norm needs no running statistics, and so `train()` and `eval()` make no difference to it.
 #
-# ## One example in different company
+# ## One example in different batches
 #
 # The same example now comes in a batch with seven others, with seven louder others, and alone. Which norm
 # will give it the same output each time?
@@ -152,30 +152,33 @@ print(f"what it saves: {list(torch_norm.state_dict())}")
 # %%
 example = rng.normal(size=(1, 5))
 others = rng.normal(size=(7, 5))
-rooms = {
+batches = {
     "seven others": np.vstack([example, others]),  # (1, 5) over (7, 5) -> (8, 5)
     "seven louder": np.vstack([example, 9 * others]),
     "alone": example,
 }
 layer_outputs = {}
 batch_outputs = {}
-for name, room in rooms.items():
-    layer_outputs[name] = standardise(room, -1)[0][0]
-    batch_outputs[name] = standardise(room, 0)[0][0]
+for name, batch in batches.items():
+    along_rows, _ = standardise(batch, -1)
+    down_columns, _ = standardise(batch, 0)
+    layer_outputs[name] = along_rows[0]  # (5,): the example is the first row
+    batch_outputs[name] = down_columns[0]
     print(f"{name:16s}layer norm {layer_outputs[name].round(2)}   batch norm {batch_outputs[name].round(2)}")
 
 # %% [markdown]
-# Layer norm gives it the same five numbers in each company. Batch norm gives it other numbers each time,
-# and alone it gives zeros, because a single value minus its own mean is zero.
+# Layer norm gives the example the same five numbers in each batch. Batch norm gives it other numbers each
+# time, and zeros if it is alone, because a single value minus its own mean is zero.
 #
 # ## Small batches
 #
-# Does that matter for training? We train the same small network on 400 images of clothes with either norm
-# and with batches of 2, 4 and 16, four seeds each. The number of epochs is held fixed. The learning rate
-# is proportional to the batch size (7.8) and falls in a straight line. (At a batch size of 16 we tried
-# rates of 0.03, 0.1 and 0.3 with 600 images, and all of them brought both norms to about the same
-# validation error.) What would you expect at a batch size of 2, after the example on paper? The images
-# fit into memory, and with batches of two a `DataLoader` would cost more than the step, so we index them.
+# Does it matter for training that batch norm depends on the batch? We train the same small network on
+# 400 images of clothes with either norm and with batches of 2, 4 and 16, four seeds each. The number of
+# epochs is held fixed. The learning rate is proportional to the batch size (7.8) and falls in a straight
+# line. (At a batch size of 16 we tried rates of 0.03, 0.1 and 0.3 with 600 images, and all of them
+# brought both norms to about the same validation error.) What would you expect at a batch size of 2,
+# after the example on paper? The images fit into memory, and with batches of two a `DataLoader` would
+# cost more than the step, so we index them.
 
 # %%
 with np.load(HERE / "data" / "fashion_mnist.npz") as archive:
@@ -304,11 +307,11 @@ print(f"batch norm trained in pairs, judged in pairs: error {each}")
 # and positions, and thus over the padding. (For names of your own, change the path below. The file needs 32
 # names or more, of up to 24 letters from a to z, and an error names what does not fit.)
 #
-# For layer norm there are two readings in the literature under the same name. In Transformers it takes
-# its means over the units of one position, as our function does. In networks for images it often takes
-# them over everything that belongs to one example, here over positions and units. How far will each of
-# the three move the letters away from what they are without padding, if one long name in the batch makes
-# all others longer?
+# In the literature two different things are called layer norm. In Transformers it takes its means over
+# the units of one position, as our function does. In networks for images it often takes them over
+# everything that belongs to one example, here over positions and units. How far will each of the three
+# move the letters away from what they are without padding, if one long name in the batch makes all others
+# longer?
 
 # %%
 names = (HERE / "data" / "names.txt").read_text(encoding="utf-8").split()  # 8,403 names, a to z
@@ -536,10 +539,10 @@ for name, pre in (("post-norm", False), ("pre-norm", True)):
     print(f"{name:12s}" + "".join(f"{length:8.3f}" for length in last_gradients[name]))
 
 # %% [markdown]
-# So it is, roughly, in the mean over eight seeds: in pre-norm the last block's gradient shrinks with the
-# depth, and in post-norm it stays. A rate that is right for a deep pre-norm stack may then be too large
-# for the last blocks of a post-norm stack at the start, and Xiong et al. see in this a reason for the
-# warm-up. We have not trained these stacks. Lesson 12.5 trains both kinds.
+# In the mean over eight seeds this is roughly what one sees: in pre-norm the last block's gradient
+# shrinks with the depth, and in post-norm it does not. A rate that is right for a deep pre-norm stack may
+# then be too large for the last blocks of a post-norm stack at the start, and Xiong et al. see in this a
+# reason for the warm-up. We have not trained these stacks. Lesson 12.5 trains both kinds.
 
 # %%
 assert together[0].sum() == 8 and together[1:].sum() == 0, "group norm stays within one example"
@@ -571,7 +574,7 @@ assert 0.7 < twenty_four / three < 1.5, "post-norm: the last block's gradient do
 #    padding.
 # 3. From a blank cell at the end of the file: give batch norm a mask. Take mean and spread over the real
 #    letters only, apply them to all of `vectors`, and compare the letters with `without_padding["batch
-#    norm"]`. The largest difference should be rounding. On whom does the output of a name still depend?
+#    norm"]`. The largest difference should be rounding. On what else does the output of a name still depend?
 #
 # ## Sources
 #
