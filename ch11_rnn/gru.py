@@ -7,13 +7,12 @@
 # invented for translation and is used where an LSTM would be, with a quarter fewer weights at the same
 # width.
 #
-# To see whether it is worse with fewer parts, we let it run against the LSTM and the plain RNN with the
-# same number of parameters on the adding problem, and then on a century of sunspots against two forecasts
-# that need no network.
+# Is it worse with fewer parts? To see that, we compare it with the LSTM and the plain RNN on the adding
+# problem of 11.4, and give all three the same number of parameters.
 #
-# **You will build** the GRU's two gates, its forward and backward pass, and two fair comparisons. **You
-# need** the LSTM with its adding problem (11.4), backpropagation through time (11.2), and persistence as a
-# baseline (4.6). **It takes** about half a minute.
+# **You will build** the GRU's two gates, its forward and backward pass, and a fair comparison. **You need**
+# the LSTM with its adding problem (11.4), backpropagation through time (11.2), and, for the sunspots under
+# _Going further_, persistence as a baseline (4.6). **It takes** about half a minute.
 
 # %%
 import csv
@@ -100,8 +99,8 @@ right.set_title("update gate and reset gate")
 plt.show()
 
 # %% [markdown]
-# As in the LSTM, only a product and a sum stand on the line of the state. But there is one line, and what
-# is on it is what the rest of the network sees.
+# As in the LSTM, only a product and a sum stand on the line of the state. But there is only this one line,
+# so the rest of the network sees the memory itself, with no output gate between.
 #
 # We build the cell for two sequences with three inputs and four units. The weights have PyTorch's names,
 # and each is a stack of three blocks of $H$ rows: reset gate, update gate, candidate.
@@ -277,7 +276,8 @@ outputs, last_h, cache = gru_forward(x, p, h0)
 grad_x, grads, grad_h0 = gru_backward(weights, cache)
 
 layer = copied(nn.GRU, p)
-torch_x, torch_h0 = torch.tensor(x, requires_grad=True), torch.tensor(h0, requires_grad=True)
+torch_x = torch.tensor(x, requires_grad=True)
+torch_h0 = torch.tensor(h0, requires_grad=True)
 torch_outputs, torch_last = layer(torch_x, torch_h0[None])  # (B, T, H), (1, B, H)
 loss = (torch_outputs * torch.from_numpy(weights)).sum()
 torch_grads = torch.autograd.grad(loss, [torch_x, torch_h0, *layer.parameters()])
@@ -291,39 +291,16 @@ for array, tensor in zip(ours, theirs, strict=True):
 print(f"outputs and gradients: largest difference {largest:.1e}")
 
 # %% [markdown]
-# All differences are rounding. If you read the paper of 2014, you find the reset gate in another place:
-# there it multiplies the state _before_ the product, $U_n (r \odot h_{t-1})$. PyTorch multiplies after it,
-# because then one product serves all three blocks. How much do the two differ with the same weights?
-
-
-# %%
-def step_reset_before(x, h, p):
-    """One step of the GRU of Cho et al. 2014: x (B, C), h (B, H), p as in `gru_forward` -> the new h."""
-    W_r, W_z, W_n = np.split(p["W_ih"], 3)  # (H, C) each
-    U_r, U_z, U_n = np.split(p["W_hh"], 3)  # (H, H) each
-    b_r, b_z, b_n = np.split(p["b_ih"] + p["b_hh"], 3)  # (H,) each
-    r = sigmoid(x @ W_r.T + h @ U_r.T + b_r)  # (B, C) @ (C, H) + (B, H) @ (H, H) -> (B, H)
-    z = sigmoid(x @ W_z.T + h @ U_z.T + b_z)
-    n = np.tanh(x @ W_n.T + (r * h) @ U_n.T + b_n)
-    return z * h + (1 - z) * n
-
-
-reset_before = step_reset_before(x[:, 0], h0, p)  # (B, H)
-reset_difference = np.abs(reset_before - outputs[:, 0]).max()
-print(f"after one step the states are up to {reset_difference:.2f} apart")
-
-# %% [markdown]
-# So they are two different networks. Both can be trained, but weights that were trained for one do not fit
-# the other.
+# All differences are rounding.
 #
 # ## A race with equal numbers of parameters
 #
-# Which of the three learns the adding problem (11.4) in the fewest steps? A GRU has three blocks of
-# weights where the LSTM has four. With the same width it would have fewer parameters and so a reason to
-# be worse. So we choose the widths such that all three have about the same number. The task, the learning
+# Which of the three learns the adding problem in the fewest steps? At the same width a GRU would have fewer
+# parameters than an LSTM, three blocks of weights instead of four, and so a reason to be worse. So we
+# choose the widths such that all three have about the same number of parameters. The task, the learning
 # rate (0.01, not tuned for any of them) and the clipping are those of 11.4, and the LSTM starts with the
-# forget bias 1. A run ends when the mean error of fifty batches is small, or at its limit. The plain RNN
-# gets half as many steps as the others, since in lesson 11.4 it learned nothing in 800.
+# forget bias 1. A run ends when the mean error of fifty batches is below 0.01, or at its limit. The plain
+# RNN gets half as many steps as the others, since in lesson 11.4 it learned nothing in 800.
 
 
 # %%
@@ -411,7 +388,8 @@ for name, (layer_class, width, max_steps) in entrants.items():
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 for k, (name, marker) in enumerate(zip(entrants, "o^s")):
-    n_steps, errors = np.array(steps_taken[name]), final_errors[name]
+    n_steps = np.array(steps_taken[name])  # (seeds,)
+    errors = final_errors[name]
     left.plot(n_steps, errors, marker, color=f"C{k}", markerfacecolor="none", label=name)
     seconds = n_steps * np.array(step_seconds[name])
     right.plot(seconds, errors, marker, color=f"C{k}", markerfacecolor="none", label=name)
@@ -425,15 +403,16 @@ right.legend(loc="center right")
 plt.show()
 
 # %% [markdown]
-# In the left panel the GRU gets there in fewer steps than the LSTM, with every seed, while the plain RNN
-# stays at the grey line. The right panel can look different, because on most CPUs PyTorch computes an LSTM
-# in one call of a tuned library and a GRU in many small ones, so that a step of the GRU can take longer.
-# On another machine the order by the clock may be another one.
+# In the left panel the GRU has learned to add after fewer steps than the LSTM, with every seed, while the
+# plain RNN stays at the grey line. So on this task it is not worse with fewer parts. The right panel can
+# look different, and on another machine the order may be another one, because on most CPUs PyTorch
+# computes an LSTM in one call of a tuned library and a GRU in many small ones, so that a step of the GRU
+# can take longer.
 #
-# To see what the GRU does at a mark, we run the weights of the last one through our own forward pass and
-# take, for each unit, the mean of its update gate at the marks and elsewhere. The unit whose state goes
-# most with the sum at the end is drawn apart. One would expect gates near 1 between the marks, most of all
-# there.
+# What does the GRU do at a mark? We run the weights of the last one through our own forward pass and take,
+# for each unit, the mean of its update gate at the marks and elsewhere. A square shows the unit whose last
+# state has the largest correlation (2.8) with the sum. One would expect gates near 1 between the marks,
+# nearest of all in that unit, and lower gates at the marks.
 
 # %%
 trained = {
@@ -457,20 +436,102 @@ print(f"its mean update gate {kept_elsewhere[unit]:.2f} elsewhere")
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
 ax.plot(kept_elsewhere, kept_at_marks, "o", markerfacecolor="none", label="units")
-ax.plot(kept_elsewhere[unit], kept_at_marks[unit], "s", color="C1", label=f"unit {unit}, nearest to the sum")
+ax.plot(kept_elsewhere[unit], kept_at_marks[unit], "s", color="C1", label=f"unit {unit}, most correlated")
 ax.set(xlabel="mean update gate elsewhere", ylabel="mean update gate at marks (grey: equal)")
-ax.set(xlim=(0, 1), ylim=(0, 1), title="Update gates of the trained GRU, a circle for each unit")
+ax.set(xlim=(0, 1), ylim=(0, 1), title=f"Update gates of the GRU of seed {SEEDS[-1]}")
 ax.legend()
 plt.show()
 
 # %% [markdown]
 # Most units lie below the grey line, so the layer lets more of its state be replaced at the marks, as
 # expected. But the memory is not one unit with an open gate, as it was in 11.4. The largest gates keep
-# about $0.95$ in each step, and the unit that goes most with the sum keeps less, so after twenty steps
+# about $0.95$ in each step, and the unit with the largest correlation keeps less, so after twenty steps
 # hardly anything of its own old state would be left. What it knows must come back to it through the
-# candidate, which reads all units, so the memory is spread over the layer.
+# candidate, which reads all units, so the memory is spread over the layer. (These are the gates of one of
+# the three networks.)
 #
-# ## Sunspots: is a network needed at all?
+# When should one choose which? Chung and colleagues compared them on music and speech. Gated units were
+# better than plain ones on speech, all three were close together on music, and neither gated unit won
+# everywhere. Our adding problem is one task at one size, where the GRU was faster in steps with every
+# seed. For a new task, try both with several seeds.
+#
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+assert max(parameter_counts.values()) < 1.02 * min(parameter_counts.values()), (
+    "the numbers of parameters agree"
+)
+assert count(nn.GRU(2, 32)) / count(nn.LSTM(2, 32)) == 3 / 4, "at equal width a GRU has a quarter fewer"
+assert min(final_errors["RNN"]) > 0.12, "the plain RNN does not learn to add"
+assert max(final_errors["GRU"]) < 0.02, "the GRU learns to add, with every seed"
+assert max(steps_taken["GRU"]) < min(steps_taken["LSTM"]), "the GRU needs fewer steps than the LSTM"
+assert abs(correlations[unit]) > 0.8, "the state of one unit goes with the sum"
+assert kept_at_marks.mean() < kept_elsewhere.mean() - 0.1, "at the marks the update gates are lower"
+assert 0.9 < kept_elsewhere.max() < 0.99, "the largest gates keep about 0.95 in each step"
+assert kept_elsewhere[unit] < 0.9, "the unit that goes with the sum is not the one with the most open gate"
+
+# %% [markdown]
+# ## Going further
+#
+# Lesson 11.6 stacks layers and lesson 11.7 reads in both directions, which the first part explains. The
+# other parts, which can be skipped, are a second place for the reset gate, forecasts of sunspots, and a
+# faster form.
+#
+# ### Layers on layers, and both ways
+#
+# Recurrent layers can be stacked, so that the second reads the outputs of the first. And a *bidirectional*
+# layer is a pair of layers, of which one reads the sequence from the front and the other from the back.
+# Their outputs stand side by side, so each position knows its past and its future. That suits a sentence
+# that is complete, but not a forecast, where the future is what is asked for. In code both are loops
+# around what we have.
+
+# %%
+deep = nn.GRU(5, 4, num_layers=2, bidirectional=True, batch_first=True, dtype=torch.float64)
+arrays = [parameter.detach().numpy() for parameter in deep.parameters()]  # four for each direction
+layer_x = x  # (B, T, C)
+for k in range(2):
+    forward_p = dict(zip(p, arrays[8 * k : 8 * k + 4]))
+    backward_p = dict(zip(p, arrays[8 * k + 4 : 8 * k + 8]))
+    ahead, _, _ = gru_forward(layer_x, forward_p)
+    behind, _, _ = gru_forward(layer_x[:, ::-1], backward_p)  # reads from the back
+    layer_x = np.concatenate([ahead, behind[:, ::-1]], axis=2)  # two (B, T, H) -> (B, T, 2H)
+with torch.no_grad():
+    deep_outputs, _ = deep(torch.from_numpy(x))
+print(f"two layers, both ways: outputs {layer_x.shape}")
+np.testing.assert_allclose(layer_x, deep_outputs, rtol=1e-10, atol=1e-12)
+
+# %% [markdown]
+# ### Where the paper puts the reset gate
+#
+# In the paper of 2014 the reset gate multiplies the state _before_ the product, $U_n (r \odot h_{t-1})$.
+# PyTorch multiplies after it, because then one product serves all three blocks. How much do the two differ
+# with the same weights?
+
+
+# %%
+def step_reset_before(x, h, p):
+    """One step of the GRU of Cho et al. 2014: x (B, C), h (B, H), p as in `gru_forward` -> the new h."""
+    W_r, W_z, W_n = np.split(p["W_ih"], 3)  # (H, C) each
+    U_r, U_z, U_n = np.split(p["W_hh"], 3)  # (H, H) each
+    b_r, b_z, b_n = np.split(p["b_ih"] + p["b_hh"], 3)  # (H,) each
+    r = sigmoid(x @ W_r.T + h @ U_r.T + b_r)  # (B, C) @ (C, H) + (B, H) @ (H, H) -> (B, H)
+    z = sigmoid(x @ W_z.T + h @ U_z.T + b_z)
+    n = np.tanh(x @ W_n.T + (r * h) @ U_n.T + b_n)
+    return z * h + (1 - z) * n
+
+
+reset_before = step_reset_before(x[:, 0], h0, p)  # (B, H)
+reset_difference = np.abs(reset_before - outputs[:, 0]).max()
+print(f"after one step the states are up to {reset_difference:.2f} apart")
+
+# %% [markdown]
+# So they are two different networks. Both can be trained, but weights that were trained for one do not fit
+# the other.
+#
+# ### Sunspots: is a network needed at all?
 #
 # The number of spots on the sun rises and falls in about eleven years. Two cheap forecasts for the next
 # year are persistence (the same as this year) and *AR(2)*, a weighted sum of the last two years and a
@@ -561,65 +622,6 @@ plt.show()
 # years. The GRU's 150 training steps are not tuned, but 75 or 400 of them were worse on the later years,
 # with four seeds.)
 #
-# When should one choose which? Chung and colleagues compared them on music and speech. Gated units were
-# better than plain ones on speech, all three were close together on music, and neither gated unit won
-# everywhere. Our adding problem is one task at one size, where the GRU was faster in steps with every
-# seed. For a new task, try both with several seeds.
-#
-# ## The claims, checked
-#
-# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
-# claim that no longer holds.
-
-# %%
-assert reset_difference > 0.01, "the two places of the reset gate are two different networks"
-assert max(parameter_counts.values()) < 1.02 * min(parameter_counts.values()), (
-    "the numbers of parameters agree"
-)
-assert count(nn.GRU(2, 32)) / count(nn.LSTM(2, 32)) == 3 / 4, "at equal width a GRU has a quarter fewer"
-assert min(final_errors["RNN"]) > 0.12, "the plain RNN does not learn to add"
-assert max(final_errors["GRU"]) < 0.02, "the GRU learns to add, with every seed"
-assert max(steps_taken["GRU"]) < min(steps_taken["LSTM"]), "the GRU needs fewer steps than the LSTM"
-assert abs(correlations[unit]) > 0.8, "the state of one unit goes with the sum"
-assert kept_at_marks.mean() < kept_elsewhere.mean() - 0.1, "at the marks the update gates are lower"
-assert 0.9 < kept_elsewhere.max() < 0.99, "the largest gates keep about 0.95 in each step"
-assert kept_elsewhere[unit] < 0.9, "the unit that goes with the sum is not the one with the most open gate"
-gru_errors = [test_errors[f"GRU, seed {seed}"] for seed in SEEDS]
-assert max(gru_errors) < test_errors["persistence"], "the GRU beats persistence on sunspots"
-halfway = (test_errors["persistence"] + min(gru_errors)) / 2
-assert test_errors["AR(2)"] < halfway, "AR(2) has more than half of what the GRU gains"
-assert test_errors[f"AR({best_lags})"] < max(gru_errors) + 1, "an AR with more years is as close as the GRU"
-
-# %% [markdown]
-# ## Going further
-#
-# The first part is used by lesson 11.6, which stacks layers, and by lesson 11.7, which reads in both
-# directions, and the second can be skipped.
-#
-# ### Layers on layers, and both ways
-#
-# Recurrent layers can be stacked, so that the second reads the outputs of the first. And a *bidirectional*
-# layer is a pair of layers, of which one reads the sequence from the front and the other from the back.
-# Their outputs stand side by side, so each position knows its past and its future. That suits a sentence
-# that is complete, but not a forecast, where the future is what is asked for. In code both are loops
-# around what we have.
-
-# %%
-deep = nn.GRU(5, 4, num_layers=2, bidirectional=True, batch_first=True, dtype=torch.float64)
-arrays = [parameter.detach().numpy() for parameter in deep.parameters()]  # four for each direction
-layer_x = x  # (B, T, C)
-for k in range(2):
-    forward_p = dict(zip(p, arrays[8 * k : 8 * k + 4]))
-    backward_p = dict(zip(p, arrays[8 * k + 4 : 8 * k + 8]))
-    ahead, _, _ = gru_forward(layer_x, forward_p)
-    behind, _, _ = gru_forward(layer_x[:, ::-1], backward_p)  # reads from the back
-    layer_x = np.concatenate([ahead, behind[:, ::-1]], axis=2)  # two (B, T, H) -> (B, T, 2H)
-with torch.no_grad():
-    deep_outputs, _ = deep(torch.from_numpy(x))
-print(f"two layers, both ways: outputs {layer_x.shape}")
-np.testing.assert_allclose(layer_x, deep_outputs, rtol=1e-10, atol=1e-12)
-
-# %% [markdown]
 # ### The same, faster
 #
 # The tricks are those of lesson 11.4: the products with $x$ are taken before the loop, both gates share
@@ -687,9 +689,8 @@ def gru_backward_fast(grad_outputs, cache):
         grad_h = grad_h * z + to_state[t] @ p["W_hh"]  # (B, 3H) @ (3H, H) -> (B, H)
     flat_input = to_input.reshape(-1, 3 * n_hidden)  # (T, B, 3H) -> (T * B, 3H)
     flat_state = to_state.reshape(-1, 3 * n_hidden)
-    grad_x = (flat_input @ p["W_ih"]).reshape(
-        n_steps, batch_size, flat_x.shape[1]
-    )  # (T * B, 3H) @ (3H, C) -> (T, B, C)
+    grad_x = flat_input @ p["W_ih"]  # (T * B, 3H) @ (3H, C) -> (T * B, C)
+    grad_x = grad_x.reshape(n_steps, batch_size, flat_x.shape[1])  # (T * B, C) -> (T, B, C)
     grads = {
         "W_ih": flat_input.T @ flat_x,  # (3H, T * B) @ (T * B, C) -> (3H, C)
         "W_hh": flat_state.T @ hiddens[:-1].reshape(-1, n_hidden),  # (3H, T * B) @ (T * B, H) -> (3H, H)
@@ -739,7 +740,16 @@ for name, both in timings.items():
 
 # %% [markdown]
 # The fast form gives the same numbers but for rounding and saves part of the time.
-#
+
+# %%
+assert reset_difference > 0.01, "the two places of the reset gate are two different networks"
+gru_errors = [test_errors[f"GRU, seed {seed}"] for seed in SEEDS]
+assert max(gru_errors) < test_errors["persistence"], "the GRU beats persistence on sunspots"
+halfway = (test_errors["persistence"] + min(gru_errors)) / 2
+assert test_errors["AR(2)"] < halfway, "AR(2) has more than half of what the GRU gains"
+assert test_errors[f"AR({best_lags})"] < max(gru_errors) + 1, "an AR with more years is as close as the GRU"
+
+# %% [markdown]
 # ## What to remember
 #
 # - $h_t = z \odot h_{t-1} + (1 - z) \odot n$: the update gate keeps and writes, and the gradient along the
@@ -753,8 +763,8 @@ for name, both in timings.items():
 #
 # Predict first, then change it and run from the top.
 #
-# 1. Train the sunspots' GRU for 400 steps in place of 150. What becomes of its two columns in the last
-#    table?
+# 1. Train the sunspots' GRU for 400 steps in place of 150. What becomes of its two columns in the
+#    table of the sunspots?
 # 2. Make the GRU as wide as the LSTM, 32 in place of 37. Which claim fails, and does the GRU still need
 #    fewer steps?
 # 3. From a blank cell: write `minimal_forward(x, p)` for a unit without reset gate, with `W_ih` (2H, C)

@@ -8,8 +8,8 @@
 # gradient is left after a few dozen steps.
 #
 # The *long short-term memory*, LSTM, keeps a second state that is only multiplied and added to, and it
-# learns when. Before the Transformer (chapter 12) LSTMs recognised speech and translated texts in the
-# products of large companies, and they still forecast time series and run on small devices.
+# learns when to do either. Before the Transformer (chapter 12) LSTMs recognised speech and translated
+# texts in the products of large companies, and they still forecast time series and run on small devices.
 #
 # **You will build** its three gates one at a time, forward and backward through time, let it answer the
 # telephone, and look into the memory of what was learned. **You need** backpropagation through time
@@ -44,8 +44,8 @@ rng = np.random.default_rng(0)
 #   c_4 &= \tfrac12 \cdot 0.8 + 1 \cdot 0.2 = 0.6
 # \end{aligned}$$
 #
-# How much does the end change with what was in the memory after the second step? Each step multiplies by
-# its own $f$, and the chain rule multiplies these:
+# How much does $c_4$ change if $c_2$ changes a little? Each step multiplies by its own $f$, and the chain
+# rule multiplies these factors:
 #
 # $$\frac{\partial c_4}{\partial c_2} = f_3\, f_4 = 1 \cdot \tfrac12 = \tfrac12 .$$
 #
@@ -121,7 +121,8 @@ def draw_cell(ax, n_gates):
         ax.text(x, 1.6, text, ha="center", va="center", bbox=square_box)
 
     ax.plot([0, 10], [5, 5], color="C0", linewidth=4, zorder=0)
-    ax.plot([0, 1 + 3 * n_gates - (n_gates == 1)], [0.5, 0.5], color="0.4", linewidth=1, zorder=0)
+    last_layer = {1: 1.5, 2: 5.2, 3: 7.2}[n_gates]  # so far goes the line of the inputs
+    ax.plot([0, last_layer], [0.5, 0.5], color="0.4", linewidth=1, zorder=0)
     layer(1.5, "σ\nforget", 5, 1.5)
     ax.text(1.5, 5, "×", ha="center", va="center", bbox=round_box)
     if n_gates >= 2:
@@ -260,8 +261,9 @@ print("one step of the loop gives what the three stages gave")
 #   \frac{\partial L}{\partial o} = \frac{\partial L}{\partial h_t} \odot \tanh c_t .$$
 #
 # Each gate multiplies by its slope, $a (1 - a)$ for a sigmoid with the value $a$ and $1 - a^2$ for tanh.
-# Side by side again they are $\partial L / \partial z$, and from there on it is a linear layer (6.2).
-# Because the same weights are used in every step, their gradients add up over the steps (11.2).
+# Put side by side again, the four results are $\partial L / \partial z$, and from there on the way back is
+# that of a linear layer (6.2). Because the same weights are used in every step, their gradients add up
+# over the steps (11.2).
 
 
 # %%
@@ -291,8 +293,11 @@ def lstm_backward(grad_outputs, cache, grad_c=None):
         grad_f = grad_c * old_c
         grad_g = grad_c * i
         grad_o = grad_h * tanh_c
-        slopes = [grad_i * i * (1 - i), grad_f * f * (1 - f), grad_g * (1 - g * g), grad_o * o * (1 - o)]
-        grad_z = np.concatenate(slopes, axis=1)  # (B, 4H)
+        grad_z_i = grad_i * i * (1 - i)
+        grad_z_f = grad_f * f * (1 - f)
+        grad_z_g = grad_g * (1 - g * g)
+        grad_z_o = grad_o * o * (1 - o)
+        grad_z = np.concatenate([grad_z_i, grad_z_f, grad_z_g, grad_z_o], axis=1)  # (B, 4H)
         grads["W_ih"] += grad_z.T @ x[:, t]  # (4H, B) @ (B, C) -> (4H, C)
         grads["W_hh"] += grad_z.T @ old_h  # (4H, B) @ (B, H) -> (4H, H)
         grads["b_ih"] += grad_z.sum(axis=0)
@@ -410,12 +415,13 @@ def train(model, task, loss_function, max_steps, learning_rate, good_enough, gen
 
 
 # %% [markdown]
-# Each batch is new, so there is no training set to learn by heart, and no loader. The plain RNN starts
-# from orthogonal weights, with which it remembered one sign over a hundred steps in lesson 11.3, and it
-# gets two learning rates, since one might be a bad choice for it. The LSTM starts with a bias of 1 at its
-# forget gates, which holds them fairly open (Jozefowicz and colleagues advise it, and _Going further_
-# measures what it does), and gets one rate. All networks have 32 units and stay on the CPU, where such
-# small ones are fast. A thousand sequences that were not used in training judge them.
+# Does either network do better than always answering 1? Each batch is new, so there is no training set to
+# learn by heart, and no loader. The plain RNN starts from orthogonal weights, with which it remembered one
+# sign over a hundred steps in lesson 11.3, and it gets two learning rates, since one might be a bad choice
+# for it. The LSTM gets one rate. It starts with a bias of 1 at its forget gates, which holds them fairly
+# open. (Jozefowicz and colleagues advise it, and _Going further_ measures what it does.) All networks have
+# 32 units and stay on the CPU, where such small ones are fast. A thousand sequences that were not used in
+# training judge them.
 
 
 # %%
@@ -475,10 +481,11 @@ plt.show()
 # ## What happens inside
 #
 # Which of the 32 numbers in the cell state holds the sum? We run the last LSTM's weights through our own
-# forward pass and look for the unit whose cell state goes most with the answer at the end, because its
-# gates should say how it works.
+# forward pass and look for the unit whose last cell state has the largest correlation (2.8) with the
+# answer, because its gates should say how it works.
 
 # %%
+# each entry of `steps` is (old h, old c, i, f, g, o, tanh c), and *_ stands for those that are not needed
 trained = {
     name: theirs.detach().double().numpy() for name, theirs in zip(p, adder.layer.parameters(), strict=True)
 }
@@ -546,8 +553,9 @@ assert at_marks > 5 * elsewhere, "its cell state jumps at the marks"
 # At the start of training a forget gate is near $\sigma(b)$, where $b$ is its bias, because the weights
 # are small. So the path along the memory alone leaves about $\sigma(b)^k$ of the gradient after $k$ steps.
 # There are other paths, because the state also has an effect on the gates of later steps. We measure what
-# all of them leave together, in untrained layers of 32 units that read random numbers, with three biases
-# and four seeds each, and do the same with a plain RNN. Is an LSTM better than that as it is?
+# all paths leave together, in untrained layers of 32 units that read random numbers, with three biases and
+# four seeds each, and do the same with a plain RNN. Does the gradient reach farther in any LSTM than in
+# the plain RNN, or only in one with the right bias?
 
 
 # %%
@@ -597,11 +605,12 @@ ax.legend(fontsize=8, loc="lower left")
 plt.show()
 
 # %% [markdown]
-# The marks are measured, and the dashed lines are $\sigma(b)^k$. More arrives than the path along the
-# memory alone would leave, so the other paths add to it, but the forget bias decides how much. With 0,
-# which is where PyTorch's biases lie on average, less than a millionth arrives from forty steps back, as
-# in the plain RNN. With 1 it is about a thousandth, and with 5 the gradient even grows, because the other
-# paths add to one that loses little. So an LSTM carries gradients far only if its forget gates are open.
+# The markers show what was measured, and the dashed lines are $\sigma(b)^k$. More arrives than the path
+# along the memory alone would leave, so the other paths add to it, but the forget bias decides how much.
+# With 0, which is where PyTorch's biases lie on average, less than a millionth arrives from forty steps
+# back, as in the plain RNN. With 1 it is about a thousandth, and with 5 the gradient even grows, because
+# the other paths add to one that loses little. So an LSTM carries gradients far only if its forget gates
+# are open.
 #
 # ### How open must the forget gate be at the start?
 #
@@ -727,10 +736,10 @@ def lstm_backward_fast(grad_outputs, cache, grad_c=None):
     flat_x, p, hiddens, cells, gates, shown = cache
     n_steps, batch_size, n_hidden = shown.shape
     grad_z = np.empty_like(gates)  # (T, B, 4H)
-    i, f, g, o = gates.reshape(n_steps, batch_size, 4, n_hidden).transpose(
-        2, 0, 1, 3
-    )  # (T, B, H) each, views
-    grad_i, grad_f, grad_g, grad_o = grad_z.reshape(n_steps, batch_size, 4, n_hidden).transpose(2, 0, 1, 3)
+    by_gate = gates.reshape(n_steps, batch_size, 4, n_hidden)  # (T, B, 4H) -> (T, B, 4, H), a view
+    i, f, g, o = by_gate.transpose(2, 0, 1, 3)  # (T, B, H) each, views
+    grad_by_gate = grad_z.reshape(n_steps, batch_size, 4, n_hidden)
+    grad_i, grad_f, grad_g, grad_o = grad_by_gate.transpose(2, 0, 1, 3)
     grad_h = np.zeros_like(shown[0])
     grad_c = np.zeros_like(grad_h) if grad_c is None else grad_c
     for t in reversed(range(n_steps)):
@@ -748,9 +757,8 @@ def lstm_backward_fast(grad_outputs, cache, grad_c=None):
         grad_h = at_z @ p["W_hh"]  # (B, 4H) @ (4H, H) -> (B, H)
         grad_c = grad_c * f[t]
     flat = grad_z.reshape(-1, 4 * n_hidden)  # (T, B, 4H) -> (T * B, 4H)
-    grad_x = (flat @ p["W_ih"]).reshape(
-        n_steps, batch_size, flat_x.shape[1]
-    )  # (T * B, 4H) @ (4H, C) -> (T, B, C)
+    grad_x = flat @ p["W_ih"]  # (T * B, 4H) @ (4H, C) -> (T * B, C)
+    grad_x = grad_x.reshape(n_steps, batch_size, flat_x.shape[1])  # (T * B, C) -> (T, B, C)
     grads = {
         "W_ih": flat.T @ flat_x,  # (4H, T * B) @ (T * B, C) -> (4H, C)
         "W_hh": flat.T @ hiddens[:-1].reshape(-1, n_hidden),  # (4H, T * B) @ (T * B, H) -> (4H, H)

@@ -8,8 +8,8 @@
 # strand of DNA are tasks of this kind.
 #
 # The difficulty is that a word in the middle of a long speech has no mark near it, so the network must
-# carry what it knows over any number of words. Besides, paragraphs have very different lengths and still
-# have to go through the network in batches.
+# carry what it knows over any number of words. Can it learn to do so from examples? Besides, paragraphs
+# have very different lengths and still have to go through the network in batches.
 #
 # **You will build** batches of paragraphs of different lengths and taggers that see a window, the whole
 # paragraph, or all words before, and you will measure each with precision and recall on _Moby-Dick_.
@@ -152,7 +152,9 @@ speech, n_speech_tokens = number_tokens(mixed, longest=80)
 
 rule_accuracy = {}
 for part, examples in mixed.items():
-    pairs = [pair for tokens, tags in examples for pair in zip(toggled(tokens), tags) if pair[1] != IGNORED]
+    pairs = []  # for each word what the rule guesses and what is true
+    for tokens, tags in examples:
+        pairs += [(guess, tag) for guess, tag in zip(toggled(tokens), tags) if tag != IGNORED]
     rule_accuracy[part] = float(np.mean([guess == tag for guess, tag in pairs]))
     share = np.mean([tag for _, tag in pairs])
     lengths = [len(tokens) for tokens, _ in examples]
@@ -186,7 +188,7 @@ print(f"of its {tokens.numel()} places, {tokens.numel() - lengths.sum()} are pad
 # %% [markdown]
 # What does padding do to a recurrent layer? A layer that reads from left to right meets the padding after
 # the last word, when every output that we want has been made. The outputs at the padding are of no use,
-# but the loss leaves them out.
+# and the loss leaves them out.
 #
 # ## Taggers that differ in what they see
 #
@@ -329,7 +331,8 @@ for name, (kind, options) in KINDS.items():
         speech_f1[name].append(rows[-1][2])
     speech_means[name] = np.mean(rows, axis=0)  # (3,): precision, recall, F1
     precision, recall, _ = speech_means[name]
-    print(f"{name:20s}{precision:12.3f}{recall:12.3f}   " + "  ".join(f"{f1:.3f}" for f1 in speech_f1[name]))
+    f1_by_seed = "  ".join(f"{f1:.3f}" for f1 in speech_f1[name])
+    print(f"{name:20s}{precision:12.3f}{recall:12.3f}   {f1_by_seed}")
 all_spoken_f1 = precision_recall_f1(np.ones_like(true_tags), true_tags)[2]
 print(f"{'all words spoken':20s}{true_tags.mean():12.3f}{1:12.3f}   {all_spoken_f1:.3f}")
 
@@ -337,9 +340,9 @@ print(f"{'all words spoken':20s}{true_tags.mean():12.3f}{1:12.3f}   {all_spoken_
 # The window is rarely wrong when it says "spoken", but it misses a third of the spoken words. The mean of
 # the paragraph helps, since it tells a conversation from a story. The GRU finds nearly every word, with
 # each seed. Without the mean in the comparison one could have credited the state with all of the gain.
-# (When the GRU finds the state is a matter of luck. Of four more seeds, three did as well, and one had an
-# F1 of 0.91 when its six epochs were over. In a trial with batches of 24 in place of 16, one seed of three
-# was hardly above the window with the mean.)
+# (How soon the GRU finds the state is a matter of luck. Of four more seeds, three did as well, and one had
+# an F1 of 0.91 when its six epochs were over. In a trial with batches of 24 in place of 16, one seed of
+# three was hardly above the window with the mean.)
 #
 # Where are the others wrong? For each word of the test paragraphs we count how many tokens away the
 # nearest quotation mark is, on either side.
@@ -363,14 +366,17 @@ for name, guesses in speech_guesses.items():
     near_and_far[name] = [correct[place_in_bins == i].mean() for i in range(len(bin_names))]
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+MARKERS = ("o", "s", "^", "D")  # one for each tagger
+LINES = ("--", ":", "-", "-.")
 for i, f1s in enumerate(speech_f1.values()):
-    left.plot([i + 0.1 * (seed - 1) for seed in SEEDS], f1s, "os^D"[i], color=f"C{i}", fillstyle="none")
+    places = [i + 0.1 * (seed - 1) for seed in SEEDS]
+    left.plot(places, f1s, MARKERS[i], color=f"C{i}", fillstyle="none")
 left.axhline(all_spoken_f1, color="0.7", linewidth=0.8, zorder=0, label="all words spoken")
 left.set(xticks=range(len(KINDS)), xticklabels=list(KINDS), ylabel="F1 of spoken words", ylim=(0.6, 1.01))
 left.set_title("Each tagger with three seeds, test paragraphs")
 left.legend(loc="lower right")
 for i, (name, shares) in enumerate(near_and_far.items()):
-    right.plot(bin_names, shares, "os^D"[i] + ("--", ":", "-", "-.")[i], color=f"C{i}", label=name)
+    right.plot(bin_names, shares, MARKERS[i] + LINES[i], color=f"C{i}", label=name)
 right.set(xlabel="tokens to the nearest quotation mark", ylabel="accuracy, mean of the seeds")
 right.set_title("Accuracy by the distance from a mark")
 right.legend()
@@ -379,9 +385,9 @@ plt.show()
 # %% [markdown]
 # On the right, the window is best beside a mark, probably because a comma before it or a verb after it
 # tells on which side it stands. Farther away it has to guess by the words themselves. (In the last bin it
-# is better again, but half of the words there come from two long paragraphs.) The GRU is nearly as good at
-# any distance, and on paragraphs that are several times longer than what it was trained on, because the
-# state that it has learned does not wear off.
+# is better again, but half of the words there come from two long paragraphs.) The GRU is nearly as good
+# far from a mark as beside one, and some of these paragraphs are several times longer than what it was
+# trained on. So over these distances the state that it has learned does not wear off.
 #
 # Remember the rule on paper: it has two lines, and it makes no error at all on these test paragraphs. If
 # you know such a rule, write the rule. What the GRU shows is that a state of this kind can be learned from
@@ -435,8 +441,8 @@ plt.show()
 # %% [markdown]
 # Inside of a speech the unit sits on one side of zero and outside on the other. It drifts a little between
 # the marks, and jumps over within a token or two of a mark. With every seed such a unit can be found, but
-# it is never alone: most of the 32 units are correlated with the tag. The bit is stored many times over.
-# (A correlation does not say that a unit is needed. For that one would have to hold it fixed and see
+# it is never alone: most of the 32 units are correlated with the tag. So the bit is stored many times
+# over. (A correlation does not say that a unit is needed. For that one would have to hold it fixed and see
 # whether the tags change.)
 #
 # ## The claims, checked
@@ -570,14 +576,17 @@ def capital_tags(paragraph):
 
 N_CAPITAL_PARAGRAPHS = 1300
 order = np.random.default_rng(0).permutation(len(paragraphs) * 8 // 10)[:N_CAPITAL_PARAGRAPHS]
-parts = in_parts(paragraphs)
-parts["training"] = [parts["training"][i] for i in order]
-parts = {part: [capital_tags(p) for p in texts] for part, texts in parts.items()}
-parts = {part: [e for e in examples if len(e[0]) >= 5] for part, examples in parts.items()}
-capitals, n_capital_tokens = number_tokens(
-    {p: [e[:2] for e in part] for p, part in parts.items()}, longest=40
-)
-begins = np.array([start for _, _, starts in parts["test"] for start in starts])  # (n,)
+paragraphs_by_part = in_parts(paragraphs)
+paragraphs_by_part["training"] = [paragraphs_by_part["training"][i] for i in order]
+with_tags = {}  # by part: words and tags of the paragraphs with five words or more
+starts_by_part = {}  # and which of their words begin a sentence
+for part, texts in paragraphs_by_part.items():
+    examples = [capital_tags(paragraph) for paragraph in texts]
+    examples = [(words, tags, starts) for words, tags, starts in examples if len(words) >= 5]
+    with_tags[part] = [(words, tags) for words, tags, _ in examples]
+    starts_by_part[part] = [starts for _, _, starts in examples]
+capitals, n_capital_tokens = number_tokens(with_tags, longest=40)
+begins = np.concatenate(starts_by_part["test"])  # (n,)
 n_train_words = sum(len(tokens) for tokens, _ in capitals["training"])
 print(
     f"{len(capitals['training'])} paragraphs of {n_train_words} words for training, {len(begins)} test words"
@@ -591,7 +600,7 @@ print(
 
 # %%
 def capital_scores(guesses):
-    """Precision, recall, F1, the recall of sentence starts and that of the other capitals."""
+    """Precision, recall, F1, the recall of sentence starts and of the others, on the test words (n,)."""
     capital = true_capitals == 1
     of_starts = guesses[capital & begins].mean()
     of_others = guesses[capital & ~begins].mean()
@@ -616,11 +625,11 @@ print(f"{'word alone':16s}" + "".join(f"{x:{w}.3f}" for x, w in zip(word_scores,
 
 
 # %%
-class BothWaysTagger(RecurrentTagger):
+class BothWaysTagger(Tagger):
     """Sees all tokens before and after. The batch is packed, so that backward does not begin in padding."""
 
     def __init__(self, n_tokens, n_hidden=32, n_embedding=32):
-        Tagger.__init__(self, n_tokens, 2 * n_hidden, n_embedding)
+        super().__init__(n_tokens, 2 * n_hidden, n_embedding)
         self.layer = nn.GRU(n_embedding, n_hidden, batch_first=True, bidirectional=True)
 
     def features(self, embedded, lengths):
@@ -656,11 +665,12 @@ for name, (kind, options) in CAPITAL_KINDS.items():
 # nine tenths, and a recall and an F1 of zero. That is why we look at precision and recall.
 #
 # The control has a surprise. In F1 the table is better than the window with every seed and about as good
-# as the forward GRU, because it knows most names. With so little text and training the networks do not
-# make more of what they see besides the word. (With more they may.) Only the GRU in both directions beats
-# the table with every seed. The column of the sentence starts shows how: the forward GRU finds hardly more
-# of them than the window, probably because without a full stop the end of a sentence often shows only in
-# how the text goes on. Reading both ways finds clearly more, although most remain hidden.
+# as the forward GRU, because it knows most names. With so little text and training, the networks make no
+# more of what they see besides the word, though with more of both they may. Only the GRU in both
+# directions beats the table with every seed. The column of the sentence starts shows how: the forward GRU
+# finds hardly more of them than the window, probably because without a full stop the end of a sentence
+# often shows only in how the text goes on. Reading both ways finds clearly more, although most remain
+# hidden.
 
 # %%
 assert min(capital_f1["GRU forward"]) > max(capital_f1["window"]), (

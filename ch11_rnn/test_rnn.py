@@ -140,7 +140,7 @@ open_p["b_ih"][:4] = 40
 any_x = rng.normal(size=(2, 6, 3))
 np.testing.assert_allclose(minimal_forward(any_x, short_p), gru_forward(any_x, open_p)[0], rtol=1e-10)
 print("without a reset gate as with open ones")""",
-            "after": "So they are two different networks.",
+            "after": "All differences are rounding.",
             "prints": "without a reset gate as with open ones",
         },
     ],

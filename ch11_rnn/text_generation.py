@@ -99,18 +99,19 @@ for title, source in (("names", name_text), ("book", book)):
 # ## The baseline only counts
 #
 # An *n-gram* model counts which character followed the last $n - 1$ characters in the training text. A
-# context that has hardly been seen says little, so the probability for the shorter context is mixed in,
-# the more so the rarer the context is and the more different characters followed it (Witten and Bell
+# context that has hardly been seen says little, so the probability for the shorter context is mixed in. It
+# counts for more if the context is rare, or if many different characters followed it (Witten and Bell
 # 1991):
 #
 # $$p_n(c \mid \text{context}) =
 #   \frac{\text{count}(\text{context}, c) + k\; p_{n-1}(c \mid \text{shorter context})}
 #        {\text{count}(\text{context}) + k} .$$
 #
-# Here $k$ is the number of different characters that followed the context. Below the first order, every
-# character is equally likely. The orders 1, 2 and 3 are called _unigram_, _bigram_ and _trigram_. A
-# million characters are too many for a loop, so every run of $n$ characters is written as one number in a
-# number system with as many digits as there are characters, and equal runs are counted by sorting.
+# Here $k$ is the number of different characters that followed the context. The unigram has no shorter
+# context, so there $p_{n-1}$ is the same for every character. The orders 1, 2 and 3 are called _unigram_,
+# _bigram_ and _trigram_. A Python loop over a million characters would be slow, so every run of $n$
+# characters is written as one number, in a number system with as many digits as there are different
+# characters, and equal runs are counted by sorting.
 
 
 # %%
@@ -144,11 +145,10 @@ def ngram_probabilities(train_codes, test_codes, highest, vocabulary):
         runs = run_numbers(train_codes, order, vocabulary)
         test_runs = run_numbers(test_codes[highest - order :], order, vocabulary)  # (n,)
         kinds, counts = np.unique(runs, return_counts=True)  # sorted, so those of one context are neighbours
-        contexts, first = np.unique(
-            kinds // vocabulary, return_index=True
-        )  # a run without its last character
-        totals = np.add.reduceat(counts, first)  # how often each context came
-        different = np.diff(first, append=len(kinds))  # k of each context
+        run_contexts = kinds // vocabulary  # a run without its last digit, that is, its last character
+        contexts, first = np.unique(run_contexts, return_index=True)
+        totals = np.add.reduceat(counts, first)  # sums of neighbours: how often each context came
+        different = np.diff(first, append=len(kinds))  # k of each context: its number of neighbours
         count = look_up(kinds, counts, test_runs)  # (n,)
         total = look_up(contexts, totals, test_runs // vocabulary)
         k = np.maximum(look_up(contexts, different, test_runs // vocabulary), 1)  # 1: context never seen
@@ -308,9 +308,9 @@ for seed, bits in enumerate(name_bits):
     print(f"{f'LSTM, seed {seed}':20s}{bits:12.3f}{2**bits:12.2f}")
 
 # %% [markdown]
-# The network predicts unseen names better than the best order of counting, with every seed. Among the
-# orders, from the third to the fourth counting still gains, while the fifth is worse, because most runs of
-# five letters are too rare in so short a list.
+# The network predicts unseen names better than the best order of counting, with every seed. Counting gains
+# with each order up to the fourth, while the fifth is worse, probably because most runs of five letters
+# are too rare in so short a list.
 #
 # ## Writing
 #
@@ -347,8 +347,9 @@ def write(model, source, prompt, n_characters, temperature, top_k, generator):
 
 # %% [markdown]
 # As a control we also draw names by counting. The next character is the one that follows a random place of
-# the training text where the last two characters stand, as a trigram without mixing would draw it. Can you
-# tell which column is which?
+# the training text where the last two characters stand, as a trigram without mixing would draw it. The
+# third column is the network's again, at a low temperature. Cover the headings: can you tell from the
+# names which column is which?
 
 
 # %%
@@ -396,11 +397,12 @@ print("".join(f"{f'{share:.0%} in the list':20s}" for share in real_share.values
 print("three to ten letters: ", "   ".join(f"{title} {share:.0%}" for title, share in usual_length.items()))
 
 # %% [markdown]
-# The printed ones are in no list, and most of the network's could be names. Of the trigram's each three
-# letters in a row fit together, but it does not know how long a name already is, and so about a quarter of
-# its names have fewer than three letters or more than ten, while the network keeps count. At the
-# temperature $0.5$ it keeps to what is most probable, and far more of its names are real ones. (The
-# trigram also hits a good number of real names, because many short runs of letters are some name.)
+# None of the printed names is in the list, and most of the network's could be real. In the trigram's names
+# any three letters in a row fit together. But two letters do not say how long a name already is, so about
+# a quarter of its names have fewer than three letters or more than ten, while the network's names have the
+# usual lengths. At the temperature $0.5$ it keeps to what is most probable, and far more of its names are
+# real ones. (The trigram also hits a good number of real names, because many short runs of letters are
+# some name.)
 #
 # ## The book
 #
@@ -486,7 +488,34 @@ for title, (temperature, top_k) in settings.items():
 # network has only learned, from one book, which characters follow which. (With the three other seeds the
 # four settings had the same order: cold, then top-k, then $0.8$, then hot.)
 #
-# ## What does a unit follow?
+# ## The claims, checked
+#
+# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
+# claim that no longer holds.
+
+# %%
+best_count = min(name_ngrams.values())
+assert max(name_bits) < best_count - 0.03, "the LSTM predicts unseen names better than counting, every seed"
+for order in (1, 2, 3):
+    assert name_ngrams[order + 1] < name_ngrams[order], "counting gains with each order up to the fourth"
+assert name_ngrams[5] > name_ngrams[4], "five letters are too many to count in so short a list"
+assert usual_length["trigram"] < 0.85, "the trigram does not know how long a name already is"
+assert usual_length["LSTM"] > 0.93, "the LSTM's names have the usual lengths"
+assert real_share[cooler] > 1.3 * real_share["LSTM"], "a low temperature draws more real names"
+assert test_bits < book_ngrams[3] - 0.3, "on the book the LSTM is far better than a trigram"
+if device.type == "cpu":
+    assert abs(test_bits - book_ngrams[4]) < 0.1, "after this training it is about as good as a 4-gram"
+    assert test_bits > book_ngrams[5], "counting with five characters is better"
+assert word_share["cold, 0.3"] > 0.9, "when it is cold nearly all words are in the book"
+assert word_share["hot, 1.5"] < word_share["0.8"] - 0.1, "when it is hot many words are inventions"
+assert word_share["0.8, top 5"] > word_share["0.8"] - 0.02, "top-k does not spoil words"
+
+# %% [markdown]
+# ## Going further
+#
+# Both parts can be skipped: a look at single units, and the reason why chapter 12 begins.
+#
+# ### What does a unit follow?
 #
 # Karpathy, Johnson and Fei-Fei found units that are switched on inside of quotation marks, and others that
 # count the characters of a line. We correlate each unit of ours with five things, on unseen text. Among so
@@ -516,7 +545,7 @@ inside = False
 for character in probe_text:
     since_newline = 0 if character == "\n" else since_newline + 1
     line_position.append(since_newline)
-    inside = character == "“" or (inside and character != "”")
+    inside = character == "“" or (inside and character != "”")  # opened here, or open and not closed
     inside_quotes.append(inside)
 features = {
     "space just read": is_space,
@@ -546,7 +575,7 @@ spaces = np.flatnonzero(is_space[shown])
 ax.plot(spaces, values[spaces], "o", color="0.2", markerfacecolor="none", label="space")
 ax.set_xticks(range(70), [repr(c)[1:-1] if c == "\n" else c for c in probe_text[shown]], fontsize=8)
 ax.set(xlabel="character just read", ylabel=f"output of unit {space_unit}", ylim=(-1.1, 1.25))
-ax.set_title(f"Unit {space_unit}, which goes most with spaces, while it reads")
+ax.set_title(f"Unit {space_unit}, most correlated with spaces, while it reads")
 ax.legend()
 plt.show()
 
@@ -559,49 +588,19 @@ plt.show()
 # $0.69$ on the second half, and the next space with $0.43$ to $0.46$. Marks and places stayed below
 # $0.3$.) That says little about larger networks that have read more.
 #
-# ## The claims, checked
-#
-# These asserts hold for the lesson as it stands. If you change something, the one that fails names the
-# claim that no longer holds.
-
-# %%
-best_count = min(name_ngrams.values())
-assert max(name_bits) < best_count - 0.03, "the LSTM predicts unseen names better than counting, every seed"
-assert name_ngrams[5] > name_ngrams[4], "five letters are too many to count in so short a list"
-assert usual_length["trigram"] < 0.85, "the trigram does not know how long a name already is"
-assert usual_length["LSTM"] > 0.93, "the LSTM's names have the usual lengths"
-assert real_share[cooler] > 1.3 * real_share["LSTM"], "a low temperature draws more real names"
-assert test_bits < book_ngrams[3] - 0.3, "on the book the LSTM is far better than a trigram"
-if device.type == "cpu":
-    assert abs(test_bits - book_ngrams[4]) < 0.1, "after this training it is about as good as a 4-gram"
-    assert test_bits > book_ngrams[5], "counting with five characters is better"
-assert word_share["cold, 0.3"] > 0.9, "when it is cold nearly all words are in the book"
-assert word_share["hot, 1.5"] < word_share["0.8"] - 0.1, "when it is hot many words are inventions"
-assert word_share["0.8, top 5"] > word_share["0.8"] - 0.02, "top-k does not spoil words"
-by_feature = {name: abs(correlation) for name, (_, correlation) in followed.items()}
-assert by_feature["space just read"] > 0.5, "one unit marks the spaces it has just read"
-assert max(by_feature["inside quotes"], by_feature["place in the line"]) < 0.55, (
-    "single units follow quotation marks and places only weakly"
-)
-assert by_feature["space comes next"] < by_feature["space just read"] - 0.1, (
-    "no unit follows the next space as closely"
-)
-
-# %% [markdown]
-# ## Going further
-#
-# This part, which can be skipped, shows why chapter 12 begins.
-#
 # ### One step after another
 #
 # Step $t$ of a recurrent network needs the state of step $t - 1$, so the steps of one text cannot be
 # computed at the same time. What does that cost? We time the LSTM on one text, and beside it a layer with
-# the same matrices that reads all positions at once. For that the state of the step before is replaced by
-# random numbers that are there already, so it computes nothing sensible, but it does the same number of
-# multiplications.
+# the same matrices that reads all positions at once. For that, random numbers stand in for the states of
+# the steps before, because the true ones would not be there yet. So the layer computes nothing sensible,
+# but it does the same matrix products.
 
 
 # %%
+lstm = model.lstm
+
+
 def one_by_one(embedded, states):
     """The LSTM on embedded, (1, T, E); states are not used."""
     return lstm(embedded)[0]
@@ -622,7 +621,6 @@ def fastest(f, *args, n_runs=5):
     return min(seconds)
 
 
-lstm = model.lstm
 print("characters per second, one text")
 print(f"{'steps in a row':20s}{'one by one':>12s}{'at once':>12s}")
 with torch.no_grad():
@@ -633,11 +631,23 @@ with torch.no_grad():
         print(f"{length:<20d}{speeds[0]:12,.0f}{speeds[1]:12,.0f}")
 
 # %% [markdown]
-# At once is faster, although the arithmetic is nearly the same, because one large product uses a processor
-# better than many small ones in a row. These are the speeds of this machine. With more cores or an
-# accelerator the right column can gain and the left one cannot, unless many texts are read side by side. A
-# network that looks at all positions at once has no such chain, and it is the subject of chapter 12.
-#
+# Reading all positions at once is faster, although the products are the same, probably because one large
+# product uses a processor better than many small ones in a row. These are the speeds of this machine. With
+# more cores or an accelerator the right column can gain and the left one cannot, unless many texts are
+# read side by side. A network that looks at all positions at once has no such chain, and it is the subject
+# of chapter 12.
+
+# %%
+by_feature = {name: abs(correlation) for name, (_, correlation) in followed.items()}
+assert by_feature["space just read"] > 0.5, "one unit marks the spaces it has just read"
+assert max(by_feature["inside quotes"], by_feature["place in the line"]) < 0.55, (
+    "single units follow quotation marks and places only weakly"
+)
+assert by_feature["space comes next"] < by_feature["space just read"] - 0.1, (
+    "no unit follows the next space as closely"
+)
+
+# %% [markdown]
 # ## What to remember
 #
 # - A model that gives a probability to each possible next character can write: draw, append, read again.
