@@ -11,7 +11,7 @@
 # unchanged, then with parts of it trained further, and compare both with a small network from scratch,
 # for few and many labels, and on noisy images. **You need** softmax regression (3.3), the training cycle
 # (4.4), parameter groups (7.2), schedules (7.3), weight penalties (8.2) and the convolutional networks of
-# lesson 9.3. **It takes** a little over a minute.
+# lesson 9.3. **It takes** about eighty seconds.
 
 # %%
 import copy
