@@ -1,7 +1,6 @@
 """Chapter 11: what the lessons computed, and how fast their kernels are."""
 
 import copy
-import io
 import math
 from pathlib import Path
 
@@ -1488,11 +1487,6 @@ def test_other_functions_take_any_numbers(lesson, any_numbers, stem, call):
 # text and tables of one's own
 
 
-def cell_of(module, words):
-    """The lesson's cell that has the words in it."""
-    return next(c for c in Path(module.__file__).read_text(encoding="utf-8").split("# %%\n") if words in c)
-
-
 SUNSPOTS = (Path(__file__).parent / "data" / "sunspots.csv").read_text(encoding="utf-8")
 
 
@@ -1510,23 +1504,10 @@ SUNSPOTS = (Path(__file__).parent / "data" / "sunspots.csv").read_text(encoding=
     ],
 )
 @pytest.mark.parametrize("stem", ["why_recurrence", "gru"])
-def test_a_table_of_another_kind_is_named(lesson, stem, table, says):
+def test_a_table_of_another_kind_is_named(lesson, read_instead, stem, table, says):
     m = lesson(stem)
     with pytest.raises(ValueError, match=says):
-        exec(cell_of(m, "sunspots.csv"), vars(m) | {"open": lambda *a, **k: io.StringIO(table)})
-
-
-class Typed:
-    """In the place of a path: whatever is opened below it has this text."""
-
-    def __init__(self, text):
-        self.text = text
-
-    def __truediv__(self, part):
-        return self
-
-    def read_text(self, encoding):
-        return self.text
+        read_instead(m, table, "sunspots.csv")
 
 
 @pytest.mark.parametrize(
@@ -1544,12 +1525,11 @@ class Typed:
         ("sequence_tagging", "moby_dick.txt", '"Aye," said he.\n\n' * 30, "training part has no paragraph"),
     ],
 )
-def test_a_text_that_is_too_short_is_named(lesson, stem, words, text, says):
+def test_a_text_that_is_too_short_is_named(lesson, read_instead, stem, words, text, says):
     m = lesson(stem)
-    names = vars(m) | {"HERE": Typed(text)}
+    cells = [words, "mixed = {"] if stem == "sequence_tagging" else [words]
     with pytest.raises(ValueError, match=says):
-        for cell in (words, "mixed = {")[: 1 + (stem == "sequence_tagging")]:
-            exec(cell_of(m, cell), names)
+        read_instead(m, text, *cells)
 
 
 @pytest.mark.parametrize("text", ["", "a", "Call me Ishmael now please."])

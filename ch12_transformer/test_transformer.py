@@ -5,7 +5,6 @@ import math
 import random
 import re
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -2001,24 +2000,6 @@ def test_the_share_of_the_rate_is_never_negative(mini_transformer):
 # names and texts of one's own
 
 
-def cell_of(module, words):
-    """The lesson's cell that has the words in it."""
-    return next(c for c in Path(module.__file__).read_text(encoding="utf-8").split("# %%\n") if words in c)
-
-
-class Typed:
-    """In the place of a path: whatever is opened below it has this text."""
-
-    def __init__(self, text):
-        self.text = text
-
-    def __truediv__(self, part):
-        return self
-
-    def read_text(self, encoding):
-        return self.text
-
-
 FIVE_WORDS = "Call me Ishmael. Some years"
 
 
@@ -2040,10 +2021,10 @@ FIVE_WORDS = "Call me Ishmael. Some years"
         ("tokenization_bpe", "moby_dick.txt", FIVE_WORDS, "a text of 5 words is too short"),
     ],
 )
-def test_a_file_of_another_kind_is_named(lesson, stem, file, typed, says):
+def test_a_file_of_another_kind_is_named(lesson, read_instead, stem, file, typed, says):
     m = lesson(stem)
     with pytest.raises(ValueError, match=says):
-        exec(cell_of(m, file), vars(m) | {"HERE": Typed(typed)})
+        read_instead(m, typed, file)
 
 
 def test_names_of_another_kind_are_named(language_model):

@@ -491,7 +491,7 @@ for name in (narrow, wide):
 assert accuracy[wide][0, six] < 0.9, "after a quarter of the training 32 numbers lose some of six digits"
 assert accuracy[wide][1, six] > 0.93, "at the end 32 numbers hold nearly all of six digits"
 assert accuracy[narrow][1, six] > accuracy[narrow][0, six], "4 numbers learn more with more training, too"
-assert abs(accuracy[narrow][1, six] - 0.5) < 0.25, "after the same training 4 numbers lose about half"
+assert 0.25 < accuracy[narrow][1, six] < 0.65, "after the same training 4 numbers lose about half"
 assert accuracy[attentive_name][0, six] > accuracy[wide][0, six], "attention recalls its strings earlier"
 assert on_average.max() <= 1, "on average the weights lie at most one place beside the right digit"
 assert abs(found_pay - 50) < 1e-6, "a sharp soft look-up gives the dictionary's answer"
